@@ -1,0 +1,101 @@
+/* mp-hub-private.h — SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <gio/gio.h>
+
+G_BEGIN_DECLS
+
+/* The hub: one per process. One epoll descriptor holds everything that the owner's side waits for (workers' sockets,
+ * pidfds, stderr pipes, one timerfd); one lock guards all owner-side state of the process and pool floors.
+ *
+ * Who turns it: a GSource on each GMainContext that has live objects (mp_hub_ref_context()), and every thread that sits
+ * in a blocking call (mp_hub_wait()). There is no thread of its own.
+ *
+ * Rules. Watch and timer functions run with the lock held; they are the library's own, never block, never call user
+ * code, never emit a signal, never drop what might be the last reference to a user-visible object or a value made by
+ * the user: that is what mp_hub_post() and mp_hub_run_unlocked() are for. In particular: no g_object_ref() or
+ * g_object_unref() of a public GObject under the lock, because a binding's toggle reference takes the interpreter's
+ * lock there; keep the state in plain reference-counted structs that the GObjects point to. User code runs from posted calls only,
+ * without the lock, in a thread that owns the context it was posted to. */
+
+void      mp_hub_lock             (void);
+void      mp_hub_unlock           (void);   /* then runs, unlocked, what mp_hub_run_unlocked() gathered */
+
+/* With the lock held: calls @func (@data) in this thread right after it has released the lock (at its outermost
+ * mp_hub_unlock(), or when the hub is done turning). For frees that may run foreign code, and for fork(). @func may lock. */
+void      mp_hub_run_unlocked     (GDestroyNotify  func,
+                                   gpointer        data);
+
+/* Watches: with the lock held. The descriptor stays the caller's. A watch may be removed from its own function. */
+typedef struct _MpWatch MpWatch;
+typedef void (* MpWatchFunc) (MpWatch      *watch,
+                              GIOCondition  condition,
+                              gpointer      data);
+
+MpWatch  *mp_hub_add_watch        (int             fd,
+                                   GIOCondition    condition,
+                                   MpWatchFunc     func,
+                                   gpointer        data);
+void      mp_hub_modify_watch     (MpWatch        *watch,
+                                   GIOCondition    condition);
+void      mp_hub_remove_watch     (MpWatch        *watch);   /* before the descriptor is closed */
+
+/* One-shot timers: with the lock held. @due is in g_get_monotonic_time() terms. A timer is gone once it has fired. */
+typedef struct _MpTimer MpTimer;
+typedef void (* MpTimerFunc) (gpointer data);
+
+MpTimer  *mp_hub_add_timer        (gint64          due,
+                                   MpTimerFunc     func,
+                                   gpointer        data);
+void      mp_hub_remove_timer     (MpTimer        *timer);
+
+/* Contexts. @context NULL means the thread-default of the caller. A reference attaches the hub's source to it. Result:
+ * (transfer full) the context itself; give it back with mp_hub_unref_context(). Both without the lock. */
+GMainContext *mp_hub_ref_context  (GMainContext   *context);
+void          mp_hub_unref_context (GMainContext  *context);   /* from any thread, with or without the lock held by nobody else */
+
+/* Calls @func (@data) soon, once, without the lock, in a thread that owns @context: by the context's hub source, or by
+ * a blocking call of @owner in a thread that can acquire the context. @destroy always runs right after, in the same
+ * place. @owner is a plain key (the pool, the process …), not referenced. With the lock held. Order of posts of one
+ * owner and context is kept. */
+typedef void (* MpPostFunc) (gpointer data);
+
+void      mp_hub_post             (GMainContext   *context,
+                                   gconstpointer   owner,
+                                   MpPostFunc      func,
+                                   gpointer        data,
+                                   GDestroyNotify  destroy);
+
+/* Completes @task, which was created without callback (g_task_new (self, cancellable, NULL, NULL)): posts a call of
+ * @callback (source object, task, user_data) to the task's context. Because GTask does not schedule it, a blocking call
+ * of @owner can run it. The result must have been returned to the task before. Takes the reference to @task. Lock held.
+ */
+void      mp_hub_post_task        (GTask               *task,
+                                   gconstpointer        owner,
+                                   GAsyncReadyCallback  callback,
+                                   gpointer             user_data);
+
+/* Blocks until @done (@data), called with the lock held, is TRUE; turns the hub and runs the due posts of @owner
+ * meanwhile (and once more before it returns, so that callbacks due are run). Called WITHOUT the lock; @done may be
+ * called many times. @timeout_us: -1 for ever, 0 looks once (turning the hub once). FALSE with G_IO_ERROR_TIMED_OUT,
+ * G_IO_ERROR_CANCELLED or MP_ERROR_INTERRUPTED; the message is "@what: …" ("pool map", "process join").
+ * May be called from callbacks (re-entrant): posts already being run by an outer frame are not run twice. */
+typedef gboolean (* MpHubDone) (gpointer data);
+
+gboolean  mp_hub_wait             (gconstpointer   owner,
+                                   MpHubDone       done,
+                                   gpointer        data,
+                                   const char     *what,
+                                   gint64          timeout_us,
+                                   GCancellable   *cancellable,
+                                   GError        **error);
+
+/* State changed that another thread may wait for: re-evaluates its @done. With the lock held. (The hub does this
+ * itself after watch and timer functions have run.) */
+void      mp_hub_changed          (void);
+
+/* Forked child, single-threaded, before anything else of the library: forgets everything, closes the hub's own
+ * descriptors, does not touch the watched ones. The lock is free afterwards. */
+void      mp_hub_reset_after_fork (void);
+
+G_END_DECLS

@@ -1,0 +1,46 @@
+/* mp-shareable-private.h — SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "mp-glib/base/mp-shareable.h"
+
+G_BEGIN_DECLS
+
+/* Most descriptors beside one message. */
+#define MP_MAX_FDS 1012
+
+struct _MpShareableInterface
+{
+  GTypeInterface parent_iface;
+
+  /*< private >*/
+  /* Name of the kind on the wire, static: "connection". */
+  const char  *kind;
+
+  /* What the other side needs: a state value (any type, no handles in it; returned full, not floating) and descriptors
+   * appended to @fds: (element-type int): DUPLICATES (CLOEXEC) that the caller closes. */
+  GVariant    *(* describe) (MpShareable  *self,
+                             GArray       *fds,
+                             GError      **error);
+
+  gboolean     (* get_isolated) (MpShareable *self);
+};
+
+/* Makes the object from what describe() gave in another process: untrusted, to be checked. Takes ownership of the
+ * descriptors in every case (sets those it keeps to -1; the caller closes the others). */
+typedef MpShareable *(* MpShareableAdopt) (GVariant  *state,
+                                           int       *fds,
+                                           guint      n_fds,
+                                           GError   **error);
+
+/* Called once per kind, from mp_shareable_ensure_kinds(), a function that the codec calls before a look-up. */
+void         mp_shareable_register_kind (const char       *kind,
+                                         MpShareableAdopt  adopt);
+MpShareableAdopt mp_shareable_find_kind (const char       *kind);
+
+/* Number → object of this process. (transfer full) or NULL with an error naming the number. */
+MpShareable *mp_shareable_lookup        (gint32            handle,
+                                         GError          **error);
+/* The number of @self, made at first use; it stands for @self while that lives. */
+gint32       mp_shareable_get_handle    (MpShareable      *self);
+
+G_END_DECLS

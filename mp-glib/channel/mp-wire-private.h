@@ -1,0 +1,99 @@
+/* mp-wire-private.h — SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "mp-glib/base/mp-codec-private.h"
+
+G_BEGIN_DECLS
+
+/* One end of a stream socket that carries frames: the engine of MpConnection and of worker control. Not thread-safe:
+ * its user holds a lock (the connection's, the hub's, or none in a worker). Never blocks but where it says so.
+ *
+ * A frame is a header and a payload, zeros up to a multiple of 8. Descriptors go beside the header: at most 253 with
+ * each of its first bytes. A frame whose peer ends in the middle is not there: the end of the stream is reported. */
+
+typedef struct
+{
+  guint64 length;   /* bytes of payload without the zeros */
+  guint32 tag;      /* meaning depends on kind */
+  guint16 kind;
+  guint16 n_fds;
+} MpFrameHeader;    /* 16 bytes, host byte order */
+
+typedef struct
+{
+  guint32       tag;
+  guint16       kind;
+  guint16       n_fds;
+  gboolean      fds_lost;   /* this process had no descriptors free: n_fds is 0, the rest of the frame is whole */
+  const guint8 *data;       /* 8-aligned; until the next fill or clear */
+  gsize         size;
+  GBytes       *bytes;      /* (owned) (nullable): set when the payload was large and has memory of its own */
+  int          *fds;        /* (owned) n_fds of them, CLOEXEC; those not set to -1 are closed by mp_frame_clear() */
+} MpFrame;
+
+typedef struct _MpWire MpWire;
+
+/* Takes @fd (a connected AF_UNIX SOCK_STREAM socket). @max_length bounds a received payload. */
+MpWire   *mp_wire_new          (int             fd,
+                                guint64         max_length);
+void      mp_wire_free         (MpWire         *self);      /* closes the descriptor, drops what was not sent */
+int       mp_wire_get_fd       (MpWire         *self);
+int       mp_wire_steal_fd     (MpWire         *self);      /* for handing the socket on; buffers must be empty */
+void      mp_wire_set_max_length (MpWire       *self,
+                                guint64         max_length);
+
+/* Output. Frames are queued in order; small ones are gathered, pieces with GBytes of 16 KiB and more are sent from where
+ * they lie (a reference is kept). @fds: duplicates are NOT made: ownership of the numbers passes to the wire, which
+ * closes them when they are sent or dropped. At most MP_MAX_FDS. Queueing never fails. */
+void      mp_wire_queue        (MpWire         *self,
+                                guint16         kind,
+                                guint32         tag,
+                                const MpPiece  *pieces,
+                                guint           n_pieces,
+                                const int      *fds,
+                                guint           n_fds);
+/* The same for one short payload, whose place in the output buffer is returned to be filled in at once. */
+gpointer  mp_wire_queue_short  (MpWire         *self,
+                                guint16         kind,
+                                guint32         tag,
+                                gsize           size);
+/* A frame of one leading struct (8-aligned size) and an encoded value; steals the value's descriptors. */
+void      mp_wire_queue_value  (MpWire         *self,
+                                guint16         kind,
+                                guint32         tag,
+                                gconstpointer   lead,
+                                gsize           lead_size,
+                                MpEncoded      *encoded);
+/* Writes what the socket takes. TRUE also when it would block (then mp_wire_get_pending() > 0). FALSE: the peer is gone
+ * (G_IO_ERROR_CLOSED or _BROKEN_PIPE) or the system refused. */
+gboolean  mp_wire_flush        (MpWire         *self,
+                                GError        **error);
+/* Writes all, blocking; only for a worker's own side. */
+gboolean  mp_wire_flush_blocking (MpWire       *self,
+                                GError        **error);
+gsize     mp_wire_get_pending  (MpWire         *self);      /* bytes queued and not yet taken by the kernel */
+/* Whether a byte of the frame queued last has left. When not, mp_wire_unqueue_last() takes that frame back. */
+gboolean  mp_wire_last_untouched (MpWire       *self);
+void      mp_wire_unqueue_last (MpWire         *self);
+
+/* Input. fill() reads once; @block: waits for the first byte (EINTR is handled). Result: bytes read, 0 = would block,
+ * -1 = error (also at the end of the stream: G_IO_ERROR_CLOSED, once all whole frames have been taken by next()). */
+gssize    mp_wire_fill         (MpWire         *self,
+                                gboolean        block,
+                                GError        **error);
+/* The next whole frame, if one is there. FALSE with no error: none yet. FALSE with error: MP_ERROR_PROTOCOL or
+ * MP_ERROR_TOO_LARGE: the peer is to be cut off. */
+gboolean  mp_wire_next         (MpWire         *self,
+                                MpFrame        *frame,
+                                GError        **error);
+gboolean  mp_wire_has_frame    (MpWire         *self);      /* a whole one is buffered */
+gboolean  mp_wire_at_end       (MpWire         *self);      /* the peer has closed and nothing whole is left */
+
+void      mp_frame_clear       (MpFrame        *frame);
+/* The value that begins at @offset (a multiple of 8) of the payload; takes the frame's descriptors as needed. */
+GVariant *mp_frame_get_value   (MpFrame        *frame,
+                                gsize           offset,
+                                gsize          *used,
+                                GError        **error);
+
+G_END_DECLS

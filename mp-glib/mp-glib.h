@@ -1,0 +1,21 @@
+/* mp-glib.h — SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#define MP_INSIDE
+
+#include "mp-glib/base/mp-version-macros.h"
+#include "mp-glib/base/mp-version.h"
+#include "mp-glib/base/mp-error.h"
+#include "mp-glib/base/mp-event-loop.h"
+#include "mp-glib/base/mp-shareable.h"
+#include "mp-glib/channel/mp-connection.h"
+#include "mp-glib/process/mp-invocation.h"
+#include "mp-glib/process/mp-function.h"
+#include "mp-glib/process/mp-init.h"
+#include "mp-glib/process/mp-context.h"
+#include "mp-glib/process/mp-process.h"
+#include "mp-glib/pool/mp-future.h"
+#include "mp-glib/pool/mp-result-iter.h"
+#include "mp-glib/pool/mp-pool.h"
+
+#undef MP_INSIDE

@@ -1,0 +1,28 @@
+/* mp-fd-private.h — SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+
+G_BEGIN_DECLS
+
+/* Descriptors: every one made here is CLOEXEC. -1 sets errno. */
+int      mp_fd_dup              (int          fd);
+void     mp_fd_close            (int         *fd);          /* closes unless -1, sets to -1, keeps errno */
+int      mp_fd_pipe             (int          fds[2]);
+int      mp_fd_eventfd          (void);                     /* non-blocking */
+int      mp_fd_open_null        (void);
+/* A sealed (SHRINK|GROW) memory file of @size zero bytes; MFD_NOEXEC_SEAL where the kernel knows it. */
+int      mp_fd_memory_file      (const char  *name,
+                                 gsize        size);
+/* Checks size and seals of a memory file got from another process, then maps it shared. NULL sets errno. */
+gpointer mp_fd_map_memory_file  (int          fd,
+                                 gsize        size);
+void     mp_fd_unmap            (gpointer     address,
+                                 gsize        size);
+/* Anonymous memory for large buffers, huge pages asked for. mp_fd_unmap() frees it. */
+gpointer mp_fd_map_anonymous    (gsize        size);
+/* Sets CLOEXEC on all descriptors from @first up: close_range(), else by /proc/self/fd, else up to the limit.
+ * Async-signal-safe. */
+void     mp_fd_cloexec_from     (int          first);
+
+G_END_DECLS

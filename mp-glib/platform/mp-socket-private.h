@@ -1,0 +1,35 @@
+/* mp-socket-private.h — SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+#include <sys/uio.h>
+
+G_BEGIN_DECLS
+
+/* Stream sockets of one machine, with descriptors beside the bytes. All results: -1 sets errno. EINTR is handled. */
+
+#define MP_SOCKET_MAX_FDS 253   /* SCM_MAX_FD of Linux: most that one sendmsg() takes */
+
+/* A connected AF_UNIX SOCK_STREAM pair, CLOEXEC, blocking mode, with a send buffer of @buffer_size bytes if > 0. */
+int     mp_socket_pair      (int                 fds[2],
+                             int                 buffer_size);
+/* MSG_NOSIGNAL, and MSG_DONTWAIT unless @block. */
+gssize  mp_socket_send      (int                 fd,
+                             const struct iovec *iov,
+                             guint               n_iov,
+                             const int          *fds,
+                             guint               n_fds,
+                             gboolean            block);
+/* Up to @size bytes into @data; descriptors received (CLOEXEC) go to @fds (room for MP_SOCKET_MAX_FDS), their number to
+ * @n_fds; @truncated: some were lost for want of free descriptors. 0: end of the stream. */
+gssize  mp_socket_recv      (int                 fd,
+                             gpointer            data,
+                             gsize               size,
+                             int                *fds,
+                             guint              *n_fds,
+                             gboolean           *truncated,
+                             gboolean            block);
+/* SO_PEERCRED's pid; -1 when @fd is no connected AF_UNIX socket. */
+int     mp_socket_peer_pid  (int                 fd);
+
+G_END_DECLS

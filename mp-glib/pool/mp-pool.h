@@ -1,0 +1,116 @@
+/* mp-pool.h — SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#if !defined (MP_INSIDE) && !defined (MP_COMPILATION)
+# error "Only <mp-glib/mp-glib.h> can be included directly."
+#endif
+
+#include <gio/gio.h>
+#include "mp-glib/base/mp-version-macros.h"
+#include "mp-glib/pool/mp-future.h"
+#include "mp-glib/pool/mp-result-iter.h"
+#include "mp-glib/process/mp-context.h"
+
+G_BEGIN_DECLS
+
+#define MP_TYPE_POOL (mp_pool_get_type ())
+MP_AVAILABLE_IN_ALL
+G_DECLARE_FINAL_TYPE (MpPool, mp_pool, MP, POOL, GObject)
+
+/* Properties, all construct-only: n-workers (0: usable CPUs), initializer, initializer-args (variant, nullable),
+ * tasks-per-worker (0: no bound), context (MpContext).
+ * Signals: worker-started (guint number, int pid), worker-exited (guint number, int pid, int exit_status, const char *reason),
+ * task-failed (const char *function, GError *error, GVariant *details). */
+MP_AVAILABLE_IN_ALL
+MpPool       *mp_pool_new             (guint                 n_workers);
+MP_AVAILABLE_IN_ALL
+MpPool       *mp_pool_new_full        (guint                 n_workers,
+                                       const char           *initializer,
+                                       GVariant             *initializer_args,
+                                       guint                 tasks_per_worker,
+                                       MpContext            *context);
+MP_AVAILABLE_IN_ALL
+guint         mp_pool_get_n_workers   (MpPool               *self);
+
+MP_AVAILABLE_IN_ALL
+GVariant     *mp_pool_apply           (MpPool               *self,
+                                       const char           *function,
+                                       GVariant             *args,
+                                       gint64                timeout_us,
+                                       GCancellable         *cancellable,
+                                       GError              **error);
+MP_AVAILABLE_IN_ALL
+void          mp_pool_apply_async     (MpPool               *self,
+                                       const char           *function,
+                                       GVariant             *args,
+                                       GCancellable         *cancellable,
+                                       GAsyncReadyCallback   callback,
+                                       gpointer              user_data);
+MP_AVAILABLE_IN_ALL
+GVariant     *mp_pool_apply_finish    (MpPool               *self,
+                                       GAsyncResult         *result,
+                                       GError              **error);
+MP_AVAILABLE_IN_ALL
+GVariant     *mp_pool_map             (MpPool               *self,
+                                       const char           *function,
+                                       GVariant             *items,
+                                       guint                 chunk_size,
+                                       gint64                timeout_us,
+                                       GCancellable         *cancellable,
+                                       GError              **error);
+MP_AVAILABLE_IN_ALL
+void          mp_pool_map_async       (MpPool               *self,
+                                       const char           *function,
+                                       GVariant             *items,
+                                       guint                 chunk_size,
+                                       GCancellable         *cancellable,
+                                       GAsyncReadyCallback   callback,
+                                       gpointer              user_data);
+MP_AVAILABLE_IN_ALL
+GVariant     *mp_pool_map_finish      (MpPool               *self,
+                                       GAsyncResult         *result,
+                                       GError              **error);
+MP_AVAILABLE_IN_ALL
+MpFuture     *mp_pool_submit          (MpPool               *self,
+                                       const char           *function,
+                                       GVariant             *args,
+                                       GError              **error);
+MP_AVAILABLE_IN_ALL
+MpFuture     *mp_pool_submit_map      (MpPool               *self,
+                                       const char           *function,
+                                       GVariant             *items,
+                                       guint                 chunk_size,
+                                       GError              **error);
+MP_AVAILABLE_IN_ALL
+MpResultIter *mp_pool_imap            (MpPool               *self,
+                                       const char           *function,
+                                       GVariant             *items,
+                                       guint                 chunk_size,
+                                       GError              **error);
+MP_AVAILABLE_IN_ALL
+MpResultIter *mp_pool_imap_unordered  (MpPool               *self,
+                                       const char           *function,
+                                       GVariant             *items,
+                                       guint                 chunk_size,
+                                       GError              **error);
+
+MP_AVAILABLE_IN_ALL
+void          mp_pool_close           (MpPool               *self);
+MP_AVAILABLE_IN_ALL
+void          mp_pool_terminate       (MpPool               *self);
+MP_AVAILABLE_IN_ALL
+gboolean      mp_pool_join            (MpPool               *self,
+                                       gint64                timeout_us,
+                                       GCancellable         *cancellable,
+                                       GError              **error);
+MP_AVAILABLE_IN_ALL
+void          mp_pool_join_async      (MpPool               *self,
+                                       GCancellable         *cancellable,
+                                       GAsyncReadyCallback   callback,
+                                       gpointer              user_data);
+MP_AVAILABLE_IN_ALL
+gboolean      mp_pool_join_finish     (MpPool               *self,
+                                       GAsyncResult         *result,
+                                       GError              **error);
+
+G_END_DECLS

@@ -1,0 +1,41 @@
+/* mp-function-private.h — SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "mp-glib/process/mp-function.h"
+
+G_BEGIN_DECLS
+
+/* A function as this process can call it. Lives as long as the process. */
+typedef struct
+{
+  const char         *name;            /* interned */
+  MpFunc              func;            /* or */
+  MpAsyncFunc         async_func;
+  gpointer            user_data;
+  const GVariantType *argument_type;   /* (nullable) */
+  const GVariantType *result_type;     /* (nullable) */
+  MpFunctionFlags     flags;
+} MpFunction;
+
+/* In a worker: the function that a name from the wire stands for: registered, or an entry of MP_FUNCTION() that passed
+ * range, alignment, magic and self-address checks. Error MP_ERROR_NO_SUCH_FUNCTION naming the function and, for a
+ * registered name, the names there are. */
+const MpFunction *mp_function_find        (const char        *name,
+                                           GError           **error);
+/* In the owner, at submission: checks @args (or, with @is_chunk, each of the array) against the declared type where this
+ * process knows it; also that @name is a sound name (UTF-8, 1 .. 1024 bytes). */
+gboolean          mp_function_check_args  (const char        *name,
+                                           GVariant          *args,
+                                           gboolean           is_items,
+                                           GError           **error);
+/* The text after the last ':' of an MP_FUNCTION name, else the name: for messages. */
+const char       *mp_function_display_name (const char       *name);
+gboolean          mp_function_any_async   (void);
+
+/* Calls a synchronous function and keeps its promises: a result (sunk, full) or an error, never both or none; result
+ * type checked. */
+GVariant         *mp_function_call        (const MpFunction  *function,
+                                           GVariant          *args,
+                                           GError           **error);
+
+G_END_DECLS

@@ -1,0 +1,44 @@
+/* mp-init.h — SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#if !defined (MP_INSIDE) && !defined (MP_COMPILATION)
+# error "Only <mp-glib/mp-glib.h> can be included directly."
+#endif
+
+#include <gio/gio.h>
+#include "mp-glib/base/mp-version-macros.h"
+
+G_BEGIN_DECLS
+
+/**
+ * MpForkFunc:
+ * @user_data: data given beside the function
+ *
+ * Forks the calling process, as fork() does, for languages whose runtime must know of it.
+ *
+ * Returns: 0 in the child, its pid in the parent, -1 with `errno` set on failure
+ *
+ * Since: 0.1
+ */
+typedef int (* MpForkFunc) (gpointer user_data);
+
+MP_AVAILABLE_IN_ALL
+void      mp_init                   (void);
+/* For bindings: the same, but in a worker it returns the exit status when the worker's work is over, instead of ending
+ * the process; -1 in the program itself. */
+MP_AVAILABLE_IN_ALL
+int       mp_init_returning         (void);
+MP_AVAILABLE_IN_ALL
+gboolean  mp_is_worker              (void);
+MP_AVAILABLE_IN_ALL
+GVariant *mp_worker_dup_boot_data   (void);
+MP_AVAILABLE_IN_ALL
+void      mp_set_fork_func          (MpForkFunc      func,
+                                     gpointer        user_data,
+                                     GDestroyNotify  notify);
+MP_AVAILABLE_IN_ALL
+guint     mp_get_n_cpus             (void);
+MP_AVAILABLE_IN_ALL
+guint     mp_get_n_usable_cpus      (void);
+
+G_END_DECLS

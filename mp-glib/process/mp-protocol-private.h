@@ -1,0 +1,75 @@
+/* mp-protocol-private.h — SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+
+G_BEGIN_DECLS
+
+/* What owner, fork server and workers say to each other over a wire (mp-wire-private.h): frame kinds and their
+ * payloads. Owner and worker must agree on the version: LOADED and HELLO carry it. */
+#define MP_PROTOCOL_VERSION 1
+
+typedef enum
+{
+  /* worker → owner, boot */
+  MP_FRAME_LOADED = 1,    /* tag: protocol version; payload: guint32 pid, guint32 0. From the library's constructor */
+  MP_FRAME_HELLO,         /* value a{sv}: "pid" i, "version" u, "threads" as (names, empty when single-threaded) */
+  MP_FRAME_BOOT_ERROR,    /* value (sisa{sv}): the worker refuses; it exits */
+  MP_FRAME_READY,         /* value a{sv}: "preloaded" as */
+
+  /* owner → worker */
+  MP_FRAME_SETUP,         /* value a{sv}, see mp-child-private.h; descriptors as it names them */
+  MP_FRAME_RUN,           /* value a{sv}: "function" s, "args" v; or "type" s, "properties" a{sv} */
+  MP_FRAME_DEFINE,        /* tag: number; payload: name of a function (not NUL-terminated) */
+  MP_FRAME_TASK,          /* MpTaskLead, then a value */
+  MP_FRAME_END,           /* no more will come: exit when all is answered */
+
+  /* worker → owner, at work */
+  MP_FRAME_RESULT,        /* MpResultLead, then a value */
+  MP_FRAME_LOG,           /* value a{ss}: fields of one log record: "PRIORITY", "GLIB_DOMAIN", "MESSAGE", … */
+  MP_FRAME_ERROR,         /* value (sisa{sv}): what a Process ended with */
+
+  /* owner ↔ fork server */
+  MP_FRAME_FORK,          /* tag: request; 2 descriptors: the worker's socket, its life-line, then its stderr if "tag2" */
+  MP_FRAME_FORKED,        /* tag: request; payload: gint32 pid, guint32 0; 1 descriptor: pidfd, where there is one */
+  MP_FRAME_FORK_FAILED,   /* tag: request; value (sisa{sv}) */
+  MP_FRAME_EXITED,        /* tag: 0; payload: gint32 pid, gint32 exit status as in mp_process_get_exit_status() */
+} MpFrameKind;
+
+typedef enum
+{
+  MP_TASK_CHUNK    = 1 << 0,   /* the value is an array: one call for each item (or one for all: chunk functions) */
+  MP_TASK_PER_ITEM = 1 << 1,   /* go on after an item that failed; each has its own outcome */
+} MpTaskFlags;
+
+typedef struct
+{
+  guint64 seq;        /* 1, 2, 3 … on each wire */
+  guint32 function;   /* number given by MP_FRAME_DEFINE */
+  guint32 flags;      /* MpTaskFlags */
+} MpTaskLead;
+
+typedef enum
+{
+  MP_RESULT_VALUE,      /* the result; for a chunk an array of results, in order */
+  MP_RESULT_ERROR,      /* (sisa{sv}); for a chunk that of the item at @index, the rest was not called */
+  MP_RESULT_PER_ITEM,   /* a(uv)-like outcomes of a chunk with MP_TASK_PER_ITEM: see mp-serve.c */
+} MpResultStatus;
+
+typedef struct
+{
+  guint64 seq;
+  guint32 status;     /* MpResultStatus */
+  guint32 index;
+} MpResultLead;
+
+/* A page of memory shared by owner and one worker (descriptor "board" of SETUP). The worker stores the number of the
+ * task it is about to call before it calls; its result is in the socket before the next store. So after a death:
+ * drained results first, then: started == the oldest unanswered task → that one was running, else none was. */
+typedef struct
+{
+  guint64 started;    /* atomic, release/acquire; the owner copies it and bounds it by what it has sent */
+  guint64 reserved[7];
+} MpBoard;
+
+G_END_DECLS
