@@ -17,5 +17,6 @@
 #include "mp-glib/pool/mp-future.h"
 #include "mp-glib/pool/mp-result-iter.h"
 #include "mp-glib/pool/mp-pool.h"
+#include "mp-glib/mp-enum-types.h"
 
 #undef MP_INSIDE
