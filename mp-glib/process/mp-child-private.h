@@ -36,7 +36,8 @@ typedef struct
   void (* started) (MpChild *child, gpointer data);   /* the pid is known */
   void (* ready)   (MpChild *child, gpointer data);   /* mp_init() reached and SETUP done; (for a pool worker before its initializer) */
   void (* frame)   (MpChild *child, MpFrame *frame, gpointer data);   /* kinds RESULT and ERROR; may steal from it */
-  void (* line)    (MpChild *child, const char *line, gpointer data); /* captured output, UTF-8 made valid */
+  /* captured output: @stream is "stdout" or "stderr" (static); @line: UTF-8 made valid, without its end */
+  void (* line)    (MpChild *child, const char *stream, const char *line, gpointer data);
   /* Once, last. @error: (nullable) why it never became ready: MP_ERROR_WORKER_START with the cause (never loaded,
    * exited, crashed, hangs: exit status, last lines of stderr), MP_ERROR_NOT_INITIALIZED, MP_ERROR_UNSAFE_FORK, …; NULL
    * when it had been ready (mp_child_get_exit_status() then tells) or was killed by us on purpose. All its frames and
@@ -50,6 +51,7 @@ typedef struct
   const char   *name;             /* "Process-1", "Worker-3" */
   gboolean      daemon;
   gboolean      detached;         /* no life-line */
+  gboolean      capture_output;   /* stdout by a pipe too, stderr as with MP_STDERR_CAPTURE: both come by line() */
   gboolean      own_group;        /* a process group of its own: the terminal's Ctrl-C does not reach it */
   guint         number;           /* of the worker in its pool, from 0 */
   guint         cpu_budget;       /* 0: what the owner has */

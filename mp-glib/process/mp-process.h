@@ -39,8 +39,8 @@ struct _MpProcessClass
 };
 
 /* Properties: function, args (variant), name, daemon, detached, context (construct or before start); pid,
- * exit-status, alive (read only). Signals: started (), exited (int exit_status), line (const char *text): a line of
- * captured stderr or stdout. */
+ * exit-status, alive (read only); capture-output. Signals: started (), exited (int exit_status),
+ * line (const char *stream, const char *text): a line of captured output. */
 MP_AVAILABLE_IN_ALL
 MpProcess  *mp_process_new             (const char           *function,
                                         GVariant             *args);
@@ -111,6 +111,13 @@ gboolean    mp_process_get_detached    (MpProcess            *self);
 MP_AVAILABLE_IN_ALL
 void        mp_process_set_detached    (MpProcess            *self,
                                         gboolean              detached);
+MP_AVAILABLE_IN_ALL
+gboolean    mp_process_get_capture_output (MpProcess         *self);
+MP_AVAILABLE_IN_ALL
+void        mp_process_set_capture_output (MpProcess         *self,
+                                           gboolean           capture);
+MP_AVAILABLE_IN_ALL
+GError     *mp_process_dup_error       (MpProcess            *self);
 MP_AVAILABLE_IN_ALL
 const char *mp_process_get_function    (MpProcess            *self);
 MP_AVAILABLE_IN_ALL
