@@ -1,0 +1,25 @@
+/* bench-common.h — SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+
+G_BEGIN_DECLS
+
+/* Nanoseconds of the monotonic clock: the calls measured take less than a microsecond's worth of digits allows. */
+gint64 bench_now       (void);
+void   bench_pin       (int           cpu);
+void   bench_report    (const char   *metric,
+                        double        value);
+void   bench_rate      (const char   *metric,
+                        gsize         n,
+                        gint64        nanoseconds);
+/* Sorts @times; reports median_us and p99_us. */
+void   bench_quantiles (gint64       *times,
+                        gsize         n);
+/* Memory that is really there: every page touched. */
+char  *bench_ballast   (gsize         mebibytes);
+/* For each of the processes: proportional memory, and CPU time used during a second of idleness. */
+void   bench_idle_cost (const int    *pids,
+                        guint         n_pids);
+
+G_END_DECLS

@@ -1,0 +1,234 @@
+# run.py — SPDX-License-Identifier: LGPL-2.1-or-later
+"""Runs mp-glib, CPython's multiprocessing and the bare mechanism in turn, and prints a table of medians.
+
+Each work is done by each of the three in a process of its own, in rounds that alternate, so that a disturbance of the
+machine meets all of them. What is compared is the ratio of the medians over all samples of all rounds."""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+BUILD = os.path.join(ROOT, '_build-bench')
+PROGRAMS = os.path.join(BUILD, 'tests', 'benchmarks')
+
+MP = os.path.join(PROGRAMS, 'bench-pool')
+RAW = os.path.join(PROGRAMS, 'bench-raw')
+CPYTHON = os.path.join(HERE, 'bench-cpython.py')
+OVERRIDES = os.path.join(HERE, 'bench-overrides.py')
+OVERRIDES_JS = os.path.join(HERE, 'bench-overrides.js')
+
+TIME_LIMIT = 300
+
+
+class Row:
+    """One line of the table: a metric of one run, and what is asked of it.
+
+    A target is (with whom, at least or at most, factor); the ratio is mp-glib's value divided by the other's."""
+
+    def __init__(self, work, part, arguments, metric, raw_name, targets=()):
+        self.work = work
+        self.part = part
+        self.arguments = arguments
+        self.metric = metric
+        self.raw_name = raw_name
+        self.targets = targets
+        self.samples = {}
+
+
+def make_rows():
+    rows = [
+        Row('map, x·x over 10⁶ ints, default chunks', 'map', ['map'], 'items/s', 'GVariants alone',
+            [('cpython', '>=', 1), ('raw', '>=', 0.75)]),
+        Row('the same, whole-chunk function', 'chunk', ['chunk'], 'items/s', 'arrays by socketpair',
+            [('cpython', '>=', 20)]),
+        Row('map, chunk of 1', 'chunk1', ['chunk1'], 'items/s', 'socketpair, a write each', [('cpython', '>=', 3)]),
+        Row('10⁵ submitted, then gathered', 'submit', ['submit'], 'tasks/s', 'socketpair, a write each',
+            [('cpython', '>=', 3)]),
+    ]
+    for cpus in ['one', 'two'] if len(os.sched_getaffinity(0)) > 1 else ['one']:
+        where = 'one CPU' if cpus == 'one' else 'two CPUs'
+        rows += [
+            Row(f'one call at a time, {where}: median', 'call', ['call', cpus], 'median_us', 'socketpair',
+                [('raw', '<=', 1.3)]),
+            Row(f'one call at a time, {where}: p99', 'call', ['call', cpus], 'p99_us', 'socketpair',
+                [('cpython', '<=', 0.2)]),
+        ]
+    for method, factor in ('forkserver', 10), ('spawn', 8):
+        for mebibytes, parent in ('0', 'small parent'), ('1024', '1 GB parent'):
+            rows.append(Row(f'start → join, {method}, {parent}', 'start', ['start', method, mebibytes], 'starts/s',
+                            'posix_spawn' if method == 'spawn' else 'fork server', [('cpython', '>=', factor)]))
+    rows += [
+        Row('100 MiB argument, length back', 'big', ['big'], 'ms', 'socketpair', [('cpython', '<=', 0.25)]),
+        Row('idle worker, forkserver: PSS', 'idle', ['idle'], 'pss_kib', 'forked process', [('limit', '<=', 1024)]),
+        Row('idle worker, forkserver: CPU in 1 s', 'idle', ['idle'], 'cpu_us', 'forked process',
+            [('limit', '<=', 0)]),
+        Row('Python: map, x·x over 10⁶ ints', 'python', ['python'], 'items/s', None, [('cpython', '>=', 1)]),
+        Row('JavaScript: map, x·x over 10⁶ ints', 'javascript', ['javascript'], 'items/s', None),
+    ]
+    return rows
+
+
+def find_command(system, arguments):
+    if system == 'raw':
+        return None if arguments[0] in ('python', 'javascript') else [RAW, *arguments]
+    if system == 'cpython':
+        return [sys.executable, CPYTHON, *(['python'] if arguments == ['javascript'] else arguments)]
+    if arguments == ['python']:
+        return [sys.executable, OVERRIDES]
+    if arguments == ['javascript']:
+        return ['gjs', '-m', OVERRIDES_JS]
+    return [MP, *arguments]
+
+
+def build():
+    """The library as it is released, in a build directory of its own."""
+    if not os.path.exists(os.path.join(BUILD, 'build.ninja')):
+        subprocess.run(['meson', 'setup', BUILD, ROOT, '-Dbuildtype=release', '-Ddocs=disabled',
+                        '-Dvapi=disabled', '-Dexamples=false'], check=True, stdout=sys.stderr)
+    subprocess.run(['meson', 'compile', '-C', BUILD], check=True, stdout=sys.stderr)
+
+
+def make_environment():
+    """That of `meson devenv`: the overrides and the typelib are those just built."""
+    text = subprocess.run(['meson', 'devenv', '-C', BUILD, sys.executable, '-c',
+                           'import json, os; print("\\n" + json.dumps(dict(os.environ)))'],
+                          check=True, stdout=subprocess.PIPE, text=True).stdout
+    return json.loads(text.strip().splitlines()[-1])
+
+
+def run_once(command, environment):
+    """Gives {metric: [value, …]}; raises when the program fails."""
+    result = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, timeout=TIME_LIMIT)
+    if result.returncode != 0:
+        raise RuntimeError(f'{" ".join(command)}: exit status {result.returncode}')
+    samples = {}
+    for line in result.stdout.splitlines():
+        if line.startswith('RESULT '):
+            _, metric, value = line.split()
+            samples.setdefault(metric, []).append(float(value))
+    return samples
+
+
+def measure(rows, rounds, environment):
+    failures = []
+    runs = {}
+    for row in rows:
+        runs.setdefault(tuple(row.arguments), []).append(row)
+    for number in range(rounds):
+        for arguments, same in runs.items():
+            print(f'round {number + 1} of {rounds}: {" ".join(arguments)}', file=sys.stderr)
+            for system in 'mp', 'cpython', 'raw':
+                command = find_command(system, list(arguments))
+                if command is None:
+                    continue
+                try:
+                    samples = run_once(command, environment)
+                except (RuntimeError, OSError, subprocess.TimeoutExpired) as error:
+                    failures.append(str(error))
+                    print(f'  failed: {error}', file=sys.stderr)
+                    continue
+                for row in same:
+                    row.samples.setdefault(system, []).extend(samples.get(row.metric, []))
+    return failures
+
+
+def find_median(row, system):
+    samples = row.samples.get(system)
+    return statistics.median(samples) if samples else None
+
+
+def judge(row):
+    """For each target: (ratio or value, text of the target, whether it is met; None when not measured)."""
+    verdicts = []
+    own = find_median(row, 'mp')
+    for other, relation, factor in row.targets:
+        base = 1 if other == 'limit' else find_median(row, other)
+        if own is None or not base:
+            ratio = met = None
+        else:
+            ratio = own / base
+            met = ratio >= factor if relation == '>=' else ratio <= factor
+        name = {'cpython': 'CPython', 'raw': 'raw', 'limit': ''}[other]
+        sign = '≥' if relation == '>=' else '≤'
+        verdicts.append((ratio, f'{sign} {factor:g}' + (f' × {name}' if name else ''), met))
+    return verdicts
+
+
+def show(value, metric):
+    if value is None:
+        return '–'
+    if metric.endswith('/s'):
+        for unit, name in (1e6, ' M/s'), (1e3, ' k/s'):
+            if value >= unit:
+                return f'{value / unit:.3g}{name}'
+        return f'{value:.3g} /s'
+    unit = metric if '_' not in metric else metric.rsplit('_', 1)[1]
+    return f'{value:.3g} '.replace('e+03', 'e3') .strip() + {'us': ' µs', 'ms': ' ms', 'kib': ' KiB'}[unit]
+
+
+def show_ratio(row, system):
+    own, other = find_median(row, 'mp'), find_median(row, system)
+    return f'{own / other:.3g} ×' if own is not None and other else '–'
+
+
+def print_table(rows):
+    lines = [['work', 'mp-glib', 'CPython', 'ratio', 'raw', 'ratio', 'raw mechanism', 'target', '']]
+    for row in rows:
+        verdicts = judge(row)
+        words = ['not measured' if met is None else 'ok' if met else 'SHORT' for _, _, met in verdicts]
+        lines.append([row.work] + [show(find_median(row, 'mp'), row.metric),
+                                   show(find_median(row, 'cpython'), row.metric), show_ratio(row, 'cpython'),
+                                   show(find_median(row, 'raw'), row.metric), show_ratio(row, 'raw'),
+                                   row.raw_name or '–', '; '.join(text for _, text, _ in verdicts), '; '.join(words)])
+    lines.insert(1, ['---'] * len(lines[0]))
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    for line in lines:
+        fill = '-' if line[0] == '---' else ' '
+        print('| ' + ' | '.join((cell if fill == ' ' else '').ljust(width, fill)
+                                for cell, width in zip(line, widths)) + ' |')
+
+
+def save(path, rows, rounds):
+    data = {
+        'machine': {'kernel': platform.release(), 'cpus': len(os.sched_getaffinity(0)),
+                    'python': platform.python_version(), 'processor': platform.machine()},
+        'rounds': rounds,
+        'works': [{'work': row.work, 'part': row.part, 'metric': row.metric, 'samples': row.samples,
+                   'medians': {system: find_median(row, system) for system in row.samples},
+                   'raw-mechanism': row.raw_name,
+                   'targets': [{'target': text, 'ratio': ratio, 'met': met} for ratio, text, met in judge(row)]}
+                  for row in rows],
+    }
+    with open(path, 'w') as file:
+        json.dump(data, file, indent=1, ensure_ascii=False)
+        file.write('\n')
+
+
+def main():
+    rows = make_rows()
+    parts = list(dict.fromkeys(row.part for row in rows))
+    parser = argparse.ArgumentParser(description='mp-glib beside CPython\'s multiprocessing and the bare mechanism.')
+    parser.add_argument('part', nargs='?', choices=parts, help='only this work')
+    parser.add_argument('--json', metavar='FILE', help='write all samples to FILE')
+    parser.add_argument('--rounds', type=int, default=5, metavar='N', help='rounds (default: 5)')
+    options = parser.parse_args()
+
+    rows = [row for row in rows if options.part in (None, row.part)]
+    build()
+    failures = measure(rows, options.rounds, make_environment())
+    print_table(rows)
+    if options.json:
+        save(options.json, rows, options.rounds)
+    for failure in failures:
+        print(f'failed: {failure}')
+    return 1 if failures else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
