@@ -1,0 +1,30 @@
+/* mp-invocation-private.h — SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "mp-glib/process/mp-function-private.h"
+#include "mp-glib/process/mp-invocation.h"
+
+G_BEGIN_DECLS
+
+/* For what calls functions in a worker (mp-serve.c, mp-process.c): the running call, as mp_invocation_get_current()
+ * shows it. In the main thread only; calls do not nest. */
+
+/* Around one or more calls of a synchronous function: costs a store, the object is made only when the function asks for
+ * it. end() gives what mp_invocation_set_error_details() was told (nullable, full) and drops the object. */
+void      mp_invocation_begin      (const MpFunction  *function);
+GVariant *mp_invocation_end        (void);
+
+/* Exactly once, in the main thread, also when the function has answered before it returned. @value (nullable) or @error
+ * (nullable) is set, never both or none; the promises of mp_function_call() are kept. */
+typedef void (* MpInvocationDone) (GVariant       *value,
+                                   const GError   *error,
+                                   GVariant       *details,
+                                   gpointer        data);
+
+/* Calls an asynchronous function. An invocation that is dropped without an answer answers with an error. */
+void      mp_invocation_call_async (const MpFunction  *function,
+                                    GVariant          *args,
+                                    MpInvocationDone   done,
+                                    gpointer           data);
+
+G_END_DECLS
