@@ -1,0 +1,42 @@
+#!/usr/bin/env python3
+"""Prints "N passed, N failed" over the meson test logs of the build directories given.
+
+A TAP test counts for as many as it reports, any other for one. One that crashed or ran out of time counts as a
+failure even when all that it reported was good. Exit status 1 when something failed or a directory has no tests.
+"""
+import json
+import re
+import sys
+from pathlib import Path
+
+GOOD = ('OK', 'SKIP', 'EXPECTEDFAIL')
+
+
+def count(test):
+    lines = re.findall(r'^(not )?ok\b(.*)$', test.get('stdout', ''), re.M)
+    results = [not bad for bad, rest in lines if not re.search(r'#\s*(SKIP|TODO)', rest, re.I)]
+    passed, failed = results.count(True), results.count(False)
+    if test['result'] not in GOOD:
+        return passed, max(failed, 1)
+    if test['result'] == 'OK' and not lines:
+        return 1, 0
+    return passed, failed
+
+
+def main():
+    passed = failed = 0
+    complete = True
+    for directory in sys.argv[1:]:
+        log = Path(directory, 'meson-logs', 'testlog.json')
+        counts = [count(json.loads(line)) for line in log.read_text().splitlines()] if log.exists() else []
+        if not counts:
+            print(f'{directory}: no test was run', file=sys.stderr)
+            complete = False
+        passed += sum(good for good, bad in counts)
+        failed += sum(bad for good, bad in counts)
+    print(f'{passed} passed, {failed} failed')
+    return 0 if complete and passed > 0 and failed == 0 else 1
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,81 @@
+# Sourced by tests/run.sh and examples/run.sh: installs what a build needs and lacks. Nothing is looked up by package
+# name, so that what came from elsewhere counts too, and apt is not run at all when nothing is missing.
+
+missing=
+
+# want PACKAGES COMMAND...: the packages are missing if the command fails
+want () {
+  packages=$1
+  shift
+  "$@" >/dev/null 2>&1 || missing="$missing $packages"
+}
+
+compiles () {
+  echo '#include <stdio.h>' | cc -E - || echo '#include <stdio.h>' | gcc -E -
+}
+
+# The python3 found first need not be the one that PyGObject was installed for.
+python_with_gi () {
+  for candidate in python3 /usr/bin/python3; do
+    if "$candidate" -c 'import gi; gi.require_version ("Gio", "2.0")' >/dev/null 2>&1; then
+      echo "$candidate"
+      return 0
+    fi
+  done
+  return 1
+}
+
+want_for_building () {
+  want libc6-dev compiles
+  want pkg-config pkg-config --version
+  want meson meson --version
+  want ninja-build ninja --version
+  want libglib2.0-dev pkg-config --atleast-version=2.74 gio-unix-2.0
+}
+
+want_for_all_languages () {
+  want libgirepository1.0-dev pkg-config --atleast-version=1.74 gobject-introspection-1.0
+  want gobject-introspection g-ir-scanner --version
+  want 'python3-gi gir1.2-glib-2.0' python_with_gi
+  want gjs gjs --version
+  want valac valac --version
+  want valac vapigen --version
+  want gi-docgen gi-docgen --version
+}
+
+as_root () {
+  if [ "$(id -u)" -eq 0 ]; then
+    env DEBIAN_FRONTEND=noninteractive "$@"
+  elif command -v sudo >/dev/null 2>&1; then
+    sudo env DEBIAN_FRONTEND=noninteractive "$@"
+  else
+    return 1
+  fi
+}
+
+install_missing () {
+  [ -n "$missing" ] || return 0
+  echo "Installing:$missing" >&2
+  # shellcheck disable=SC2086
+  if command -v apt-get >/dev/null 2>&1 && \
+     { as_root apt-get install -y --no-install-recommends $missing >&2 || \
+       { as_root apt-get update >&2 && as_root apt-get install -y --no-install-recommends $missing >&2; }; }; then
+    missing=
+    hash -r
+    return 0
+  fi
+  echo "Please install these packages (names as in Debian) and try again:$missing" >&2
+  return 1
+}
+
+# configure DIR OPTIONS...: a build directory that is there is configured again, since there may be more to build with
+configure () {
+  directory=$1
+  shift
+  if [ -f "$directory/build.ninja" ]; then
+    meson setup --reconfigure "$directory" "$@"
+  else
+    rm -rf "$directory"
+    meson setup "$directory" "$@"
+  fi
+}
