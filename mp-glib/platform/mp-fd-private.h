@@ -5,11 +5,15 @@
 
 G_BEGIN_DECLS
 
-/* Descriptors: every one made here is CLOEXEC. -1 sets errno. */
+/* Descriptors: every one made here is CLOEXEC and never 0, 1 or 2, which a program that has closed them may still write
+ * to. -1 sets errno. */
 int      mp_fd_dup              (int          fd);
+int      mp_fd_lift             (int          fd);          /* takes @fd; the same, or its duplicate from 3 up; -1 stays */
 void     mp_fd_close            (int         *fd);          /* closes unless -1, sets to -1, keeps errno */
 int      mp_fd_pipe             (int          fds[2]);
 int      mp_fd_eventfd          (void);                     /* non-blocking */
+void     mp_fd_signal           (int          fd);          /* of an eventfd: adds 1 */
+void     mp_fd_clear_signal     (int          fd);
 int      mp_fd_open_null        (void);
 /* A sealed (SHRINK|GROW) memory file of @size zero bytes; MFD_NOEXEC_SEAL where the kernel knows it. */
 int      mp_fd_memory_file      (const char  *name,
@@ -21,6 +25,10 @@ void     mp_fd_unmap            (gpointer     address,
                                  gsize        size);
 /* Anonymous memory for large buffers, huge pages asked for. mp_fd_unmap() frees it. */
 gpointer mp_fd_map_anonymous    (gsize        size);
+/* For functions that run between clone() and exec(), on a stack that is unmapped before they return: address sanitizer
+ * must not leave its marks there. */
+#define MP_IN_CHILD __attribute__ ((no_sanitize_address))
+
 /* Sets CLOEXEC on all descriptors from @first up: close_range(), else by /proc/self/fd, else up to the limit.
  * Async-signal-safe. */
 void     mp_fd_cloexec_from     (int          first);

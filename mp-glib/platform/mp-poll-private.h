@@ -8,13 +8,13 @@ G_BEGIN_DECLS
 /* epoll and timerfd behind GIOCondition. Level-triggered. -1 sets errno. */
 typedef struct
 {
+  guint64      data;
   GIOCondition condition;
-  gpointer     data;
 } MpPollEvent;
 
 int   mp_poll_new      (void);
-int   mp_poll_add      (int epfd, int fd, GIOCondition condition, gpointer data);
-int   mp_poll_modify   (int epfd, int fd, GIOCondition condition, gpointer data);
+int   mp_poll_add      (int epfd, int fd, GIOCondition condition, guint64 data);
+int   mp_poll_modify   (int epfd, int fd, GIOCondition condition, guint64 data);
 int   mp_poll_remove   (int epfd, int fd);
 /* @timeout_us: -1 for ever; rounded up, never early. EINTR is returned as 0 events. */
 int   mp_poll_wait     (int epfd, MpPollEvent *events, int n_events, gint64 timeout_us);

@@ -21,7 +21,8 @@ typedef struct
   int                 stderr_fd;
   const int          *keep_fds;      /* descriptors that survive exec under the same numbers (≥ 3) */
   guint               n_keep_fds;
-  int                 mark_signal;   /* left blocked in the child's mask, 0 none; all else is unblocked, all handlers reset */
+  int                 mark_signal;   /* left blocked in the child's mask, 0 none; all else is unblocked, all handlers
+                                      * reset; terminal signals that are ignored (nohup) stay so */
   gboolean            own_group;
 } MpSpawn;
 
@@ -71,5 +72,7 @@ void      mp_platform_reseed         (void);          /* g_random after a fork, 
 /* CPUs. */
 guint     mp_platform_count_cpus     (void);          /* online */
 guint     mp_platform_usable_cpus    (void);          /* min (affinity, ceil (cgroup v2 or v1 quota)), ≥ 1; read afresh */
+/* ceil (quota) by the files under @root ("/"), 0: none. */
+guint     mp_platform_cgroup_cpus    (const char     *root);
 
 G_END_DECLS

@@ -1,0 +1,248 @@
+/* mp-fd.c — SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include "mp-glib/platform/mp-fd-private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Younger than the oldest kernel headers that this is built with. */
+#ifndef MFD_NOEXEC_SEAL
+# define MFD_NOEXEC_SEAL 0x0008U
+#endif
+#ifndef CLOSE_RANGE_CLOEXEC
+# define CLOSE_RANGE_CLOEXEC (1U << 2)
+#endif
+#ifndef SYS_close_range
+# define SYS_close_range 436
+#endif
+
+/* As getdents64() writes it; glibc has no such declaration. */
+typedef struct
+{
+  guint64 ino;
+  gint64  off;
+  guint16 reclen;
+  guint8  type;
+  char    name[];
+} DirectoryEntry;
+
+int
+mp_fd_dup (int fd)
+{
+  return fcntl (fd, F_DUPFD_CLOEXEC, 3);
+}
+
+int
+mp_fd_lift (int fd)
+{
+  int lifted;
+
+  if (fd < 0 || fd > 2)
+    return fd;
+
+  lifted = mp_fd_dup (fd);
+  mp_fd_close (&fd);
+  return lifted;
+}
+
+void
+mp_fd_close (int *fd)
+{
+  int saved_errno = errno;
+
+  if (*fd >= 0)
+    close (*fd);
+  *fd = -1;
+  errno = saved_errno;
+}
+
+int
+mp_fd_pipe (int fds[2])
+{
+  int i;
+
+  if (pipe2 (fds, O_CLOEXEC) < 0)
+    return -1;
+
+  for (i = 0; i < 2; i++)
+    {
+      fds[i] = mp_fd_lift (fds[i]);
+      if (fds[i] < 0)
+        {
+          mp_fd_close (&fds[0]);
+          mp_fd_close (&fds[1]);
+          return -1;
+        }
+    }
+  return 0;
+}
+
+int
+mp_fd_eventfd (void)
+{
+  return mp_fd_lift (eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK));
+}
+
+void
+mp_fd_signal (int fd)
+{
+  guint64 one = 1;
+
+  /* EAGAIN: the counter is full, so it is readable anyway. */
+  while (write (fd, &one, sizeof one) < 0 && errno == EINTR)
+    ;
+}
+
+void
+mp_fd_clear_signal (int fd)
+{
+  guint64 count;
+
+  while (read (fd, &count, sizeof count) < 0 && errno == EINTR)
+    ;
+}
+
+int
+mp_fd_open_null (void)
+{
+  return mp_fd_lift (open ("/dev/null", O_RDWR | O_CLOEXEC));
+}
+
+int
+mp_fd_memory_file (const char *name,
+                   gsize       size)
+{
+  int fd;
+
+  fd = memfd_create (name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+  if (fd < 0 && errno == EINVAL)
+    fd = memfd_create (name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  fd = mp_fd_lift (fd);
+  if (fd < 0)
+    return -1;
+
+  if (ftruncate (fd, size) < 0 || fcntl (fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+    mp_fd_close (&fd);
+  return fd;
+}
+
+gpointer
+mp_fd_map_memory_file (int   fd,
+                       gsize size)
+{
+  struct stat status;
+  gpointer address;
+  int seals;
+
+  if (fstat (fd, &status) < 0)
+    return NULL;
+
+  /* Without the seal its sender could shrink the file, and the next access here would be a SIGBUS. */
+  seals = fcntl (fd, F_GET_SEALS);
+  if (seals < 0 || (seals & F_SEAL_SHRINK) == 0 || size == 0 ||
+      status.st_size < 0 || (guint64) status.st_size < size)
+    {
+      errno = EINVAL;
+      return NULL;
+    }
+
+  address = mmap (NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  return address != MAP_FAILED ? address : NULL;
+}
+
+void
+mp_fd_unmap (gpointer address,
+             gsize    size)
+{
+  if (address != NULL)
+    munmap (address, size);
+}
+
+gpointer
+mp_fd_map_anonymous (gsize size)
+{
+  gpointer address;
+
+  address = mmap (NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (address == MAP_FAILED)
+    return NULL;
+
+  (void) madvise (address, size, MADV_HUGEPAGE);   /* fewer page faults; a kernel without them works too */
+  return address;
+}
+
+/* Decimal, of a directory entry; -1 for "." and "..". */
+MP_IN_CHILD static int
+parse_number (const char *text)
+{
+  int number = 0;
+
+  if (*text == '\0')
+    return -1;
+  for (; *text != '\0'; text++)
+    {
+      if (*text < '0' || *text > '9' || number > 100000000)
+        return -1;
+      number = number * 10 + (*text - '0');
+    }
+  return number;
+}
+
+/* opendir() would allocate. */
+MP_IN_CHILD static gboolean
+cloexec_listed (int first)
+{
+  union
+  {
+    DirectoryEntry entry;
+    char           bytes[2048];
+  } buffer;
+  int dir;
+  long n;
+
+  dir = syscall (SYS_openat, AT_FDCWD, "/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (dir < 0)
+    return FALSE;
+
+  while ((n = syscall (SYS_getdents64, dir, &buffer, sizeof buffer)) > 0)
+    {
+      long at = 0;
+
+      while (at < n)
+        {
+          const DirectoryEntry *entry = (gconstpointer) (buffer.bytes + at);
+          int fd = parse_number (entry->name);
+
+          if (fd >= first)
+            (void) syscall (SYS_fcntl, fd, F_SETFD, FD_CLOEXEC);
+          at += entry->reclen;
+        }
+    }
+
+  (void) syscall (SYS_close, dir);
+  return n == 0;
+}
+
+MP_IN_CHILD void
+mp_fd_cloexec_from (int first)
+{
+  struct rlimit limit;
+  int fd, end = 1024;
+
+  if (syscall (SYS_close_range, first, ~0U, CLOSE_RANGE_CLOEXEC) == 0)
+    return;
+  if (cloexec_listed (first))
+    return;
+
+  if (getrlimit (RLIMIT_NOFILE, &limit) == 0)
+    end = (int) MIN (limit.rlim_cur, 1 << 20);
+  for (fd = first; fd < end; fd++)
+    (void) syscall (SYS_fcntl, fd, F_SETFD, FD_CLOEXEC);
+}

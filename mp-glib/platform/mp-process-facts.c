@@ -1,0 +1,128 @@
+/* mp-process-facts.c — SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include "mp-glib/platform/mp-process-control-private.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static char *
+describe_thread (const char *tid)
+{
+  g_autofree char *path = g_strdup_printf ("/proc/self/task/%s/comm", tid);
+  g_autofree char *comm = NULL;
+
+  if (!g_file_get_contents (path, &comm, NULL, NULL))
+    return NULL;   /* it has ended meanwhile */
+
+  return g_strdup_printf ("%s (%s)", g_strchomp (comm), tid);
+}
+
+char **
+mp_platform_list_threads (void)
+{
+  g_autofree char *own_tid = g_strdup_printf ("%ld", syscall (SYS_gettid));
+  g_autoptr(GPtrArray) threads = NULL;
+  g_autoptr(GDir) dir = NULL;
+  const char *tid;
+
+  dir = g_dir_open ("/proc/self/task", 0, NULL);
+  if (dir == NULL)
+    return NULL;
+
+  threads = g_ptr_array_new_with_free_func (g_free);
+  while ((tid = g_dir_read_name (dir)) != NULL)
+    {
+      char *text;
+
+      if (g_str_equal (tid, own_tid))
+        continue;
+      text = describe_thread (tid);
+      if (text != NULL)
+        g_ptr_array_add (threads, text);
+    }
+
+  g_ptr_array_add (threads, NULL);
+  return (char **) g_ptr_array_free (g_steal_pointer (&threads), FALSE);
+}
+
+gboolean
+mp_platform_is_setuid (void)
+{
+  return getauxval (AT_SECURE) != 0;
+}
+
+char *
+mp_platform_exe_path (void)
+{
+  return g_file_read_link ("/proc/self/exe", NULL);
+}
+
+char **
+mp_platform_cmdline (void)
+{
+  g_autoptr(GPtrArray) argv = NULL;
+  g_autofree char *text = NULL;
+  gsize at = 0, length;
+
+  if (!g_file_get_contents ("/proc/self/cmdline", &text, &length, NULL) || length == 0)
+    return NULL;
+
+  argv = g_ptr_array_new_with_free_func (g_free);
+  while (at < length)
+    {
+      g_ptr_array_add (argv, g_strdup (text + at));
+      at += strlen (text + at) + 1;
+    }
+  g_ptr_array_add (argv, NULL);
+  return (char **) g_ptr_array_free (g_steal_pointer (&argv), FALSE);
+}
+
+void
+mp_platform_set_comm (const char *name)
+{
+  (void) prctl (PR_SET_NAME, (unsigned long) name, 0, 0, 0);
+}
+
+int
+mp_platform_mark_signal (void)
+{
+  return SIGRTMAX - 3;
+}
+
+gboolean
+mp_platform_mark_is_blocked (void)
+{
+  sigset_t mask;
+
+  sigemptyset (&mask);
+  (void) pthread_sigmask (SIG_BLOCK, NULL, &mask);
+  return sigismember (&mask, mp_platform_mark_signal ()) == 1;
+}
+
+void
+mp_platform_mark_unblock (void)
+{
+  sigset_t mask;
+
+  sigemptyset (&mask);
+  sigaddset (&mask, mp_platform_mark_signal ());
+  (void) pthread_sigmask (SIG_UNBLOCK, &mask, NULL);
+}
+
+void
+mp_platform_reseed (void)
+{
+  guint32 seed;
+
+  if (getrandom (&seed, sizeof seed, GRND_NONBLOCK) != sizeof seed)
+    seed = (guint32) g_get_monotonic_time () ^ ((guint32) getpid () << 16);
+  g_random_set_seed (seed);
+}

@@ -1,0 +1,190 @@
+/* mp-socket.c — SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include "mp-glib/platform/mp-socket-private.h"
+#include "mp-glib/platform/mp-fd-private.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/un.h>
+
+typedef union
+{
+  struct cmsghdr align;
+  char           data[CMSG_SPACE (MP_SOCKET_MAX_FDS * sizeof (int))];
+} Control;
+
+int
+mp_socket_pair (int fds[2],
+                int buffer_size)
+{
+  int i;
+
+  if (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
+    return -1;
+
+  for (i = 0; i < 2; i++)
+    {
+      fds[i] = mp_fd_lift (fds[i]);
+      if (fds[i] < 0)
+        {
+          mp_fd_close (&fds[0]);
+          mp_fd_close (&fds[1]);
+          return -1;
+        }
+    }
+
+  /* Only a wish: the system bounds it, and a smaller buffer works too. */
+  for (i = 0; i < 2 && buffer_size > 0; i++)
+    (void) setsockopt (fds[i], SOL_SOCKET, SO_SNDBUF, &buffer_size, sizeof buffer_size);
+
+  return 0;
+}
+
+/* For a blocking call on a descriptor that somebody else made non-blocking. */
+static void
+wait_for (int   fd,
+          short events)
+{
+  struct pollfd pollfd = { fd, events, 0 };
+
+  (void) poll (&pollfd, 1, -1);
+}
+
+gssize
+mp_socket_send (int                 fd,
+                const struct iovec *iov,
+                guint               n_iov,
+                const int          *fds,
+                guint               n_fds,
+                gboolean            block)
+{
+  struct msghdr message = { 0 };
+  Control control;
+  gssize n;
+
+  if (n_fds > MP_SOCKET_MAX_FDS)
+    {
+      errno = EINVAL;
+      return -1;
+    }
+
+  message.msg_iov = (struct iovec *) iov;
+  message.msg_iovlen = n_iov;
+  if (n_fds > 0)
+    {
+      struct cmsghdr *header;
+
+      message.msg_control = control.data;
+      message.msg_controllen = CMSG_SPACE (n_fds * sizeof (int));
+      memset (control.data, 0, message.msg_controllen);
+      header = CMSG_FIRSTHDR (&message);
+      header->cmsg_level = SOL_SOCKET;
+      header->cmsg_type = SCM_RIGHTS;
+      header->cmsg_len = CMSG_LEN (n_fds * sizeof (int));
+      memcpy (CMSG_DATA (header), fds, n_fds * sizeof (int));
+    }
+
+  for (;;)
+    {
+      n = sendmsg (fd, &message, MSG_NOSIGNAL | (block ? 0 : MSG_DONTWAIT));
+      if (n >= 0)
+        return n;
+      if (block && (errno == EAGAIN || errno == EWOULDBLOCK))
+        wait_for (fd, POLLOUT);
+      else if (errno != EINTR)
+        return -1;
+    }
+}
+
+static void
+take_descriptors (struct msghdr *message,
+                  int           *fds,
+                  guint         *n_fds)
+{
+  struct cmsghdr *header;
+
+  for (header = CMSG_FIRSTHDR (message); header != NULL; header = CMSG_NXTHDR (message, header))
+    {
+      guint n;
+
+      if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS)
+        continue;
+
+      /* The kernel never gives more than there is room for, and the room is that of MP_SOCKET_MAX_FDS. */
+      n = (header->cmsg_len - CMSG_LEN (0)) / sizeof (int);
+      memcpy (fds + *n_fds, CMSG_DATA (header), n * sizeof (int));
+      *n_fds += n;
+    }
+}
+
+gssize
+mp_socket_recv (int       fd,
+                gpointer  data,
+                gsize     size,
+                int      *fds,
+                guint    *n_fds,
+                gboolean *truncated,
+                gboolean  block)
+{
+  struct iovec iov = { data, size };
+  struct msghdr message = { 0 };
+  Control control;
+  gssize n;
+
+  *n_fds = 0;
+  *truncated = FALSE;
+
+  for (;;)
+    {
+      message.msg_iov = &iov;
+      message.msg_iovlen = 1;
+      message.msg_control = control.data;
+      message.msg_controllen = sizeof control.data;
+
+      n = recvmsg (fd, &message, MSG_CMSG_CLOEXEC | (block ? 0 : MSG_DONTWAIT));
+      if (n >= 0)
+        break;
+      if (block && (errno == EAGAIN || errno == EWOULDBLOCK))
+        wait_for (fd, POLLIN);
+      else if (errno != EINTR)
+        return -1;
+    }
+
+  if (message.msg_controllen > 0)
+    take_descriptors (&message, fds, n_fds);
+  *truncated = (message.msg_flags & MSG_CTRUNC) != 0;
+
+  return n;
+}
+
+int
+mp_socket_peer_pid (int fd)
+{
+  struct ucred credentials;
+  struct sockaddr_un address;
+  socklen_t length = sizeof address;
+
+  /* SO_PEERCRED answers for other families too, with nonsense. */
+  if (getsockname (fd, (struct sockaddr *) &address, &length) < 0)
+    return -1;
+  if (address.sun_family != AF_UNIX)
+    {
+      errno = EAFNOSUPPORT;
+      return -1;
+    }
+
+  length = sizeof credentials;
+  if (getsockopt (fd, SOL_SOCKET, SO_PEERCRED, &credentials, &length) < 0)
+    return -1;
+  if (length != sizeof credentials || credentials.pid <= 0)
+    {
+      errno = ENOTCONN;
+      return -1;
+    }
+
+  return credentials.pid;
+}
