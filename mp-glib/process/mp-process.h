@@ -12,8 +12,8 @@
 G_BEGIN_DECLS
 
 /* mp_process_get_exit_status(): 0 and positive as given to exit(), minus the number of the signal, or one of these. */
-#define MP_EXIT_STATUS_RUNNING (G_MININT)        /* not started, or not ended */
-#define MP_EXIT_STATUS_UNKNOWN (G_MININT + 1)    /* ended, but somebody else took the status */
+#define MP_EXIT_STATUS_RUNNING (-2147483647 - 1)   /* not started, or not ended */
+#define MP_EXIT_STATUS_UNKNOWN (-2147483647)       /* ended, but somebody else took the status */
 
 #define MP_TYPE_PROCESS (mp_process_get_type ())
 MP_AVAILABLE_IN_ALL
@@ -38,97 +38,94 @@ struct _MpProcessClass
   gpointer padding[8];
 };
 
-/* Properties: function, args (variant), name, daemon, detached, context (construct or before start); pid,
- * exit-status, alive (read only); capture-output. Signals: started (), exited (int exit_status),
- * line (const char *stream, const char *text): a line of captured output. */
 MP_AVAILABLE_IN_ALL
-MpProcess  *mp_process_new             (const char           *function,
-                                        GVariant             *args);
+MpProcess  *mp_process_new                (const char *function,
+                                           GVariant   *args);
 MP_AVAILABLE_IN_ALL
-gboolean    mp_process_start           (MpProcess            *self,
-                                        gint64                timeout_us,
-                                        GCancellable         *cancellable,
-                                        GError              **error);
+gboolean    mp_process_start              (MpProcess     *self,
+                                           gint64         timeout_us,
+                                           GCancellable  *cancellable,
+                                           GError       **error);
 MP_AVAILABLE_IN_ALL
-void        mp_process_start_async     (MpProcess            *self,
-                                        GCancellable         *cancellable,
-                                        GAsyncReadyCallback   callback,
-                                        gpointer              user_data);
+void        mp_process_start_async        (MpProcess           *self,
+                                           GCancellable        *cancellable,
+                                           GAsyncReadyCallback  callback,
+                                           gpointer             user_data);
 MP_AVAILABLE_IN_ALL
-gboolean    mp_process_start_finish    (MpProcess            *self,
-                                        GAsyncResult         *result,
-                                        GError              **error);
+gboolean    mp_process_start_finish       (MpProcess     *self,
+                                           GAsyncResult  *result,
+                                           GError       **error);
 MP_AVAILABLE_IN_ALL
-gboolean    mp_process_join            (MpProcess            *self,
-                                        gint64                timeout_us,
-                                        GCancellable         *cancellable,
-                                        GError              **error);
+gboolean    mp_process_join               (MpProcess     *self,
+                                           gint64         timeout_us,
+                                           GCancellable  *cancellable,
+                                           GError       **error);
 MP_AVAILABLE_IN_ALL
-void        mp_process_join_async      (MpProcess            *self,
-                                        GCancellable         *cancellable,
-                                        GAsyncReadyCallback   callback,
-                                        gpointer              user_data);
+void        mp_process_join_async         (MpProcess           *self,
+                                           GCancellable        *cancellable,
+                                           GAsyncReadyCallback  callback,
+                                           gpointer             user_data);
 MP_AVAILABLE_IN_ALL
-gboolean    mp_process_join_finish     (MpProcess            *self,
-                                        GAsyncResult         *result,
-                                        GError              **error);
+gboolean    mp_process_join_finish        (MpProcess     *self,
+                                           GAsyncResult  *result,
+                                           GError       **error);
 MP_AVAILABLE_IN_ALL
-gboolean    mp_process_run             (MpProcess            *self,
-                                        GError              **error);
+gboolean    mp_process_run                (MpProcess  *self,
+                                           GError    **error);
 MP_AVAILABLE_IN_ALL
-gboolean    mp_process_is_alive        (MpProcess            *self);
+gboolean    mp_process_is_alive           (MpProcess *self);
 MP_AVAILABLE_IN_ALL
-gboolean    mp_process_terminate       (MpProcess            *self,
-                                        GError              **error);
+gboolean    mp_process_terminate          (MpProcess  *self,
+                                           GError    **error);
 MP_AVAILABLE_IN_ALL
-gboolean    mp_process_kill            (MpProcess            *self,
-                                        GError              **error);
+gboolean    mp_process_kill               (MpProcess  *self,
+                                           GError    **error);
 MP_AVAILABLE_IN_ALL
-gboolean    mp_process_interrupt       (MpProcess            *self,
-                                        GError              **error);
+gboolean    mp_process_interrupt          (MpProcess  *self,
+                                           GError    **error);
 MP_AVAILABLE_IN_ALL
-gboolean    mp_process_close           (MpProcess            *self,
-                                        GError              **error);
+gboolean    mp_process_close              (MpProcess  *self,
+                                           GError    **error);
 MP_AVAILABLE_IN_ALL
-int         mp_process_get_pid         (MpProcess            *self);
+int         mp_process_get_pid            (MpProcess *self);
 MP_AVAILABLE_IN_ALL
-int         mp_process_get_exit_status (MpProcess            *self);
+int         mp_process_get_exit_status    (MpProcess *self);
 MP_AVAILABLE_IN_ALL
-int         mp_process_get_sentinel    (MpProcess            *self,
-                                        GError              **error);
+int         mp_process_get_sentinel       (MpProcess  *self,
+                                           GError    **error);
 MP_AVAILABLE_IN_ALL
-const char *mp_process_get_name        (MpProcess            *self);
+const char *mp_process_get_name           (MpProcess *self);
 MP_AVAILABLE_IN_ALL
-void        mp_process_set_name        (MpProcess            *self,
-                                        const char           *name);
+void        mp_process_set_name           (MpProcess  *self,
+                                           const char *name);
 MP_AVAILABLE_IN_ALL
-gboolean    mp_process_get_daemon      (MpProcess            *self);
+gboolean    mp_process_get_daemon         (MpProcess *self);
 MP_AVAILABLE_IN_ALL
-void        mp_process_set_daemon      (MpProcess            *self,
-                                        gboolean              daemon);
+void        mp_process_set_daemon         (MpProcess *self,
+                                           gboolean   daemon);
 MP_AVAILABLE_IN_ALL
-gboolean    mp_process_get_detached    (MpProcess            *self);
+gboolean    mp_process_get_detached       (MpProcess *self);
 MP_AVAILABLE_IN_ALL
-void        mp_process_set_detached    (MpProcess            *self,
-                                        gboolean              detached);
+void        mp_process_set_detached       (MpProcess *self,
+                                           gboolean   detached);
 MP_AVAILABLE_IN_ALL
-gboolean    mp_process_get_capture_output (MpProcess         *self);
+gboolean    mp_process_get_capture_output (MpProcess *self);
 MP_AVAILABLE_IN_ALL
-void        mp_process_set_capture_output (MpProcess         *self,
-                                           gboolean           capture);
+void        mp_process_set_capture_output (MpProcess *self,
+                                           gboolean   capture);
 MP_AVAILABLE_IN_ALL
-GError     *mp_process_dup_error       (MpProcess            *self);
+GError     *mp_process_dup_error          (MpProcess *self);
 MP_AVAILABLE_IN_ALL
-const char *mp_process_get_function    (MpProcess            *self);
+const char *mp_process_get_function       (MpProcess *self);
 MP_AVAILABLE_IN_ALL
-GVariant   *mp_process_dup_args        (MpProcess            *self);
+GVariant   *mp_process_dup_args           (MpProcess *self);
 MP_AVAILABLE_IN_ALL
-MpContext  *mp_process_get_context     (MpProcess            *self);
+MpContext  *mp_process_get_context        (MpProcess *self);
 MP_AVAILABLE_IN_ALL
-MpProcess  *mp_process_get_current     (void);
+MpProcess  *mp_process_get_current        (void);
 MP_AVAILABLE_IN_ALL
-MpProcess  *mp_process_get_parent      (void);
+MpProcess  *mp_process_get_parent         (void);
 MP_AVAILABLE_IN_ALL
-GListModel *mp_get_active_children     (void);
+GListModel *mp_get_active_children        (void);
 
 G_END_DECLS
