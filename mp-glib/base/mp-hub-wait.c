@@ -1,0 +1,319 @@
+/* mp-hub-wait.c — SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include "mp-glib/base/mp-error-private.h"
+#include "mp-glib/base/mp-hub-state-private.h"
+#include "mp-glib/platform/mp-fd-private.h"
+
+#include <errno.h>
+
+/* A sleeper that got no descriptor of its own looks again after this time. */
+#define BLIND_SLEEP_US 20000
+
+/* One blocking call. Of all that sleep at one time, one is the leader and waits in epoll_wait(); the others wait for
+ * their own eventfd, and are woken when what they wait for has come (whoever changes something asks their done()
+ * functions) or when the leader goes. So a lone thread makes one system call for each time that it is woken. */
+typedef struct
+{
+  MpHubSleeper  sleeper;
+  gint64        deadline;         /* -1: none */
+  GCancellable *cancellable;      /* (nullable) */
+  GPollFD       cancel_fd;        /* fd -1: not made, or none */
+  GPollFD       interrupt_fd;
+  gboolean      interrupted;
+  int           error;            /* errno of waiting itself */
+  gboolean      prepared;         /* cancel_fd is there, if there is to be one */
+} Wait;
+
+static __thread int interrupt_fd = -1;
+
+static void
+close_event_fd (gpointer data)
+{
+  int fd = GPOINTER_TO_INT (data) - 1;
+
+  mp_fd_close (&fd);
+}
+
+static GPrivate event_fd_key = G_PRIVATE_INIT (close_event_fd);
+
+/* This thread's, kept for its next time; -1 when there are no descriptors left. */
+static int
+get_event_fd (void)
+{
+  int fd = GPOINTER_TO_INT (g_private_get (&event_fd_key)) - 1;
+
+  if (fd < 0)
+    {
+      fd = mp_fd_eventfd ();
+      g_private_set (&event_fd_key, GINT_TO_POINTER (fd + 1));
+    }
+  return fd;
+}
+
+int
+mp_hub_set_interrupt_fd (int fd)
+{
+  int previous = interrupt_fd;
+
+  interrupt_fd = fd >= 0 ? fd : -1;
+  return previous;
+}
+
+static void
+kick (MpHubSleeper *sleeper)
+{
+  sleeper->kicked = TRUE;
+  if (sleeper == mp_hub.leader)
+    mp_fd_signal (mp_hub.kick_fd);
+  else if (sleeper->event_fd >= 0)
+    mp_fd_signal (sleeper->event_fd);
+}
+
+void
+mp_hub_wake_sleepers (void)
+{
+  MpHubSleeper *first = mp_hub.sleepers.head != NULL ? mp_hub.sleepers.head->data : NULL;
+  gboolean any_kicked = FALSE;
+  GList *link;
+
+  for (link = mp_hub.sleepers.head; link != NULL; link = link->next)
+    {
+      MpHubSleeper *sleeper = link->data;
+
+      if (!sleeper->kicked && (sleeper->wanted || sleeper->done (sleeper->data)))
+        kick (sleeper);
+      any_kicked |= sleeper->kicked;
+    }
+
+  /* Somebody must wait for the kernel's events. One who has been woken sees to it when it sleeps again or goes. */
+  if (first != NULL && mp_hub.leader == NULL && !any_kicked)
+    kick (first);
+}
+
+void
+mp_hub_forget_sleepers (void)
+{
+  g_queue_init (&mp_hub.sleepers);
+  mp_hub.leader = NULL;
+  g_private_replace (&event_fd_key, NULL);
+  interrupt_fd = -1;
+}
+
+/* Waits for @fd and for the caller's own reasons to stop. TRUE when @fd is readable. */
+static gboolean
+poll_with_reasons (Wait   *wait,
+                   int     fd,
+                   gint64  timeout_us)
+{
+  GPollFD fds[3] = { { fd, G_IO_IN, 0 }, wait->cancel_fd, wait->interrupt_fd };
+  guint i;
+
+  /* poll() passes over negative numbers. */
+  if (mp_poll_fds (fds, G_N_ELEMENTS (fds), timeout_us) < 0)
+    {
+      wait->error = errno;
+      for (i = 0; i < G_N_ELEMENTS (fds); i++)
+        fds[i].revents = 0;
+    }
+  wait->interrupted = wait->interrupt_fd.fd >= 0 && fds[2].revents != 0;
+  return fds[0].revents != 0;
+}
+
+static int
+sleep_as_leader (Wait        *wait,
+                 MpPollEvent *events,
+                 gint64       timeout_us)
+{
+  int n;
+
+  if (wait->cancel_fd.fd >= 0 || wait->interrupt_fd.fd >= 0)
+    {
+      if (!poll_with_reasons (wait, mp_hub.epfd, timeout_us))
+        return 0;
+      timeout_us = 0;
+    }
+
+  n = mp_poll_wait (mp_hub.epfd, events, MP_HUB_BATCH, timeout_us);
+  if (n < 0)
+    wait->error = errno;
+  return n;
+}
+
+static void
+sleep_as_follower (Wait   *wait,
+                   gint64  timeout_us)
+{
+  if (wait->sleeper.event_fd < 0 && (timeout_us < 0 || timeout_us > BLIND_SLEEP_US))
+    timeout_us = BLIND_SLEEP_US;
+  poll_with_reasons (wait, wait->sleeper.event_fd, timeout_us);
+}
+
+/* Takes what there is, whoever is the leader. */
+static void
+look (Wait *wait)
+{
+  mp_hub_turn ();
+  if (wait->interrupt_fd.fd >= 0)
+    poll_with_reasons (wait, -1, 0);
+}
+
+/* Sleeps until something happens, and lets the hub know of it. */
+static void
+sleep_once (Wait   *wait,
+            gint64  timeout_us)
+{
+  MpHubSleeper *self = &wait->sleeper;
+  MpPollEvent events[MP_HUB_BATCH];
+  gboolean leads = mp_hub.leader == NULL;
+  int n = 0;
+
+  self->kicked = FALSE;
+  self->wanted = FALSE;
+  self->event_fd = leads ? -1 : get_event_fd ();
+  if (leads)
+    mp_hub.leader = self;
+  mp_hub_wake_contexts ();
+  mp_hub_wake_sleepers ();
+  g_queue_push_tail_link (&mp_hub.sleepers, &self->link);
+  mp_hub_release ();
+
+  if (leads)
+    n = sleep_as_leader (wait, events, timeout_us);
+  else
+    sleep_as_follower (wait, timeout_us);
+
+  mp_hub_lock ();
+  g_queue_unlink (&mp_hub.sleepers, &self->link);
+  if (leads)
+    mp_hub.leader = NULL;
+  if (self->kicked && leads)
+    mp_fd_clear_signal (mp_hub.kick_fd);
+  else if (self->kicked && self->event_fd >= 0)
+    mp_fd_clear_signal (self->event_fd);
+  mp_hub_dispatch_events (events, n);
+}
+
+/* Only for a wait that is going to sleep: it makes a descriptor. Without the lock, because handlers of the cancellable,
+ * which may call this library, can run under one of its own. */
+static void
+prepare (Wait *wait)
+{
+  wait->prepared = TRUE;
+  mp_hub_unlock ();
+  if (!g_cancellable_make_pollfd (wait->cancellable, &wait->cancel_fd))
+    wait->cancel_fd.fd = -1;
+  mp_hub_lock ();
+}
+
+static gint64
+time_left (Wait *wait)
+{
+  if (wait->deadline < 0)
+    return -1;
+  return MAX (0, wait->deadline - g_get_monotonic_time ());
+}
+
+/* Runs the callbacks that are due, then looks; the two in this order, so that all that belongs to the state which ends
+ * the wait has been told when the wait returns. */
+static gboolean
+is_over (Wait     *wait,
+         gboolean  looked,
+         gboolean *ran)
+{
+  MpHubSleeper *self = &wait->sleeper;
+
+  *ran = mp_hub_run_posts (self->owner) > 0;
+  return self->done (self->data) ||
+         g_cancellable_is_cancelled (wait->cancellable) ||
+         wait->interrupted || wait->error != 0 ||
+         (looked && time_left (wait) == 0);
+}
+
+static void
+wait_until_over (Wait *wait)
+{
+  gboolean looked = FALSE, ran;
+
+  while (!is_over (wait, looked, &ran))
+    {
+      /* What is to be freed now may change what is waited for. */
+      if (mp_hub_has_deferred ())
+        {
+          mp_hub_unlock ();
+          mp_hub_lock ();
+        }
+      else if (!wait->prepared)
+        prepare (wait);
+      else
+        {
+          gint64 timeout_us = ran ? 0 : time_left (wait);
+
+          if (timeout_us == 0)
+            look (wait);
+          else
+            sleep_once (wait, timeout_us);
+          looked = TRUE;
+        }
+    }
+}
+
+static gboolean
+report (Wait        *wait,
+        gboolean     done,
+        const char  *what,
+        GError     **error)
+{
+  if (done)
+    return TRUE;
+
+  if (wait->error != 0)
+    g_set_error (error, G_IO_ERROR, g_io_error_from_errno (wait->error),
+                 "%s: cannot wait: %s", what, g_strerror (wait->error));
+  else if (g_cancellable_is_cancelled (wait->cancellable))
+    g_set_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED, "%s: cancelled", what);
+  else if (wait->interrupted)
+    g_set_error (error, MP_ERROR, MP_ERROR_INTERRUPTED, "%s: interrupted by a signal", what);
+  else
+    g_set_error (error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT, "%s: timed out", what);
+  return FALSE;
+}
+
+gboolean
+mp_hub_wait (gconstpointer   owner,
+             MpHubDone       done,
+             gpointer        data,
+             const char     *what,
+             gint64          timeout_us,
+             GCancellable   *cancellable,
+             GError        **error)
+{
+  Wait wait = {
+    .sleeper = { .owner = owner, .done = done, .data = data, .event_fd = -1 },
+    .deadline = -1,
+    .cancellable = cancellable,
+    .prepared = cancellable == NULL,
+    .cancel_fd = { -1, 0, 0 },
+    .interrupt_fd = { interrupt_fd, G_IO_IN, 0 },
+  };
+  gboolean is_done;
+
+  wait.sleeper.link.data = &wait.sleeper;
+  if (timeout_us >= 0)
+    {
+      gint64 now = g_get_monotonic_time ();
+
+      wait.deadline = timeout_us < G_MAXINT64 - now ? now + timeout_us : G_MAXINT64;
+    }
+
+  mp_hub_lock ();
+  mp_hub_ensure ();
+  g_assert (mp_hub.depth == 1);
+  wait_until_over (&wait);
+  is_done = done (data);
+  mp_hub_unlock ();
+
+  if (wait.cancel_fd.fd >= 0)
+    g_cancellable_release_fd (cancellable);
+  return report (&wait, is_done, what, error);
+}

@@ -1,0 +1,435 @@
+/* mp-hub.c — SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include "mp-glib/base/mp-hub-state-private.h"
+#include "mp-glib/platform/mp-fd-private.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+
+/* What the kernel hands back for the hub's own descriptors; a watch has its slot and the slot's generation. */
+#define TOKEN_TIMER G_MAXUINT64
+#define TOKEN_KICK  (G_MAXUINT64 - 1)
+
+/* Deferred functions that need no memory of their own while they run. */
+#define N_DEFERRED_ON_STACK 16
+
+struct _MpWatch
+{
+  int           fd;
+  GIOCondition  condition;   /* 0: not in the epoll set */
+  MpWatchFunc   func;
+  gpointer      data;
+  guint32       slot;
+  guint         epoch;
+};
+
+/* The generation tells an event of a removed watch, which another thread may have fetched before it was removed, from
+ * one of the watch that has its place now. */
+typedef struct
+{
+  MpWatch *watch;            /* (nullable) */
+  guint32  generation;
+} Slot;
+
+struct _MpTimer
+{
+  gint64       due;
+  guint64      number;       /* equal ones fire in the order in which they were added */
+  MpTimerFunc  func;
+  gpointer     data;
+  guint        index;        /* in the heap */
+  guint        epoch;
+};
+
+typedef struct
+{
+  GDestroyNotify func;
+  gpointer       data;
+} Deferred;
+
+MpHub mp_hub = { .epfd = -1, .timer_fd = -1, .kick_fd = -1, .sleepers = G_QUEUE_INIT };
+
+/* Recursive, because a context is given back both with and without it. */
+static pthread_mutex_t mutex = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+
+static GArray    *slots;        /* (element-type Slot) */
+static GArray    *free_slots;   /* (element-type guint32) */
+static GPtrArray *timers;       /* a heap, the earliest first */
+static guint64    n_timers_added;
+static gint64     armed_for = -1;
+
+static Deferred  *deferred;
+static guint      n_deferred;
+static guint      n_deferred_allocated;
+
+static void
+take (void)
+{
+  pthread_mutex_lock (&mutex);
+  mp_hub.depth++;
+}
+
+void
+mp_hub_lock (void)
+{
+  take ();
+}
+
+void
+mp_hub_release (void)
+{
+  mp_hub.depth--;
+  pthread_mutex_unlock (&mutex);
+}
+
+gboolean
+mp_hub_has_deferred (void)
+{
+  return n_deferred > 0;
+}
+
+static void
+run_deferred (void)
+{
+  Deferred on_stack[N_DEFERRED_ON_STACK];
+  Deferred *functions = on_stack;
+  guint i, n = n_deferred;
+
+  if (n <= N_DEFERRED_ON_STACK)
+    memcpy (on_stack, deferred, n * sizeof *deferred);
+  else
+    {
+      functions = g_steal_pointer (&deferred);
+      n_deferred_allocated = 0;
+    }
+  n_deferred = 0;
+
+  mp_hub_release ();
+  for (i = 0; i < n; i++)
+    functions[i].func (functions[i].data);
+  if (functions != on_stack)
+    g_free (functions);
+}
+
+void
+mp_hub_unlock (void)
+{
+  if (mp_hub.depth == 1 && G_UNLIKELY (n_deferred > 0 || mp_hub.dirty != NULL || mp_hub.sleepers.head != NULL))
+    {
+      mp_hub_wake_contexts ();
+      mp_hub_wake_sleepers ();
+      if (n_deferred > 0)
+        {
+          run_deferred ();
+          return;
+        }
+    }
+  mp_hub_release ();
+}
+
+void
+mp_hub_run_unlocked (GDestroyNotify func,
+                     gpointer       data)
+{
+  if (n_deferred == n_deferred_allocated)
+    {
+      n_deferred_allocated = MAX (N_DEFERRED_ON_STACK, 2 * n_deferred_allocated);
+      deferred = g_renew (Deferred, deferred, n_deferred_allocated);
+    }
+  deferred[n_deferred].func = func;
+  deferred[n_deferred].data = data;
+  n_deferred++;
+}
+
+void
+mp_hub_changed (void)
+{
+  /* Who sleeps is looked after at every mp_hub_unlock(): that costs nothing while nobody does. */
+}
+
+void
+mp_hub_ensure (void)
+{
+  if (G_LIKELY (mp_hub.epfd >= 0))
+    return;
+
+  mp_hub.epfd = mp_poll_new ();
+  mp_hub.timer_fd = mp_timer_new ();
+  mp_hub.kick_fd = mp_fd_eventfd ();
+
+  /* As GLib does for what a main context cannot do without: there is nothing to return an error from. */
+  if (mp_hub.epfd < 0 || mp_hub.timer_fd < 0 || mp_hub.kick_fd < 0 ||
+      mp_poll_add (mp_hub.epfd, mp_hub.timer_fd, G_IO_IN, TOKEN_TIMER) < 0 ||
+      mp_poll_add (mp_hub.epfd, mp_hub.kick_fd, G_IO_IN, TOKEN_KICK) < 0)
+    g_error ("Cannot make the descriptors to wait with: %s", g_strerror (errno));
+
+  if (slots == NULL)
+    {
+      slots = g_array_new (FALSE, TRUE, sizeof (Slot));
+      free_slots = g_array_new (FALSE, FALSE, sizeof (guint32));
+      timers = g_ptr_array_new ();
+    }
+}
+
+static guint64
+token_of (MpWatch *watch)
+{
+  return (guint64) g_array_index (slots, Slot, watch->slot).generation << 32 | watch->slot;
+}
+
+static void
+watch_failed (MpWatch *watch)
+{
+  g_warning ("Cannot wait for descriptor %d: %s", watch->fd, g_strerror (errno));
+}
+
+MpWatch *
+mp_hub_add_watch (int           fd,
+                  GIOCondition  condition,
+                  MpWatchFunc   func,
+                  gpointer      data)
+{
+  MpWatch *watch = g_slice_new0 (MpWatch);
+
+  mp_hub_ensure ();
+
+  watch->fd = fd;
+  watch->func = func;
+  watch->data = data;
+  watch->epoch = mp_hub.epoch;
+  if (free_slots->len > 0)
+    {
+      watch->slot = g_array_index (free_slots, guint32, free_slots->len - 1);
+      g_array_set_size (free_slots, free_slots->len - 1);
+    }
+  else
+    {
+      watch->slot = slots->len;
+      g_array_set_size (slots, slots->len + 1);
+    }
+  g_array_index (slots, Slot, watch->slot).watch = watch;
+
+  mp_hub_modify_watch (watch, condition);
+  return watch;
+}
+
+void
+mp_hub_modify_watch (MpWatch      *watch,
+                     GIOCondition  condition)
+{
+  int result = 0;
+
+  if (condition == watch->condition || watch->epoch != mp_hub.epoch)
+    return;
+
+  /* Waiting for nothing is done outside of the set, which would tell of an end all the same. */
+  if (condition == 0)
+    result = mp_poll_remove (mp_hub.epfd, watch->fd);
+  else if (watch->condition == 0)
+    result = mp_poll_add (mp_hub.epfd, watch->fd, condition, token_of (watch));
+  else
+    result = mp_poll_modify (mp_hub.epfd, watch->fd, condition, token_of (watch));
+
+  watch->condition = condition;
+  if (result < 0)
+    watch_failed (watch);
+}
+
+void
+mp_hub_remove_watch (MpWatch *watch)
+{
+  if (watch->epoch == mp_hub.epoch)
+    {
+      Slot *slot = &g_array_index (slots, Slot, watch->slot);
+
+      mp_hub_modify_watch (watch, 0);
+      slot->watch = NULL;
+      slot->generation++;
+      g_array_append_val (free_slots, watch->slot);
+    }
+  g_slice_free (MpWatch, watch);
+}
+
+static gboolean
+timer_is_before (MpTimer *a,
+                 MpTimer *b)
+{
+  return a->due != b->due ? a->due < b->due : a->number < b->number;
+}
+
+static void
+timer_put (MpTimer *timer,
+           guint    index)
+{
+  timers->pdata[index] = timer;
+  timer->index = index;
+}
+
+static void
+timer_sift (MpTimer *timer)
+{
+  guint index = timer->index;
+
+  while (index > 0 && timer_is_before (timer, timers->pdata[(index - 1) / 2]))
+    {
+      timer_put (timers->pdata[(index - 1) / 2], index);
+      index = (index - 1) / 2;
+    }
+  for (;;)
+    {
+      guint child = 2 * index + 1;
+
+      if (child + 1 < timers->len && timer_is_before (timers->pdata[child + 1], timers->pdata[child]))
+        child++;
+      if (child >= timers->len || !timer_is_before (timers->pdata[child], timer))
+        break;
+      timer_put (timers->pdata[child], index);
+      index = child;
+    }
+  timer_put (timer, index);
+}
+
+static void
+timer_take_out (MpTimer *timer)
+{
+  MpTimer *last = timers->pdata[timers->len - 1];
+
+  g_ptr_array_set_size (timers, timers->len - 1);
+  if (last != timer)
+    {
+      timer_put (last, timer->index);
+      timer_sift (last);
+    }
+}
+
+/* Only ever to an earlier time: to fire once for nothing is cheaper than a system call for each timer removed. */
+static void
+arm (void)
+{
+  MpTimer *first = timers->len > 0 ? timers->pdata[0] : NULL;
+
+  if (first != NULL && (armed_for < 0 || first->due < armed_for))
+    {
+      armed_for = MAX (first->due, 0);
+      mp_timer_set (mp_hub.timer_fd, armed_for);
+    }
+}
+
+MpTimer *
+mp_hub_add_timer (gint64       due,
+                  MpTimerFunc  func,
+                  gpointer     data)
+{
+  MpTimer *timer = g_slice_new0 (MpTimer);
+
+  mp_hub_ensure ();
+
+  timer->due = due;
+  timer->number = ++n_timers_added;
+  timer->func = func;
+  timer->data = data;
+  timer->epoch = mp_hub.epoch;
+  timer->index = timers->len;
+  g_ptr_array_add (timers, timer);
+  timer_sift (timer);
+  arm ();
+  return timer;
+}
+
+void
+mp_hub_remove_timer (MpTimer *timer)
+{
+  if (timer->epoch == mp_hub.epoch)
+    timer_take_out (timer);
+  g_slice_free (MpTimer, timer);
+}
+
+static void
+run_timers (void)
+{
+  gint64 now = g_get_monotonic_time ();
+  guint64 last = n_timers_added;
+
+  mp_timer_clear (mp_hub.timer_fd);
+  armed_for = -1;
+
+  while (timers->len > 0)
+    {
+      MpTimer *timer = timers->pdata[0];
+
+      /* One that is added by another, due at once, has its turn next time. */
+      if (timer->due > now || timer->number > last)
+        break;
+      timer_take_out (timer);
+      timer->func (timer->data);
+      g_slice_free (MpTimer, timer);
+    }
+  arm ();
+}
+
+void
+mp_hub_dispatch_events (const MpPollEvent *events,
+                        int                n_events)
+{
+  gboolean timer_due = FALSE;
+  int i;
+
+  for (i = 0; i < n_events; i++)
+    {
+      guint64 token = events[i].data;
+      GIOCondition condition;
+      Slot *slot;
+
+      if (token == TOKEN_TIMER)
+        timer_due = TRUE;
+      if (token == TOKEN_TIMER || token == TOKEN_KICK)
+        continue;
+
+      slot = &g_array_index (slots, Slot, (guint32) token);
+      if (slot->watch == NULL || slot->generation != token >> 32 || slot->watch->condition == 0)
+        continue;
+      condition = events[i].condition & (slot->watch->condition | G_IO_ERR | G_IO_HUP);
+      if (condition != 0)
+        slot->watch->func (slot->watch, condition, slot->watch->data);
+    }
+
+  /* After the descriptors: what has arrived in time is not late. */
+  if (timer_due)
+    run_timers ();
+}
+
+void
+mp_hub_turn (void)
+{
+  MpPollEvent events[MP_HUB_BATCH];
+  int n;
+
+  mp_hub_ensure ();
+  n = mp_poll_wait (mp_hub.epfd, events, MP_HUB_BATCH, 0);
+  mp_hub_dispatch_events (events, n);
+}
+
+void
+mp_hub_reset_after_fork (void)
+{
+  static const pthread_mutex_t fresh = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+
+  mutex = fresh;
+  mp_hub_forget_contexts ();
+  mp_hub_forget_sleepers ();
+
+  mp_fd_close (&mp_hub.epfd);
+  mp_fd_close (&mp_hub.timer_fd);
+  mp_fd_close (&mp_hub.kick_fd);
+  mp_hub.depth = 0;
+  mp_hub.epoch++;
+  n_deferred = 0;
+  armed_for = -1;
+
+  /* The watches and timers themselves are still known to those who made them, who may free them. */
+  g_clear_pointer (&slots, g_array_unref);
+  g_clear_pointer (&free_slots, g_array_unref);
+  g_clear_pointer (&timers, g_ptr_array_unref);
+}
