@@ -1,0 +1,95 @@
+# Mp.py — SPDX-License-Identifier: LGPL-2.1-or-later
+"""Mp in Python: the names, parameters and exceptions of multiprocessing over the classes of the library.
+
+    from gi.repository import Mp
+
+    def square(x): return x * x
+
+    if __name__ == '__main__':
+        with Mp.Pool(processes=4) as pool:
+            print(pool.map(square, range(10)))
+
+Workers are started as multiprocessing's own spawn does it: importable functions, methods and partials can be called,
+without registration and without Mp.init(). Times are in seconds. What waits ends for Ctrl-C, and has an awaitable
+form for asyncio."""
+
+import atexit
+import os
+
+from multiprocessing import process as _mp_process_module
+
+import gi
+
+from ..module import get_introspection_module
+from ..overrides import override
+
+_Mp = get_introspection_module('Mp')
+
+# A program that does not ask for a version gets this one, without a warning.
+gi.require_version('Mp', '1')
+
+from . import _mp_boot, _mp_connection, _mp_context, _mp_errors  # noqa: E402
+from . import _mp_function, _mp_pool, _mp_process, _mp_result, _mp_worker  # noqa: E402
+
+Connection = override(_mp_connection.Connection)
+Context = override(_mp_context.Context)
+Pool = override(_mp_pool.Pool)
+Process = override(_mp_process.Process)
+
+AsyncResult = _mp_result.AsyncResult
+IMapIterator = _mp_result.IMapIterator
+
+AuthenticationError = _mp_errors.AuthenticationError
+BufferTooShort = _mp_errors.BufferTooShort
+NoSuchFunctionError = _mp_errors.NoSuchFunctionError
+PoolTerminatedError = _mp_errors.PoolTerminatedError
+ProcessError = _mp_errors.ProcessError
+RemoteError = _mp_errors.RemoteError
+RemoteTraceback = _mp_errors.RemoteTraceback
+TimeoutError = _mp_errors.TimeoutError
+WorkerDiedError = _mp_errors.WorkerDiedError
+WorkerStartError = _mp_errors.WorkerStartError
+
+Pipe = _mp_connection.Pipe
+active_children = _mp_process.active_children
+current_process = _mp_process.current_process
+function = _mp_function.function
+function_register = _mp_function.function_register
+get_all_start_methods = _mp_context.get_all_start_methods
+get_context = _mp_context.get_context
+get_start_method = _mp_context.get_start_method
+init = _mp_boot.init
+parent_process = _mp_process.parent_process
+set_executable = _mp_boot.set_executable
+set_forkserver_preload = _mp_context.set_forkserver_preload
+set_start_method = _mp_context.set_start_method
+
+
+def cpu_count():
+    """The number of CPUs of the machine; Mp.get_n_usable_cpus() is the number of those that may be used."""
+    return _Mp.get_n_cpus()
+
+
+def freeze_support():
+    """Does nothing: for programs written for multiprocessing."""
+
+
+def _at_exit():
+    """Pools are terminated, daemons too, other processes are joined, as multiprocessing does it."""
+    _mp_pool.end_all()
+    _mp_process.end_all()
+
+
+__all__ = [
+    'AsyncResult', 'AuthenticationError', 'BufferTooShort', 'Connection', 'Context', 'IMapIterator',
+    'NoSuchFunctionError', 'Pipe', 'Pool', 'PoolTerminatedError', 'Process', 'ProcessError', 'RemoteError',
+    'RemoteTraceback', 'TimeoutError', 'WorkerDiedError', 'WorkerStartError', 'active_children', 'cpu_count',
+    'current_process', 'freeze_support', 'function', 'function_register', 'get_all_start_methods', 'get_context',
+    'get_start_method', 'init', 'parent_process', 'set_executable', 'set_forkserver_preload', 'set_start_method',
+]
+
+_mp_worker.register()
+if _Mp.is_worker():
+    # Started by another program: what is started before Mp.init() would be started again by each worker.
+    _mp_process_module.current_process()._mp_waits_for_init = os.getpid()
+atexit.register(_at_exit)

@@ -1,0 +1,78 @@
+# _mp_asyncio.py — SPDX-License-Identifier: LGPL-2.1-or-later
+"""Awaiting the library's asynchronous calls under asyncio.
+
+An asyncio loop does not know of GMainContext: while something is awaited, it watches the library's descriptor and
+lets it do its work. Where the loop is itself one on a GMainContext, that is done by the context."""
+
+import asyncio
+import threading
+import weakref
+
+from gi.repository import Gio, GLib
+
+from ..module import get_introspection_module
+from . import _mp_errors as errors
+
+_Mp = get_introspection_module('Mp')
+
+_watched = weakref.WeakKeyDictionary()   # loop: [number of awaits, descriptor]
+
+
+def _hold(loop):
+    entry = _watched.get(loop)
+    if entry is None:
+        fd = _Mp.event_loop_get_fd()
+        try:
+            loop.add_reader(fd, _Mp.event_loop_dispatch)
+        except NotImplementedError:
+            fd = -1
+        entry = _watched[loop] = [0, fd]
+    entry[0] += 1
+
+
+def _release(loop):
+    entry = _watched[loop]
+    entry[0] -= 1
+    if entry[0] == 0:
+        del _watched[loop]
+        if entry[1] >= 0 and not loop.is_closed():
+            loop.remove_reader(entry[1])
+
+
+def _resolver(loop, future):
+    """The callback that hands the GAsyncResult over, in whatever thread it is called."""
+    thread = threading.get_ident()
+
+    def settle(result):
+        if not future.done():
+            future.set_result(result)
+
+    def done(_source, result, *_data):
+        if threading.get_ident() == thread and asyncio._get_running_loop() is loop:
+            settle(result)
+        elif not loop.is_closed():
+            loop.call_soon_threadsafe(settle, result)
+
+    return done
+
+
+async def wait(begin, finish):
+    """Awaits the call that @begin (cancellable, callback) begins and @finish (result) ends."""
+    loop = asyncio.get_running_loop()
+    future = loop.create_future()
+    cancellable = Gio.Cancellable()
+    _hold(loop)
+    try:
+        begin(cancellable, _resolver(loop, future))
+        _Mp.event_loop_dispatch()
+        result = await future
+    except asyncio.CancelledError:
+        cancellable.cancel()
+        raise
+    finally:
+        _release(loop)
+    try:
+        return finish(result)
+    except GLib.Error as error:
+        exc = errors.translate(error)
+    raise exc

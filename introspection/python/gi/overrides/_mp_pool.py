@@ -1,0 +1,308 @@
+# _mp_pool.py — SPDX-License-Identifier: LGPL-2.1-or-later
+"""Pool as multiprocessing has it."""
+
+import itertools
+import os
+import warnings
+import weakref
+
+from gi.repository import GLib
+
+from ..module import get_introspection_module
+from . import _mp_asyncio
+from . import _mp_boot as boot
+from . import _mp_call
+from . import _mp_context
+from . import _mp_errors as errors
+from . import _mp_function
+from . import _mp_pickle as values
+from . import _mp_worker as worker
+from ._mp_result import AsyncResult, IMapIterator, decode_blob, decode_chunks
+
+_Mp = get_introspection_module('Mp')
+
+RUN, CLOSE, TERMINATE = 'RUN', 'CLOSE', 'TERMINATE'
+_EXIT_GRACE = 1.0
+
+_live = weakref.WeakSet()
+
+
+def _chunks(iterable, size):
+    """The items in chunks; a range stays one, and is a pickle of some bytes."""
+    if type(iterable) in (list, tuple, range):
+        return (iterable[i:i + size] for i in range(0, len(iterable), size))
+    iterator = iter(iterable)
+    return iter(lambda: tuple(itertools.islice(iterator, size)), ())
+
+
+def _check_arguments(processes, initializer, maxtasksperchild):
+    if processes is not None and processes < 1:
+        raise ValueError('Number of processes must be at least 1')
+    if maxtasksperchild is not None:
+        if not isinstance(maxtasksperchild, int) or maxtasksperchild <= 0:
+            raise ValueError('maxtasksperchild must be a positive int or None')
+    if initializer is not None and not callable(initializer) and not isinstance(initializer, str):
+        raise TypeError('initializer must be a callable')
+
+
+def _initializer(initializer, initargs):
+    """Name and argument of the initializer as the library takes it."""
+    if initializer is None:
+        return None, None
+    if isinstance(initializer, str):
+        return initializer, _mp_function.call_variant(initargs, {})[0]
+    head = worker.task_head(initializer, worker.APPLY)
+    data, handles = values.dumps((tuple(initargs), {}))
+    return worker.INITIALIZER, values.pack(head + data, handles)
+
+
+class Pool(_Mp.Pool):
+    """Worker processes that run functions.
+
+    As multiprocessing.Pool; a function given as a text is called by that name, with GLib.Variants or with plain
+    values that have a natural GVariant form. Signals: worker-started, worker-exited, task-failed."""
+
+    __module__ = 'gi.overrides.Mp'
+
+    _state = RUN
+    _n_workers = 0
+
+    def __init__(self, processes=None, initializer=None, initargs=(), maxtasksperchild=None, context=None):
+        self._state = TERMINATE  # for __del__(), should the rest fail
+        boot.check_can_start()
+        _check_arguments(processes, initializer, maxtasksperchild)
+        name, args = _initializer(initializer, initargs)
+        self._waiting = set()    # results whose callbacks are to come
+        self._owner_pid = os.getpid()
+        context = _mp_context.ready(context)
+        super().__init__(n_workers=processes or 0, initializer=name, initializer_args=args,
+                         tasks_per_worker=maxtasksperchild or 0, context=context)
+        self._n_workers = _Mp.Pool.get_n_workers(self)
+        self._state = RUN
+        _live.add(self)
+
+    @classmethod
+    def new(cls, n_workers):
+        """As Pool (n_workers); 0: as many as there are usable CPUs."""
+        return cls(n_workers or None)
+
+    def __del__(self, _warn=warnings.warn, _run=RUN):
+        if self._state == _run:
+            _warn(f'unclosed running multiprocessing pool {self!r}', ResourceWarning, source=self)
+
+    def __repr__(self):
+        return f'<{type(self).__module__}.{type(self).__qualname__} state={self._state} pool_size={self._n_workers}>'
+
+    def __reduce_ex__(self, protocol):
+        raise NotImplementedError('pool objects cannot be passed between processes or pickled')
+
+    def _check_running(self):
+        if self._state != RUN:
+            raise ValueError('Pool not running')
+
+    def apply(self, func, args=(), kwds={}):
+        """Calls func (*args, **kwds) in a worker and waits for the result."""
+        return self.apply_async(func, args, kwds).get()
+
+    def apply_async(self, func, args=(), kwds={}, callback=None, error_callback=None):
+        """Calls func (*args, **kwds) in a worker; an AsyncResult.
+
+        The callbacks run in the GLib main context of this thread, or in blocking calls of this pool."""
+        self._check_running()
+        if isinstance(func, str):
+            variant, is_plain = _mp_function.call_variant(args, kwds)
+            return self._submit(func, lambda: variant, values.plain if is_plain else _same, callback, error_callback)
+
+        def make():
+            head = worker.task_head(func, worker.APPLY)
+            data, handles = values.dumps((tuple(args), dict(kwds)))
+            return values.pack(head + data, handles)
+
+        return self._submit(worker.TASK, make, decode_blob, callback, error_callback)
+
+    def _submit(self, name, make, decode, callback, error_callback):
+        try:
+            variant = make()
+        except Exception as exc:
+            return AsyncResult.settled(self, False, exc, callback, error_callback)
+        try:
+            future = _Mp.Pool.submit(self, name, variant)
+        except GLib.Error as error:
+            return AsyncResult.settled(self, False, errors.translate(error), callback, error_callback)
+        return AsyncResult(self, future, decode, callback, error_callback)
+
+    def map(self, func, iterable, chunksize=None):
+        """Calls func for each item and waits for the list of results."""
+        return self._map_async(func, iterable, worker.MAP, chunksize).get()
+
+    def map_async(self, func, iterable, chunksize=None, callback=None, error_callback=None):
+        """Calls func for each item; an AsyncResult with the list of results."""
+        return self._map_async(func, iterable, worker.MAP, chunksize, callback, error_callback)
+
+    def starmap(self, func, iterable, chunksize=None):
+        """As map(); each item is a tuple of arguments."""
+        return self._map_async(func, iterable, worker.STARMAP, chunksize).get()
+
+    def starmap_async(self, func, iterable, chunksize=None, callback=None, error_callback=None):
+        """As map_async(); each item is a tuple of arguments."""
+        return self._map_async(func, iterable, worker.STARMAP, chunksize, callback, error_callback)
+
+    def _chunk_size(self, n_items, chunksize):
+        if chunksize is None:
+            chunksize, extra = divmod(n_items, self._n_workers * 4)
+            if extra:
+                chunksize += 1
+        return max(1, chunksize)
+
+    def _map_async(self, func, iterable, mode, chunksize, callback=None, error_callback=None):
+        self._check_running()
+        if isinstance(func, str):
+            return self._map_named(func, iterable, mode, chunksize, callback, error_callback)
+        if not hasattr(iterable, '__len__'):
+            iterable = list(iterable)
+        if len(iterable) == 0:
+            return AsyncResult.settled(self, True, [])
+        chunksize = self._chunk_size(len(iterable), chunksize)
+        try:
+            items = _pack_tasks(worker.task_head(func, mode), _chunks(iterable, chunksize))
+            future = _Mp.Pool.submit_map(self, worker.TASK, items, 1)
+        except GLib.Error as error:
+            return AsyncResult.settled(self, False, errors.translate(error), callback, error_callback)
+        except Exception as exc:
+            return AsyncResult.settled(self, False, exc, callback, error_callback)
+        return AsyncResult(self, future, decode_chunks, callback, error_callback)
+
+    def _map_named(self, name, iterable, mode, chunksize, callback, error_callback):
+        """A map by name: the items are GVariants, and the library makes the chunks."""
+        items, is_plain = _mp_function.items_variant(iterable, mode == worker.STARMAP)
+        if items.n_children() == 0:
+            return AsyncResult.settled(self, True, items if isinstance(iterable, GLib.Variant) else [])
+        if isinstance(iterable, GLib.Variant):
+            decode = _same
+        else:
+            decode = _plain_children if is_plain else _children
+        try:
+            future = _Mp.Pool.submit_map(self, name, items, max(0, chunksize or 0))
+        except GLib.Error as error:
+            return AsyncResult.settled(self, False, errors.translate(error), callback, error_callback)
+        return AsyncResult(self, future, decode, callback, error_callback)
+
+    def imap(self, func, iterable, chunksize=1):
+        """An iterator of the results of func for each item, in order; the input is taken some items at a time."""
+        return self._imap(_Mp.Pool.imap, func, iterable, chunksize)
+
+    def imap_unordered(self, func, iterable, chunksize=1):
+        """As imap(); results come as they are ready."""
+        return self._imap(_Mp.Pool.imap_unordered, func, iterable, chunksize)
+
+    def _imap(self, function, func, iterable, chunksize):
+        self._check_running()
+        if chunksize < 1:
+            raise ValueError('Chunksize must be 1+, not {0:n}'.format(chunksize))
+        if isinstance(func, str):
+            return self._imap_named(function, func, iterable, chunksize)
+        mode = worker.SINGLE if chunksize == 1 else worker.MAP
+        head = worker.task_head(func, mode)
+        if chunksize > 1:
+            iterable = _chunks(iterable, chunksize)
+
+        def submit(items):
+            return _mp_call.plain(function, self, worker.TASK, _pack_tasks(head, items), 1)
+
+        return IMapIterator(self, submit, iterable, decode_blob, chunksize > 1)
+
+    def _imap_named(self, function, name, iterable, chunksize):
+        if isinstance(iterable, GLib.Variant):
+            iterable = _children(iterable)
+        iterator = iter(iterable)
+        first = list(itertools.islice(iterator, 1))
+        is_plain = not (first and isinstance(first[0], GLib.Variant))
+
+        def submit(items):
+            return _mp_call.plain(function, self, name, _mp_function.items_variant(items, False)[0], chunksize)
+
+        return IMapIterator(self, submit, itertools.chain(first, iterator), values.plain if is_plain else _same, False)
+
+    def close(self):
+        """No more calls; those that were accepted are done."""
+        if self._state == RUN:
+            self._state = CLOSE
+            _Mp.Pool.close(self)
+
+    def terminate(self):
+        """Ends the workers at once; calls that have not come to their end fail with PoolTerminatedError."""
+        if self._state != TERMINATE:
+            self._state = TERMINATE
+            _Mp.Pool.terminate(self)
+        _live.discard(self)
+
+    def join(self, timeout=None):
+        """Waits for the workers to end; close() or terminate() must have been called."""
+        if self._state == RUN:
+            raise ValueError('Pool is still running')
+        _mp_call.call(_Mp.Pool.join, self, timeout=timeout)
+        _live.discard(self)
+
+    async def join_async(self):
+        """As join(), to be awaited under asyncio."""
+        if self._state == RUN:
+            raise ValueError('Pool is still running')
+        await _mp_asyncio.wait(lambda cancellable, done: _Mp.Pool.join_async(self, cancellable, done),
+                               lambda result: _Mp.Pool.join_finish(self, result))
+
+    def __enter__(self):
+        self._check_running()
+        return self
+
+    def __exit__(self, exc_type, exc_value, exc_tb):
+        self._end()
+
+    async def __aenter__(self):
+        return self.__enter__()
+
+    async def __aexit__(self, exc_type, exc_value, exc_tb):
+        self.terminate()
+        await self.join_async()
+
+    def _end(self):
+        """terminate(), and the workers are gone after it."""
+        self.terminate()
+        try:
+            self.join(_EXIT_GRACE)
+        except errors.TimeoutError:
+            pass
+
+
+def _same(variant):
+    return variant
+
+
+def _children(variant):
+    """The elements of an array as a list of variants."""
+    children = [variant.get_child_value(i) for i in range(variant.n_children())]
+    if variant.get_type_string() == 'av':
+        children = [child.get_variant() for child in children]
+    return children
+
+
+def _plain_children(variant):
+    return list(map(values.plain, _children(variant)))
+
+
+def _pack_tasks(head, bodies):
+    """The array of tasks that all begin with @head."""
+    blobs = []
+    for body in bodies:
+        data, handles = values.dumps(body)
+        blobs.append((head + data, handles))
+    return values.pack_array(blobs)
+
+
+def end_all():
+    """At the interpreter's exit."""
+    for pool in list(_live):
+        if pool._owner_pid == os.getpid():
+            pool._end()
+
+
+os.register_at_fork(after_in_child=_live.clear)
