@@ -18,6 +18,9 @@ G_BEGIN_DECLS
 
 #define MP_CODEC_MAX_TYPE 4096
 
+/* From this size on bytes are sent from where they lie, and a received body stays where it was read to. */
+#define MP_PIECE_MIN_REFERENCE 16384
+
 /* A run of bytes to be sent. With @bytes set the data lives in it and may be sent from where it lies; without, it is
  * copied before the call that takes the piece returns. */
 typedef struct
@@ -34,15 +37,17 @@ typedef struct
   MpPiece    pieces[MP_ENCODED_MAX_PIECES];
   guint      n_pieces;
   gsize      size;        /* of all pieces; a multiple of 8 */
-  guint64    head[8];     /* the first piece, when it is short */
+  guint64    head[16];    /* the first piece, when it is short: with a short body the only one */
   guint8    *long_head;   /* (owned) (nullable) */
   GVariant  *value;       /* (owned): keeps the body alive */
   GBytes    *body;        /* (owned) (nullable): set for bodies of 16 KiB and more, and for those with handles */
+  guint64    n_table;
   GBytes    *table;       /* (owned) (nullable) */
   GArray    *fds;         /* (owned) (nullable) (element-type int): duplicates, closed by clear() unless stolen */
 } MpEncoded;
 
-/* @value: sunk if floating. Fails for a handle whose object is gone, for too long a type, for too many descriptors. */
+/* @value: sunk if floating. One that is not in normal form is sent as its normal form. Fails for a handle whose object
+ * is gone, for too long a type, for too deep a nesting, for too many descriptors; @encoded needs no clear() then. */
 gboolean  mp_value_encode (GVariant      *value,
                            MpEncoded     *encoded,
                            GError       **error);
@@ -61,9 +66,10 @@ GVariant *mp_value_decode (GBytes        *bytes,
                            guint          n_fds,
                            GError       **error);
 
-/* The verdict of g_variant_is_normal_form(), in constant time for arrays of fixed-size elements, without recursion
- * deeper than GVariant's own limit (128). @data is 8-aligned. @handle_func: (nullable) called with each handle's place
- * in @data, may overwrite it when @data is writable; returns FALSE to fail. */
+/* The verdict of g_variant_is_normal_form(), in constant time for arrays of numbers, without recursion deeper than
+ * GVariant's own limit (128). Stricter in one point: the type of a variant's content is at most 64 KiB long. @data is
+ * 8-aligned. @handle_func: (nullable) called with each handle's place in @data, may overwrite it when @data is writable;
+ * returns FALSE to fail. */
 typedef gboolean (* MpHandleFunc) (gint32   *handle,
                                    gpointer  user_data);
 
@@ -72,6 +78,14 @@ gboolean  mp_value_check  (const GVariantType *type,
                            gsize               size,
                            MpHandleFunc        handle_func,
                            gpointer            user_data);
+
+/* The same for a type string of @n_type characters, which is checked as well: one complete, definite type. */
+gboolean  mp_value_check_string (const char         *type,
+                                 gsize               n_type,
+                                 gconstpointer       data,
+                                 gsize               size,
+                                 MpHandleFunc        handle_func,
+                                 gpointer            user_data);
 
 /* Whether values of @type can hold handles: 'h' or 'v' in it. */
 gboolean  mp_type_may_hold_handles (const GVariantType *type);

@@ -32,7 +32,7 @@ typedef MpShareable *(* MpShareableAdopt) (GVariant  *state,
                                            guint      n_fds,
                                            GError   **error);
 
-/* Called once per kind, from mp_shareable_ensure_kinds(), a function that the codec calls before a look-up. */
+/* Once per kind, before the first value can arrive: mp_wire_new() sees to it for all kinds. @kind: static. */
 void         mp_shareable_register_kind (const char       *kind,
                                          MpShareableAdopt  adopt);
 MpShareableAdopt mp_shareable_find_kind (const char       *kind);

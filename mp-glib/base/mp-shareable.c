@@ -1,0 +1,266 @@
+/* mp-shareable.c — SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include "mp-glib/base/mp-shareable-private.h"
+
+#include "mp-glib/base/mp-error.h"
+
+#include <string.h>
+
+/**
+ * MpShareable:
+ *
+ * An object that can travel to another process inside a value.
+ *
+ * What implements this interface, such as [class@Mp.Connection], is the same thing on both sides: what travels is a
+ * handle, and the library moves the descriptors that belong to it beside the message. Put
+ * [method@Mp.Shareable.to_variant] anywhere into a value that is sent through a connection or given to a function; on
+ * the other side [func@Mp.Shareable.from_variant] gives the object.
+ *
+ * The interface is implemented by the library only.
+ *
+ * Since: 0.1
+ */
+
+#define MAX_KINDS 64
+
+/* Stands for an object as long as that lives. Of its own, and not inside of the table, because a strong reference is
+ * taken from it without the lock: in a binding that may wait for the interpreter, whose holder may wait for the lock. */
+typedef struct
+{
+  gatomicrefcount ref_count;
+  gint32          number;
+  GWeakRef        object;
+} Handle;
+
+typedef struct
+{
+  const char       *name;
+  MpShareableAdopt  adopt;
+} Kind;
+
+static GMutex lock;           /* all of these; no call out of this file is made while it is held */
+static GHashTable *handles;   /* number → Handle, borrowed: gone before the handle */
+static guint32 last_number;
+static Kind kinds[MAX_KINDS];
+static guint n_kinds;
+
+static G_DEFINE_QUARK (mp-shareable-handle, handle)
+
+G_DEFINE_INTERFACE (MpShareable, mp_shareable, G_TYPE_OBJECT)
+
+static void
+handle_unref (Handle *self)
+{
+  if (!g_atomic_ref_count_dec (&self->ref_count))
+    return;
+
+  g_weak_ref_clear (&self->object);
+  g_free (self);
+}
+
+/* The object is being finalized. */
+static void
+handle_forget (gpointer data)
+{
+  Handle *self = data;
+
+  g_mutex_lock (&lock);
+  g_hash_table_remove (handles, GINT_TO_POINTER (self->number));
+  g_mutex_unlock (&lock);
+  handle_unref (self);
+}
+
+static Handle *
+handle_new (MpShareable *object)
+{
+  Handle *self = g_new (Handle, 1);
+
+  g_atomic_ref_count_init (&self->ref_count);
+  g_weak_ref_init (&self->object, object);
+
+  g_mutex_lock (&lock);
+  if (handles == NULL)
+    handles = g_hash_table_new (NULL, NULL);
+  /* Upwards, so that a number that was kept too long stands for nothing rather than for another object. */
+  do
+    {
+      last_number = last_number % G_MAXINT32 + 1;
+      self->number = last_number;
+    }
+  while (g_hash_table_contains (handles, GINT_TO_POINTER (self->number)));
+  g_hash_table_insert (handles, GINT_TO_POINTER (self->number), self);
+  g_mutex_unlock (&lock);
+
+  return self;
+}
+
+static void
+mp_shareable_default_init (MpShareableInterface *iface)
+{
+}
+
+/**
+ * mp_shareable_to_variant:
+ * @self: an object that can travel
+ *
+ * Makes a handle for the object.
+ *
+ * The handle, a value of type `h`, can be a part of any value that is sent to another process. It holds no reference:
+ * the object must live until the value has been sent or submitted. A value whose handle stands for nothing any more is
+ * refused.
+ *
+ * May be called in any thread.
+ *
+ * Returns: (transfer full): the handle
+ *
+ * Since: 0.1
+ */
+GVariant *
+mp_shareable_to_variant (MpShareable *self)
+{
+  g_return_val_if_fail (MP_IS_SHAREABLE (self), NULL);
+
+  return g_variant_ref_sink (g_variant_new_handle (mp_shareable_get_handle (self)));
+}
+
+/**
+ * mp_shareable_from_variant:
+ * @variant: a handle: a value of type `h`, or a variant that holds one
+ * @error: return location for an error
+ *
+ * Gives the object that a handle stands for.
+ *
+ * In a received value the object was made when the value arrived, and lives as long as any part of that value; take it
+ * out while you have it.
+ *
+ * May be called in any thread. Errors: `MP_ERROR_INVALID_TYPE` when @variant is no handle, `G_IO_ERROR_NOT_FOUND` when
+ * its object is gone.
+ *
+ * Returns: (transfer full): the object
+ *
+ * Since: 0.1
+ */
+MpShareable *
+mp_shareable_from_variant (GVariant  *variant,
+                           GError   **error)
+{
+  g_autoptr(GVariant) inner = NULL;
+
+  g_return_val_if_fail (variant != NULL, NULL);
+
+  inner = g_variant_ref (variant);
+  while (g_variant_is_of_type (inner, G_VARIANT_TYPE_VARIANT))
+    {
+      GVariant *outer = inner;
+
+      inner = g_variant_get_variant (outer);
+      g_variant_unref (outer);
+    }
+
+  if (!g_variant_is_of_type (inner, G_VARIANT_TYPE_HANDLE))
+    {
+      g_set_error (error, MP_ERROR, MP_ERROR_INVALID_TYPE,
+                   "Cannot get an object: a value of type %s is not a handle", g_variant_get_type_string (inner));
+      return NULL;
+    }
+
+  return mp_shareable_lookup (g_variant_get_handle (inner), error);
+}
+
+/**
+ * mp_shareable_get_isolated:
+ * @self: an object that can travel
+ *
+ * Gets whether the object shares no memory with other objects.
+ *
+ * Only an isolated object may be sent to a process that is not one of this program's own workers.
+ *
+ * Returns: whether the object is isolated
+ *
+ * Since: 0.1
+ */
+gboolean
+mp_shareable_get_isolated (MpShareable *self)
+{
+  MpShareableInterface *iface;
+
+  g_return_val_if_fail (MP_IS_SHAREABLE (self), FALSE);
+
+  iface = MP_SHAREABLE_GET_IFACE (self);
+  return iface->get_isolated != NULL && iface->get_isolated (self);
+}
+
+void
+mp_shareable_register_kind (const char       *kind,
+                            MpShareableAdopt  adopt)
+{
+  g_mutex_lock (&lock);
+  g_assert (n_kinds < MAX_KINDS);
+  kinds[n_kinds++] = (Kind) { kind, adopt };
+  g_mutex_unlock (&lock);
+}
+
+MpShareableAdopt
+mp_shareable_find_kind (const char *kind)
+{
+  MpShareableAdopt adopt = NULL;
+  guint i;
+
+  g_mutex_lock (&lock);
+  for (i = 0; i < n_kinds && adopt == NULL; i++)
+    if (strcmp (kinds[i].name, kind) == 0)
+      adopt = kinds[i].adopt;
+  g_mutex_unlock (&lock);
+
+  return adopt;
+}
+
+MpShareable *
+mp_shareable_lookup (gint32   number,
+                     GError **error)
+{
+  MpShareable *object = NULL;
+  Handle *handle = NULL;
+
+  g_mutex_lock (&lock);
+  if (handles != NULL)
+    handle = g_hash_table_lookup (handles, GINT_TO_POINTER (number));
+  if (handle != NULL)
+    g_atomic_ref_count_inc (&handle->ref_count);
+  g_mutex_unlock (&lock);
+
+  if (handle != NULL)
+    {
+      object = g_weak_ref_get (&handle->object);
+      handle_unref (handle);
+    }
+
+  if (object == NULL)
+    g_set_error (error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND,
+                 "The handle %d stands for no object of this process, or its object is gone", number);
+  return object;
+}
+
+gint32
+mp_shareable_get_handle (MpShareable *self)
+{
+  GObject *object = G_OBJECT (self);
+  Handle *handle = g_object_get_qdata (object, handle_quark ());
+
+  /* Two threads may come here at once: the first one's handle stays. */
+  while (handle == NULL)
+    {
+      Handle *fresh = handle_new (self);
+
+      if (g_object_replace_qdata (object, handle_quark (), NULL, fresh, handle_forget, NULL))
+        handle = fresh;
+      else
+        {
+          handle_forget (fresh);
+          handle = g_object_get_qdata (object, handle_quark ());
+        }
+    }
+
+  return handle->number;
+}
