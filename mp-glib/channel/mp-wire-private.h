@@ -17,7 +17,7 @@ typedef struct
   guint32 tag;      /* meaning depends on kind */
   guint16 kind;
   guint16 n_fds;
-} MpFrameHeader;    /* 16 bytes, host byte order */
+} MpFrameHeader;    /* 16 bytes, host byte order; kind 0 is no frame */
 
 typedef struct
 {
@@ -38,7 +38,8 @@ MpWire   *mp_wire_new          (int             fd,
                                 guint64         max_length);
 void      mp_wire_free         (MpWire         *self);      /* closes the descriptor, drops what was not sent */
 int       mp_wire_get_fd       (MpWire         *self);
-int       mp_wire_steal_fd     (MpWire         *self);      /* for handing the socket on; buffers must be empty */
+int       mp_wire_steal_fd     (MpWire         *self);      /* for handing the socket on; must be idle */
+gboolean  mp_wire_is_idle      (MpWire         *self);      /* nothing buffered, in or out */
 void      mp_wire_set_max_length (MpWire       *self,
                                 guint64         max_length);
 
@@ -76,8 +77,9 @@ gsize     mp_wire_get_pending  (MpWire         *self);      /* bytes queued and 
 gboolean  mp_wire_last_untouched (MpWire       *self);
 void      mp_wire_unqueue_last (MpWire         *self);
 
-/* Input. fill() reads once; @block: waits for the first byte (EINTR is handled). Result: bytes read, 0 = would block,
- * -1 = error (also at the end of the stream: G_IO_ERROR_CLOSED, once all whole frames have been taken by next()). */
+/* Input. fill() reads once; @block: waits for the first byte (EINTR is handled). Take all frames that are there with
+ * next() before the next fill(): it makes room only behind them. Result: bytes read, 0 = would block or frames are to
+ * be taken first, -1 = error (also at the end of the stream: G_IO_ERROR_CLOSED, once all whole frames have been taken). */
 gssize    mp_wire_fill         (MpWire         *self,
                                 gboolean        block,
                                 GError        **error);
@@ -86,7 +88,7 @@ gssize    mp_wire_fill         (MpWire         *self,
 gboolean  mp_wire_next         (MpWire         *self,
                                 MpFrame        *frame,
                                 GError        **error);
-gboolean  mp_wire_has_frame    (MpWire         *self);      /* a whole one is buffered */
+gboolean  mp_wire_has_frame    (MpWire         *self);      /* next() would give a whole one, or an error */
 gboolean  mp_wire_at_end       (MpWire         *self);      /* the peer has closed and nothing whole is left */
 
 void      mp_frame_clear       (MpFrame        *frame);
