@@ -1,6 +1,4 @@
 /* bench-common.c — SPDX-License-Identifier: LGPL-2.1-or-later */
-#define _GNU_SOURCE
-
 #include "bench-common.h"
 
 #include <errno.h>

@@ -1,6 +1,4 @@
 /* bench-pool.c — SPDX-License-Identifier: LGPL-2.1-or-later */
-#define _GNU_SOURCE
-
 #include <mp-glib/mp-glib.h>
 
 #include <errno.h>

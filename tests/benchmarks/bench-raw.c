@@ -1,6 +1,4 @@
 /* bench-raw.c — SPDX-License-Identifier: LGPL-2.1-or-later */
-#define _GNU_SOURCE
-
 #include <gio/gio.h>
 
 #include <errno.h>
