@@ -521,14 +521,13 @@ mp_hub_dispatch_external (GMainContext *context)
   mp_hub_turn ();
   if (enter_context (context, &pushed))
     {
-      if (record->signalled)
-        {
-          record->signalled = FALSE;
-          mp_fd_clear_signal (record->event_fd);
-        }
       run_all (record, mp_hub.last_post);
       leave_context (context, pushed);
-      wake (record);   /* posts made by the callbacks */
+    }
+  if (record->signalled && record->posts.length == 0)
+    {
+      record->signalled = FALSE;
+      mp_fd_clear_signal (record->event_fd);
     }
   record_unref (record);
   mp_hub_unlock ();
