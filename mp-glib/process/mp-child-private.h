@@ -57,6 +57,7 @@ typedef struct
   guint         cpu_budget;       /* 0: what the owner has */
   int           board;            /* memory file for MpBoard or -1; a duplicate is sent, the caller keeps its own */
   GMainContext *context;          /* where its log records are written; a reference is taken */
+  gconstpointer owner;            /* the key under which they are posted: that of the pool's or process's other posts */
 } MpChildConfig;
 
 /* Starts asynchronously: a failure comes by ended(). Only what is certain at once is returned as an error (NULL): not
@@ -95,6 +96,9 @@ void         mp_child_end             (MpChild              *self,
 GVariant    *mp_child_dup_details     (MpChild              *self);
 /* "was killed by signal 9 (SIGKILL)", "exited with status 3", "ended, status unknown" (full). */
 char        *mp_child_describe_end    (MpChild              *self);
+
+/* How many children live. A worker that has any must turn the hub now and then, or they stay zombies. */
+guint        mp_child_count           (void);
 
 /* SETUP, as the worker gets it: a{sv}:
  *   "role" u, "name" s, "number" u, "cpus" u, "daemon" b, "parent-pid" i, "parent-name" s, "cwd" ay (bytestring),

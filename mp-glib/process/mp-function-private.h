@@ -31,6 +31,10 @@ gboolean          mp_function_check_args  (const char        *name,
 /* The text after the last ':' of an MP_FUNCTION name, else the name: for messages. */
 const char       *mp_function_display_name (const char       *name);
 gboolean          mp_function_any_async   (void);
+/* A result (of an asynchronous function, too) against the declared type. */
+gboolean          mp_function_check_result (const MpFunction *function,
+                                           GVariant          *result,
+                                           GError           **error);
 
 /* Calls a synchronous function and keeps its promises: a result (sunk, full) or an error, never both or none; result
  * type checked. */

@@ -7,6 +7,7 @@
 
 #include <gio/gio.h>
 #include "mp-glib/base/mp-version-macros.h"
+#include "mp-glib/process/mp-function.h"
 
 G_BEGIN_DECLS
 
@@ -22,6 +23,18 @@ G_BEGIN_DECLS
  */
 typedef int (* MpForkFunc) (gpointer user_data);
 
+/**
+ * MpExitFunc:
+ * @status: the exit status that the process is about to end with
+ * @user_data: data given beside the function
+ *
+ * Does what a language's runtime does at the end of a process.
+ *
+ * Since: 0.1
+ */
+typedef void (* MpExitFunc) (int      status,
+                             gpointer user_data);
+
 MP_AVAILABLE_IN_ALL
 void      mp_init                   (void);
 /* For bindings: the same, but in a worker it returns the exit status when the worker's work is over, instead of ending
@@ -34,6 +47,14 @@ MP_AVAILABLE_IN_ALL
 GVariant *mp_worker_dup_boot_data   (void);
 MP_AVAILABLE_IN_ALL
 void      mp_set_fork_func          (MpForkFunc      func,
+                                     gpointer        user_data,
+                                     GDestroyNotify  notify);
+MP_AVAILABLE_IN_ALL
+void      mp_set_worker_boot_func   (MpFunc          func,
+                                     gpointer        user_data,
+                                     GDestroyNotify  notify);
+MP_AVAILABLE_IN_ALL
+void      mp_set_worker_exit_func   (MpExitFunc      func,
                                      gpointer        user_data,
                                      GDestroyNotify  notify);
 MP_AVAILABLE_IN_ALL

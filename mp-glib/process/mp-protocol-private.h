@@ -9,6 +9,10 @@ G_BEGIN_DECLS
  * payloads. Owner and worker must agree on the version: LOADED and HELLO carry it. */
 #define MP_PROTOCOL_VERSION 1
 
+/* Longest payload: of a process at work, and of one that has still to prove itself. */
+#define MP_MAX_FRAME      (G_GUINT64_CONSTANT (1) << 33)
+#define MP_MAX_BOOT_FRAME (G_GUINT64_CONSTANT (1) << 20)
+
 typedef enum
 {
   /* worker → owner, boot */
@@ -30,7 +34,7 @@ typedef enum
   MP_FRAME_ERROR,         /* value (sisa{sv}): what a Process ended with */
 
   /* owner ↔ fork server */
-  MP_FRAME_FORK,          /* tag: request; 2 descriptors: the worker's socket, its life-line, then its stderr if "tag2" */
+  MP_FRAME_FORK,          /* tag: request; MpForkLead; descriptors: the worker's socket, and as the lead says */
   MP_FRAME_FORKED,        /* tag: request; payload: gint32 pid, guint32 0; 1 descriptor: pidfd, where there is one */
   MP_FRAME_FORK_FAILED,   /* tag: request; value (sisa{sv}) */
   MP_FRAME_EXITED,        /* tag: 0; payload: gint32 pid, gint32 exit status as in mp_process_get_exit_status() */
@@ -38,8 +42,23 @@ typedef enum
 
 typedef enum
 {
+  MP_FORK_LIFELINE  = 1 << 0,   /* a descriptor: the read end of its life-line */
+  MP_FORK_STDERR    = 1 << 1,   /* a descriptor: its stderr */
+  MP_FORK_STDOUT    = 1 << 2,   /* a descriptor: its stdout */
+  MP_FORK_OWN_GROUP = 1 << 3,   /* a process group of its own, else the owner's */
+} MpForkFlags;
+
+typedef struct
+{
+  guint32 flags;      /* MpForkFlags; the descriptors follow in this order */
+  guint32 reserved;
+} MpForkLead;
+
+typedef enum
+{
   MP_TASK_CHUNK    = 1 << 0,   /* the value is an array: one call for each item (or one for all: chunk functions) */
   MP_TASK_PER_ITEM = 1 << 1,   /* go on after an item that failed; each has its own outcome */
+  MP_TASK_INITIALIZER = 1 << 2, /* a function that need not return anything */
 } MpTaskFlags;
 
 typedef struct
@@ -51,9 +70,12 @@ typedef struct
 
 typedef enum
 {
-  MP_RESULT_VALUE,      /* the result; for a chunk an array of results, in order */
+  MP_RESULT_VALUE,      /* the result; for a chunk an array of results, in order; @index is 1 when they are of different
+                         * types, each wrapped in a variant (av), else 0 */
   MP_RESULT_ERROR,      /* (sisa{sv}); for a chunk that of the item at @index, the rest was not called */
-  MP_RESULT_PER_ITEM,   /* a(uv)-like outcomes of a chunk with MP_TASK_PER_ITEM: see mp-serve.c */
+  MP_RESULT_PER_ITEM,   /* a(bv), of a chunk with MP_TASK_PER_ITEM of which an item failed: TRUE and the result, or FALSE
+                         * and the error as above */
+  MP_RESULT_NOT_RUN,    /* no value: the task was taken back before it began (MP_BOARD_STOP) */
 } MpResultStatus;
 
 typedef struct
@@ -65,11 +87,17 @@ typedef struct
 
 /* A page of memory shared by owner and one worker (descriptor "board" of SETUP). The worker stores the number of the
  * task it is about to call before it calls; its result is in the socket before the next store. So after a death:
- * drained results first, then: started == the oldest unanswered task → that one was running, else none was. */
+ * drained results first, then: started == the oldest unanswered task → that one was running, else none was.
+ *
+ * The worker's store is a compare-and-swap that fails while the owner has set MP_BOARD_STOP: so at the instant of
+ * setting it the owner knows which task is the last to run, and may give the others to another worker. The worker
+ * answers each of those with MP_RESULT_NOT_RUN; when all have come the owner takes the bit back. */
 typedef struct
 {
-  guint64 started;    /* atomic, release/acquire; the owner copies it and bounds it by what it has sent */
+  guint64 state;      /* atomic: number of the task << 1 | MP_BOARD_STOP; the owner copies it and bounds it by what it has sent */
   guint64 reserved[7];
 } MpBoard;
+
+#define MP_BOARD_STOP G_GUINT64_CONSTANT (1)
 
 G_END_DECLS

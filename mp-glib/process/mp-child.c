@@ -1,0 +1,859 @@
+/* mp-child.c — SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include "mp-glib/process/mp-child-impl-private.h"
+
+#include "mp-glib/base/mp-error-private.h"
+#include "mp-glib/platform/mp-fd-private.h"
+#include "mp-glib/platform/mp-process-control-private.h"
+#include "mp-glib/platform/mp-socket-private.h"
+#include "mp-glib/process/mp-boot-private.h"
+#include "mp-glib/process/mp-fork-client-private.h"
+#include "mp-glib/process/mp-process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib-unix.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+/* A pool's worker that has closed its socket is of no use: it has this long to end by itself. */
+#define CLOSED_GRACE G_TIME_SPAN_SECOND
+/* How long a fork server may take to tell how a process ended of which the kernel says that it has. */
+#define STATUS_GRACE G_TIME_SPAN_SECOND
+/* How long it may take to tell the pid of a process that is not wanted any more. */
+#define ANSWER_GRACE G_TIME_SPAN_SECOND
+/* Without a pidfd: how often to look, at first and at most (ms). */
+#define REAP_DELAY_MIN 2
+#define REAP_DELAY_MAX 250
+/* Reads of what an ended process left behind: bounded, since another may hold its end open and go on. */
+#define MAX_LEFT_READS 4096
+
+static GQueue all_children = G_QUEUE_INIT;   /* (element-type MpChild) borrowed; the hub's lock */
+
+static void watch_wire (MpChild *self);
+static void watch_pid (MpChild *self);
+
+static void
+free_settings (gpointer data)
+{
+  mp_settings_unref (data);
+}
+
+static void
+child_free (MpChild *self)
+{
+  g_clear_pointer (&self->wire, mp_wire_free);
+  g_clear_error (&self->error);
+  g_clear_pointer (&self->sentinels, g_array_unref);
+  g_clear_pointer (&self->fork_client, mp_fork_client_unref);
+  mp_stream_clear (&self->err);
+  mp_stream_clear (&self->out);
+  g_queue_clear_full (&self->logs, g_free);
+  if (self->context != NULL)
+    mp_hub_run_unlocked ((GDestroyNotify) g_main_context_unref, self->context);
+  /* Holds the context's boot data, which is the user's. */
+  mp_hub_run_unlocked (free_settings, self->settings);
+  g_free (self->name);
+  g_free (self);
+}
+
+MpChild *
+mp_child_ref (MpChild *self)
+{
+  self->ref_count++;
+  return self;
+}
+
+void
+mp_child_unref (MpChild *self)
+{
+  if (--self->ref_count == 0)
+    child_free (self);
+}
+
+void
+mp_child_forget (MpChild *self)
+{
+  self->funcs = (MpChildFuncs) { NULL };
+  self->data = NULL;
+}
+
+MpWire *
+mp_child_get_wire (MpChild *self)
+{
+  return self->wire;
+}
+
+MpChildState
+mp_child_get_state (MpChild *self)
+{
+  return self->state;
+}
+
+const char *
+mp_child_get_name (MpChild *self)
+{
+  return self->name;
+}
+
+int
+mp_child_get_pid (MpChild *self)
+{
+  return self->pid;
+}
+
+int
+mp_child_get_exit_status (MpChild *self)
+{
+  return self->state == MP_CHILD_ENDED ? self->exit_status : MP_EXIT_STATUS_RUNNING;
+}
+
+/* Numbers 0 to 2 have a meaning in the process that gets them. */
+static void
+move_above_stdio (int *fd)
+{
+  int moved;
+
+  if (*fd < 0 || *fd > STDERR_FILENO)
+    return;
+  moved = fcntl (*fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+  mp_fd_close (fd);
+  *fd = moved;
+}
+
+static gboolean
+set_errno_error (GError **error, const char *what)
+{
+  int saved = errno;
+
+  g_set_error (error, G_IO_ERROR, g_io_error_from_errno (saved), "%s: %s", what, g_strerror (saved));
+  return FALSE;
+}
+
+static gboolean
+open_ends (MpChild *self, const MpChildConfig *config, GError **error)
+{
+  int pair[2] = { -1, -1 };
+
+  if (mp_socket_pair (pair, 0) < 0)
+    return set_errno_error (error, "cannot make the socket of a worker");
+  self->ends.socket = pair[1];
+  self->wire = mp_wire_new (pair[0], MP_MAX_BOOT_FRAME);
+  if (!config->detached)
+    {
+      if (mp_platform_lifeline_new (&self->ends.lifeline, &self->lifeline) < 0)
+        return set_errno_error (error, "cannot make the life-line of a worker");
+      mp_platform_lifeline_register (self->lifeline);
+    }
+  if (!mp_stream_open (&self->err, &self->ends.stderr_fd, error))
+    return FALSE;
+  if (config->capture_output && !mp_stream_open (&self->out, &self->ends.stdout_fd, error))
+    return FALSE;
+  move_above_stdio (&self->ends.socket);
+  move_above_stdio (&self->ends.lifeline);
+  move_above_stdio (&self->ends.stderr_fd);
+  move_above_stdio (&self->ends.stdout_fd);
+  return TRUE;
+}
+
+void
+mp_child_close_ends (MpChild *self)
+{
+  mp_fd_close (&self->ends.socket);
+  mp_fd_close (&self->ends.lifeline);
+  mp_fd_close (&self->ends.stderr_fd);
+  mp_fd_close (&self->ends.stdout_fd);
+}
+
+static void
+close_lifeline (MpChild *self)
+{
+  if (self->lifeline < 0)
+    return;
+  mp_platform_lifeline_unregister (self->lifeline);
+  mp_fd_close (&self->lifeline);
+}
+
+static void
+init_stream (MpStream *stream, MpChild *child, const char *name, MpStderr mode)
+{
+  stream->child = child;
+  stream->name = name;
+  stream->fd = -1;
+  stream->to_lines = mode != MP_STDERR_INHERIT;
+  stream->to_owner = mode == MP_STDERR_TEE;
+  g_queue_init (&stream->last);
+}
+
+MpChild *
+mp_child_new (MpSettings           *settings,
+              MpStartMethod         method,
+              const MpChildConfig  *config,
+              const MpChildFuncs   *funcs,
+              gpointer              data,
+              GError              **error)
+{
+  MpChild *self = g_new0 (MpChild, 1);
+  MpStderr mode = config->capture_output ? MP_STDERR_CAPTURE : settings->stderr_mode;
+
+  self->ref_count = 1;
+  self->settings = mp_settings_ref (settings);
+  self->method = method;
+  self->role = config->role;
+  self->name = g_strdup (config->name);
+  self->own_group = config->own_group;
+  self->context = config->context != NULL ? g_main_context_ref (config->context) : NULL;
+  self->owner = config->owner;
+  self->funcs = *funcs;
+  self->data = data;
+  self->exit_status = MP_EXIT_STATUS_UNKNOWN;
+  self->pidfd = self->lifeline = -1;
+  self->ends = (MpChildEnds) { -1, -1, -1, -1 };
+  self->link.data = self;
+  g_queue_init (&self->logs);
+  init_stream (&self->err, self, "stderr", config->role == MP_ROLE_FORK_SERVER ? MP_STDERR_INHERIT : mode);
+  init_stream (&self->out, self, "stdout", MP_STDERR_CAPTURE);
+
+  if (!open_ends (self, config, error))
+    {
+      mp_child_close_ends (self);
+      close_lifeline (self);
+      mp_stream_close (&self->err);
+      mp_stream_close (&self->out);
+      child_free (self);
+      return NULL;
+    }
+  /* SETUP is there before the process is: it need not wait for an answer to its first words. */
+  mp_child_queue_setup (self, config);
+  self->ref_count++;   /* alive, until finish() */
+  g_queue_push_tail_link (&all_children, &self->link);
+  watch_wire (self);
+  mp_child_flush (self);
+  return self;
+}
+
+static gboolean
+resolve_method (MpSettings *settings, const char *name, MpStartMethod *method, GError **error)
+{
+  GError *refusal;
+
+  *method = settings->start_method;
+  if (*method == MP_START_METHOD_AUTO)
+    *method = settings->no_fork_server ? MP_START_METHOD_SPAWN : MP_START_METHOD_FORKSERVER;
+  if (*method != MP_START_METHOD_FORK)
+    return TRUE;
+  refusal = mp_launch_check_threads (name);
+  if (refusal == NULL)
+    return TRUE;
+  g_propagate_error (error, refusal);
+  return FALSE;
+}
+
+MpChild *
+mp_child_start (MpContext            *context,
+                const MpChildConfig  *config,
+                const MpChildFuncs   *funcs,
+                gpointer              data,
+                GError              **error)
+{
+  MpSettings *settings;
+  MpStartMethod method;
+  MpChild *self = NULL;
+
+  if (!mp_boot_check_may_start (error))
+    return NULL;
+  settings = mp_context_dup_settings (context);
+  if (resolve_method (settings, config->name, &method, error))
+    self = mp_child_new (settings, method, config, funcs, data, error);
+  mp_hub_run_unlocked (free_settings, settings);
+  if (self != NULL)
+    mp_child_dispatch (self);
+  return self;
+}
+
+void
+mp_child_dispatch (MpChild *self)
+{
+  MpSettings *settings = self->settings;
+
+  switch (self->method)
+    {
+    case MP_START_METHOD_FORKSERVER:
+      mp_fork_client_request (self);
+      break;
+    case MP_START_METHOD_FORK:
+      mp_child_launch_fork (self);
+      break;
+    case MP_START_METHOD_SPAWN:
+    case MP_START_METHOD_AUTO:
+    default:
+      /* Never several at once into a program that may not know what to do with a worker. */
+      if (!settings->proven && settings->prover != NULL && self->role != MP_ROLE_FORK_SERVER)
+        {
+          g_queue_push_tail (&settings->waiting, self);
+          break;
+        }
+      if (!settings->proven)
+        settings->prover = self;
+      mp_child_launch_spawn (self);
+    }
+}
+
+/* Callbacks from the hub rather than from within a call. */
+
+static void
+announce (MpChild *self)
+{
+  if (self->announced || self->pid == 0)
+    return;
+  self->announced = TRUE;
+  if (self->funcs.started != NULL)
+    self->funcs.started (self, self->data);
+}
+
+static void
+later_cb (gpointer data)
+{
+  MpChild *self = data;
+
+  self->later_timer = NULL;
+  mp_child_ref (self);
+  announce (self);
+  if (self->process_ended && self->state != MP_CHILD_ENDED)
+    mp_child_process_ended (self, self->exit_status);
+  mp_child_unref (self);
+}
+
+static void
+call_later (MpChild *self)
+{
+  if (self->later_timer == NULL)
+    self->later_timer = mp_hub_add_timer (g_get_monotonic_time (), later_cb, self);
+}
+
+/* The end without there ever having been a process. */
+static void
+end_unstarted (MpChild *self, int exit_status)
+{
+  g_queue_remove (&self->settings->waiting, self);
+  self->exit_status = exit_status;
+  self->process_ended = TRUE;
+  self->wire_ended = TRUE;
+  mp_child_close_ends (self);
+  call_later (self);
+}
+
+void
+mp_child_launched (MpChild *self,
+                   int      pid,
+                   int      pidfd)
+{
+  self->pid = pid;
+  self->pidfd = pidfd;
+  self->state = MP_CHILD_BOOTING;
+  mp_child_close_ends (self);
+  watch_pid (self);
+  for (int signum = 1; signum < 64; signum++)
+    if ((self->pending_signals & (G_GUINT64_CONSTANT (1) << signum)) != 0)
+      mp_platform_signal (pid, pidfd, signum);
+  self->pending_signals = 0;
+  call_later (self);
+}
+
+void
+mp_child_launch_failed (MpChild *self,
+                        GError  *error)
+{
+  if (self->error == NULL)
+    self->error = error;
+  else
+    g_error_free (error);
+  end_unstarted (self, self->exit_status);
+}
+
+/* The first worker of a program has shown that it works, or that it does not. */
+
+static void
+fail_waiting (MpSettings *settings, const GError *error)
+{
+  MpChild *child;
+
+  while ((child = g_queue_pop_head (&settings->waiting)) != NULL)
+    mp_child_launch_failed (child, g_error_copy (error));
+}
+
+static void
+dispatch_waiting (MpSettings *settings)
+{
+  GQueue waiting = settings->waiting;
+  MpChild *child;
+
+  g_queue_init (&settings->waiting);
+  while ((child = g_queue_pop_head (&waiting)) != NULL)
+    mp_child_dispatch (child);
+}
+
+static void
+end_proof (MpChild *self, const GError *error)
+{
+  MpSettings *settings = self->settings;
+
+  if (settings->prover != self)
+    return;
+  settings->prover = NULL;
+  if (error != NULL)
+    fail_waiting (settings, error);
+  else
+    dispatch_waiting (settings);
+}
+
+void
+mp_child_proven (MpChild *self)
+{
+  if (self->method != MP_START_METHOD_SPAWN)
+    return;
+  self->settings->proven = TRUE;
+  end_proof (self, NULL);
+}
+
+static void
+finish (MpChild *self)
+{
+  GError *error = g_steal_pointer (&self->error);
+  gboolean was_ready = self->stage == MP_STAGE_READY;
+
+  if (error == NULL && !was_ready && !self->ended_by_us)
+    error = mp_child_make_boot_error (self);
+  if (error != NULL)
+    mp_child_complete_error (self, &error);
+
+  self->state = MP_CHILD_ENDED;
+  g_queue_unlink (&all_children, &self->link);
+  g_clear_pointer (&self->boot_timer, mp_hub_remove_timer);
+  g_clear_pointer (&self->kill_timer, mp_hub_remove_timer);
+  g_clear_pointer (&self->reap_timer, mp_hub_remove_timer);
+  g_clear_pointer (&self->later_timer, mp_hub_remove_timer);
+  g_clear_pointer (&self->pid_watch, mp_hub_remove_watch);
+  g_clear_pointer (&self->wire_watch, mp_hub_remove_watch);
+  mp_stream_close (&self->err);
+  mp_stream_close (&self->out);
+  mp_child_close_ends (self);
+  close_lifeline (self);
+  mp_fd_close (&self->pidfd);
+  for (guint i = 0; self->sentinels != NULL && i < self->sentinels->len; i++)
+    mp_fd_close (&g_array_index (self->sentinels, int, i));
+  if (self->fork_client != NULL)
+    mp_fork_client_drop (self->fork_client, self);
+  if (!was_ready)
+    end_proof (self, error);
+
+  if (self->funcs.ended != NULL)
+    self->funcs.ended (self, error, self->data);
+  mp_child_forget (self);
+  g_clear_error (&error);
+  mp_hub_changed ();
+  mp_child_unref (self);   /* it was alive */
+}
+
+/* The wire */
+
+/* TRUE: something was read. */
+static gboolean
+read_wire (MpChild *self)
+{
+  g_autoptr(GError) error = NULL;
+  MpFrame frame;
+  gssize n_read = mp_wire_fill (self->wire, FALSE, NULL);
+
+  while (!self->wire_ended && mp_wire_next (self->wire, &frame, &error))
+    {
+      if (!mp_child_handle_frame (self, &frame))
+        n_read = -1;
+      mp_frame_clear (&frame);
+    }
+  if (error != NULL)
+    {
+      mp_child_cut_off (self, g_steal_pointer (&error));
+      return FALSE;
+    }
+  if (n_read < 0)
+    self->wire_ended = TRUE;
+  return n_read > 0;
+}
+
+static void
+update_wire_watch (MpChild *self)
+{
+  GIOCondition condition = self->wire_ended ? 0 : G_IO_IN;
+
+  if (!self->wire_broken && mp_wire_get_pending (self->wire) > 0)
+    condition |= G_IO_OUT;
+  /* A condition of none would still report the end, again and again. */
+  if (self->wire_ended)
+    g_clear_pointer (&self->wire_watch, mp_hub_remove_watch);
+  else if (self->wire_watch != NULL)
+    mp_hub_modify_watch (self->wire_watch, condition);
+}
+
+static void
+on_wire_end (MpChild *self)
+{
+  update_wire_watch (self);
+  if (self->pid == 0)
+    return;
+  if (self->pidfd < 0)
+    watch_pid (self);
+  /* A Process may close what it likes and go on; what is not ready or serves a pool is lost without its socket. */
+  if (self->stage != MP_STAGE_READY || self->role != MP_ROLE_PROCESS)
+    mp_child_kill_after (self, CLOSED_GRACE);
+}
+
+static void
+on_wire (MpWatch *watch, GIOCondition condition, gpointer data)
+{
+  MpChild *self = data;
+
+  mp_child_ref (self);
+  if ((condition & G_IO_OUT) != 0)
+    mp_child_flush (self);
+  if ((condition & ~G_IO_OUT) != 0 && !self->wire_ended)
+    {
+      read_wire (self);
+      if (self->wire_ended && self->state != MP_CHILD_ENDED)
+        on_wire_end (self);
+    }
+  mp_child_unref (self);
+}
+
+static void
+watch_wire (MpChild *self)
+{
+  self->wire_watch = mp_hub_add_watch (mp_wire_get_fd (self->wire), G_IO_IN, on_wire, self);
+}
+
+void
+mp_child_flush (MpChild *self)
+{
+  if (self->wire_broken || self->wire == NULL)
+    return;
+  if (!mp_wire_flush (self->wire, NULL))
+    self->wire_broken = TRUE;
+  update_wire_watch (self);
+}
+
+void
+mp_child_cut_off (MpChild *self,
+                  GError  *error)
+{
+  self->wire_ended = TRUE;
+  if (self->error == NULL)
+    self->error = error;
+  else
+    g_error_free (error);
+  update_wire_watch (self);
+  mp_child_kill_after (self, 0);
+}
+
+/* The process */
+
+void
+mp_child_process_ended (MpChild *self,
+                        int      exit_status)
+{
+  if (self->state == MP_CHILD_ENDED)
+    return;
+  mp_child_ref (self);
+  self->process_ended = TRUE;
+  self->exit_status = exit_status;
+  g_clear_pointer (&self->pid_watch, mp_hub_remove_watch);
+  announce (self);
+  for (guint i = 0; i < MAX_LEFT_READS && !self->wire_ended && read_wire (self); i++)
+    ;
+  mp_stream_read (&self->err, TRUE);
+  mp_stream_read (&self->out, TRUE);
+  if (self->state != MP_CHILD_ENDED)
+    finish (self);
+  mp_child_unref (self);
+}
+
+static void
+status_late_cb (gpointer data)
+{
+  MpChild *self = data;
+
+  self->reap_timer = NULL;
+  mp_child_process_ended (self, MP_EXIT_STATUS_UNKNOWN);
+}
+
+static void
+on_pid (MpWatch *watch, GIOCondition condition, gpointer data)
+{
+  MpChild *self = data;
+  int status;
+
+  if (self->fork_client != NULL && mp_fork_client_is_alive (self->fork_client))
+    {
+      /* Only its parent knows how it ended, and is about to say so. */
+      g_clear_pointer (&self->pid_watch, mp_hub_remove_watch);
+      g_clear_pointer (&self->reap_timer, mp_hub_remove_timer);
+      self->reap_timer = mp_hub_add_timer (g_get_monotonic_time () + STATUS_GRACE, status_late_cb, self);
+      return;
+    }
+  if (self->fork_client != NULL)
+    {
+      mp_child_process_ended (self, MP_EXIT_STATUS_UNKNOWN);
+      return;
+    }
+  switch (mp_platform_reap (self->pid, self->pidfd, &status))
+    {
+    case MP_REAP_EXITED:
+      mp_child_process_ended (self, status);
+      break;
+    case MP_REAP_UNKNOWN:
+      mp_child_process_ended (self, MP_EXIT_STATUS_UNKNOWN);
+      break;
+    case MP_REAP_RUNNING:
+    default:
+      break;
+    }
+}
+
+/* Without a pidfd: look again and again, in growing distances, in short ones once the socket is closed. */
+
+static void
+look_cb (gpointer data)
+{
+  MpChild *self = data;
+  gboolean served = self->fork_client != NULL;
+  int status = MP_EXIT_STATUS_UNKNOWN;
+  MpReap reap = MP_REAP_RUNNING;
+
+  self->reap_timer = NULL;
+  if (!served)
+    reap = mp_platform_reap (self->pid, -1, &status);
+  else if (!mp_fork_client_is_alive (self->fork_client) && mp_platform_signal (self->pid, -1, 0) < 0)
+    reap = MP_REAP_UNKNOWN;
+  if (reap != MP_REAP_RUNNING)
+    {
+      mp_child_process_ended (self, reap == MP_REAP_EXITED ? status : MP_EXIT_STATUS_UNKNOWN);
+      return;
+    }
+  self->reap_delay = MIN (self->reap_delay * 2, REAP_DELAY_MAX);
+  self->reap_timer = mp_hub_add_timer (g_get_monotonic_time () + self->reap_delay * 1000, look_cb, self);
+}
+
+static void
+watch_pid (MpChild *self)
+{
+  if (self->pidfd >= 0)
+    {
+      if (self->pid_watch == NULL)
+        self->pid_watch = mp_hub_add_watch (self->pidfd, G_IO_IN, on_pid, self);
+      return;
+    }
+  self->reap_delay = self->wire_ended ? REAP_DELAY_MIN : REAP_DELAY_MAX;
+  g_clear_pointer (&self->reap_timer, mp_hub_remove_timer);
+  self->reap_timer = mp_hub_add_timer (g_get_monotonic_time () + self->reap_delay * 1000, look_cb, self);
+}
+
+void
+mp_child_lost_reaper (MpChild *self)
+{
+  if (self->pid == 0 || self->state == MP_CHILD_ENDED)
+    return;
+  g_clear_pointer (&self->reap_timer, mp_hub_remove_timer);
+  watch_pid (self);
+}
+
+static void
+kill_cb (gpointer data)
+{
+  MpChild *self = data;
+
+  self->kill_timer = NULL;
+  if (self->pid != 0)
+    {
+      mp_platform_signal (self->pid, self->pidfd, SIGKILL);
+      return;
+    }
+  /* The fork server does not answer. Should there be a process after all, it is cut off with its life-line. */
+  mp_fork_client_drop (self->fork_client, self);
+  end_unstarted (self, -SIGKILL);
+}
+
+/* Whether it has no process and will not get one: its end is then on its way. */
+static gboolean
+call_off (MpChild *self, int signum)
+{
+  if (self->pid != 0 || self->process_ended)
+    return self->process_ended;
+  if (self->fork_client != NULL && !mp_fork_client_cancel (self->fork_client, self))
+    return FALSE;
+  end_unstarted (self, -signum);
+  return TRUE;
+}
+
+void
+mp_child_kill_after (MpChild *self,
+                     gint64   delay)
+{
+  if (self->process_ended || call_off (self, SIGKILL))
+    return;
+  if (self->pid == 0)
+    {
+      self->pending_signals |= G_GUINT64_CONSTANT (1) << SIGKILL;
+      delay = ANSWER_GRACE;
+    }
+  else if (delay <= 0)
+    {
+      mp_platform_signal (self->pid, self->pidfd, SIGKILL);
+      return;
+    }
+  g_clear_pointer (&self->kill_timer, mp_hub_remove_timer);
+  self->kill_timer = mp_hub_add_timer (g_get_monotonic_time () + delay, kill_cb, self);
+}
+
+void
+mp_child_end (MpChild *self,
+              gint64   grace_us)
+{
+  if (self->state == MP_CHILD_ENDED || self->process_ended)
+    return;
+  self->ended_by_us = TRUE;
+  if (self->pid == 0 && call_off (self, grace_us > 0 ? SIGTERM : SIGKILL))
+    return;
+  if (grace_us > 0 && self->pid != 0)
+    mp_platform_signal (self->pid, self->pidfd, SIGTERM);
+  mp_child_kill_after (self, self->pid != 0 ? grace_us : 0);
+}
+
+gboolean
+mp_child_signal (MpChild  *self,
+                 int       signum,
+                 GError  **error)
+{
+  if (self->state == MP_CHILD_ENDED || self->process_ended)
+    {
+      g_set_error (error, G_IO_ERROR, G_IO_ERROR_CLOSED, "%s has ended", self->name);
+      return FALSE;
+    }
+  self->ended_by_us |= self->state != MP_CHILD_READY && signum != 0;
+  if (self->pid == 0)
+    {
+      if (signum != SIGKILL && signum != SIGTERM)
+        self->pending_signals |= G_GUINT64_CONSTANT (1) << signum;
+      else if (!call_off (self, signum))
+        self->pending_signals |= G_GUINT64_CONSTANT (1) << signum;
+      return TRUE;
+    }
+  if (mp_platform_signal (self->pid, self->pidfd, signum) == 0)
+    return TRUE;
+  set_errno_error (error, "cannot send a signal");
+  return FALSE;
+}
+
+int
+mp_child_dup_sentinel (MpChild  *self,
+                       GError  **error)
+{
+  int ends[2] = { -1, -1 };
+  int fd = -1;
+
+  if (self->pidfd >= 0)
+    fd = mp_fd_dup (self->pidfd);
+  else if (mp_fd_pipe (ends) == 0)
+    {
+      fd = ends[0];
+      if (self->state == MP_CHILD_ENDED)
+        mp_fd_close (&ends[1]);
+      else
+        {
+          if (self->sentinels == NULL)
+            self->sentinels = g_array_new (FALSE, FALSE, sizeof (int));
+          g_array_append_val (self->sentinels, ends[1]);
+        }
+    }
+  if (fd < 0)
+    set_errno_error (error, "cannot make a sentinel");
+  return fd;
+}
+
+char *
+mp_child_describe_end (MpChild *self)
+{
+  int status = self->exit_status;
+  const char *name;
+
+  if (status == MP_EXIT_STATUS_UNKNOWN || status == MP_EXIT_STATUS_RUNNING)
+    return g_strdup ("ended, status unknown");
+  if (status >= 0)
+    return g_strdup_printf ("exited with status %d", status);
+  name = sigabbrev_np (-status);
+  return name != NULL ? g_strdup_printf ("was killed by signal %d (SIG%s)", -status, name)
+                      : g_strdup_printf ("was killed by signal %d", -status);
+}
+
+static GVariant *
+strings_to_variant (GQueue *strings)
+{
+  GVariantBuilder builder = G_VARIANT_BUILDER_INIT (G_VARIANT_TYPE_STRING_ARRAY);
+
+  for (GList *l = strings->head; l != NULL; l = l->next)
+    g_variant_builder_add (&builder, "s", l->data);
+  return g_variant_builder_end (&builder);
+}
+
+GVariant *
+mp_child_dup_details (MpChild *self)
+{
+  GVariantDict dict = G_VARIANT_DICT_INIT (NULL);
+  int status = self->exit_status;
+
+  g_variant_dict_insert (&dict, "worker", "s", self->name);
+  if (self->pid != 0)
+    g_variant_dict_insert (&dict, "pid", "i", self->pid);
+  if (self->process_ended && status != MP_EXIT_STATUS_UNKNOWN)
+    g_variant_dict_insert (&dict, "exit-status", "i", status);
+  if (self->process_ended && status < 0 && status > -NSIG)
+    g_variant_dict_insert (&dict, "signal", "i", -status);
+  if (self->err.last.length > 0)
+    g_variant_dict_insert_value (&dict, "stderr", strings_to_variant (&self->err.last));
+  if (self->logs.length > 0)
+    g_variant_dict_insert_value (&dict, "log", strings_to_variant (&self->logs));
+  return g_variant_ref_sink (g_variant_dict_end (&dict));
+}
+
+guint
+mp_child_count (void)
+{
+  return all_children.length;
+}
+
+void
+mp_child_close_all_after_fork (void)
+{
+  int null_fd = mp_fd_open_null ();
+
+  for (GList *l = all_children.head; l != NULL; l = l->next)
+    {
+      MpChild *child = l->data;
+
+      /* The wire still has this number and may be freed: it must not close another's descriptor then. */
+      if (child->wire != NULL && null_fd >= 0)
+        dup3 (null_fd, mp_wire_get_fd (child->wire), O_CLOEXEC);
+      mp_fd_close (&child->pidfd);
+      mp_fd_close (&child->err.fd);
+      mp_fd_close (&child->out.fd);
+      mp_child_close_ends (child);
+      child->lifeline = -1;
+      child->state = MP_CHILD_ENDED;
+      child->process_ended = child->wire_broken = TRUE;
+      child->err.watch = child->out.watch = child->wire_watch = child->pid_watch = NULL;
+      child->later_timer = child->boot_timer = child->kill_timer = child->reap_timer = NULL;
+      mp_child_forget (child);
+    }
+  g_queue_init (&all_children);
+  mp_fd_close (&null_fd);
+}

@@ -1,0 +1,316 @@
+/* mp-invocation.c — SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include "mp-glib/process/mp-invocation-private.h"
+
+#include "mp-glib/base/mp-error-private.h"
+#include "mp-glib/process/mp-worker-private.h"
+
+/**
+ * MpInvocation:
+ *
+ * A call that is being answered in this worker.
+ *
+ * A function that was registered with [func@Mp.function_register_async] is given one, and answers by
+ * [method@Mp.Invocation.return_value] or [method@Mp.Invocation.return_error], at once or later. Any other function can
+ * ask for its own with [func@Mp.Invocation.get_current].
+ *
+ * It is used in the worker's main thread; only the two answers may come from another one.
+ *
+ * Since: 0.1
+ */
+struct _MpInvocation
+{
+  GObject           parent_instance;
+
+  const MpFunction *function;
+  int               worker_number;
+  GVariant         *details;       /* (owned) (nullable) */
+
+  /* Asynchronous ones only. */
+  MpInvocationDone  done;          /* NULL: synchronous */
+  gpointer          data;
+  GMainContext     *context;       /* (owned) */
+  int               answered;      /* (atomic) */
+};
+
+/* An answer on its way to the worker's main context. */
+typedef struct
+{
+  const MpFunction *function;
+  MpInvocationDone  done;
+  gpointer          data;
+  GVariant         *value;         /* (owned) (nullable) */
+  GError           *error;         /* (owned) (nullable) */
+  GVariant         *details;       /* (owned) (nullable) */
+} Answer;
+
+G_DEFINE_FINAL_TYPE (MpInvocation, mp_invocation, G_TYPE_OBJECT)
+
+/* The running call. Calls are made in one thread only; others are told that there is none. */
+static const MpFunction *running;
+static GThread *running_thread;
+static MpInvocation *running_object;   /* (owned) (nullable): made when it is asked for */
+
+static gboolean
+deliver_cb (gpointer user_data)
+{
+  Answer *answer = user_data;
+
+  if (answer->value != NULL && !mp_function_check_result (answer->function, answer->value, &answer->error))
+    g_clear_pointer (&answer->value, g_variant_unref);
+  answer->done (answer->value, answer->error, answer->details, answer->data);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+answer_free (gpointer data)
+{
+  Answer *answer = data;
+
+  g_clear_pointer (&answer->value, g_variant_unref);
+  g_clear_error (&answer->error);
+  g_clear_pointer (&answer->details, g_variant_unref);
+  g_free (answer);
+}
+
+/* Takes @value and @error. In the worker's own thread at once, so that the next task need not wait for another turn of
+ * the loop. */
+static void
+deliver (MpInvocation *self, GVariant *value, GError *error)
+{
+  Answer *answer = g_new0 (Answer, 1);
+
+  answer->function = self->function;
+  answer->done = self->done;
+  answer->data = self->data;
+  answer->value = value;
+  answer->error = error;
+  answer->details = g_steal_pointer (&self->details);
+  g_main_context_invoke_full (self->context, G_PRIORITY_DEFAULT, deliver_cb, answer, answer_free);
+}
+
+/* Whether the answer that is about to be given is the first one. */
+static gboolean
+claim_answer (MpInvocation *self)
+{
+  return g_atomic_int_compare_and_exchange (&self->answered, FALSE, TRUE);
+}
+
+static void
+mp_invocation_finalize (GObject *object)
+{
+  MpInvocation *self = MP_INVOCATION (object);
+
+  if (self->done != NULL && claim_answer (self))
+    deliver (self, NULL, g_error_new (MP_ERROR, MP_ERROR_NO_RESULT,
+                                      "function “%s” dropped its invocation without an answer",
+                                      mp_function_display_name (self->function->name)));
+  g_clear_pointer (&self->details, g_variant_unref);
+  g_clear_pointer (&self->context, g_main_context_unref);
+
+  G_OBJECT_CLASS (mp_invocation_parent_class)->finalize (object);
+}
+
+static void
+mp_invocation_class_init (MpInvocationClass *klass)
+{
+  G_OBJECT_CLASS (klass)->finalize = mp_invocation_finalize;
+}
+
+static void
+mp_invocation_init (MpInvocation *self)
+{
+}
+
+static MpInvocation *
+invocation_new (const MpFunction *function)
+{
+  MpInvocation *self = g_object_new (MP_TYPE_INVOCATION, NULL);
+  MpWorker *worker = mp_worker_get ();
+
+  self->function = function;
+  self->worker_number = worker != NULL && worker->role == MP_ROLE_POOL_WORKER ? (int) worker->number : -1;
+  return self;
+}
+
+/**
+ * mp_invocation_get_current:
+ *
+ * The call that this thread is answering.
+ *
+ * Of an asynchronous function only while the function itself runs, not in what it leaves to later.
+ *
+ * Returns: (transfer none) (nullable): the call, which lives until the function returns unless it is referenced; `NULL`
+ *   outside of a function
+ *
+ * Since: 0.1
+ */
+MpInvocation *
+mp_invocation_get_current (void)
+{
+  if (running == NULL || running_thread != g_thread_self ())
+    return NULL;
+  if (running_object == NULL)
+    running_object = invocation_new (running);
+  return running_object;
+}
+
+/**
+ * mp_invocation_get_function:
+ * @self: a call
+ *
+ * The name of the function that was called.
+ *
+ * For a function named by `MP_FUNCTION()` it is the part that a reader knows.
+ *
+ * Returns: the name
+ *
+ * Since: 0.1
+ */
+const char *
+mp_invocation_get_function (MpInvocation *self)
+{
+  g_return_val_if_fail (MP_IS_INVOCATION (self), NULL);
+
+  return mp_function_display_name (self->function->name);
+}
+
+/**
+ * mp_invocation_get_worker_number:
+ * @self: a call
+ *
+ * The number of this worker in its pool, from 0.
+ *
+ * A worker that takes the place of another has that one's number: at no time do two live workers of a pool share one.
+ *
+ * Returns: the number, -1 when the call does not come from a pool
+ *
+ * Since: 0.1
+ */
+int
+mp_invocation_get_worker_number (MpInvocation *self)
+{
+  g_return_val_if_fail (MP_IS_INVOCATION (self), -1);
+
+  return self->worker_number;
+}
+
+/**
+ * mp_invocation_set_error_details:
+ * @self: a call
+ * @details: a `a{sv}`
+ *
+ * Says more about the error that this call is about to fail with.
+ *
+ * What a language binding knows of an exception (`"type"`, `"traceback"`, `"blob"`) goes to the caller beside the error, see
+ * [func@Mp.error_dup_details]. Without an error it is forgotten.
+ *
+ * Since: 0.1
+ */
+void
+mp_invocation_set_error_details (MpInvocation *self,
+                                 GVariant     *details)
+{
+  g_return_if_fail (MP_IS_INVOCATION (self));
+  g_return_if_fail (details != NULL && g_variant_is_of_type (details, G_VARIANT_TYPE_VARDICT));
+
+  g_clear_pointer (&self->details, g_variant_unref);
+  self->details = g_variant_ref_sink (details);
+}
+
+/**
+ * mp_invocation_return_value:
+ * @self: a call of an asynchronous function
+ * @value: the result
+ *
+ * Answers the call.
+ *
+ * The first answer counts: another one is a programming error. A call that was not made to an asynchronous function is
+ * answered by returning from it.
+ *
+ * Since: 0.1
+ */
+void
+mp_invocation_return_value (MpInvocation *self,
+                            GVariant     *value)
+{
+  g_return_if_fail (MP_IS_INVOCATION (self));
+  g_return_if_fail (value != NULL);
+  g_return_if_fail (self->done != NULL);
+
+  g_variant_ref_sink (value);
+  if (claim_answer (self))
+    {
+      g_clear_pointer (&self->details, g_variant_unref);
+      deliver (self, value, NULL);
+      return;
+    }
+  g_critical ("function “%s” answered a call twice", mp_function_display_name (self->function->name));
+  g_variant_unref (value);
+}
+
+/**
+ * mp_invocation_return_error:
+ * @self: a call of an asynchronous function
+ * @error: the error
+ *
+ * Answers the call with an error.
+ *
+ * See [method@Mp.Invocation.return_value].
+ *
+ * Since: 0.1
+ */
+void
+mp_invocation_return_error (MpInvocation *self,
+                            const GError *error)
+{
+  g_return_if_fail (MP_IS_INVOCATION (self));
+  g_return_if_fail (error != NULL);
+  g_return_if_fail (self->done != NULL);
+
+  if (claim_answer (self))
+    deliver (self, NULL, g_error_copy (error));
+  else
+    g_critical ("function “%s” answered a call twice", mp_function_display_name (self->function->name));
+}
+
+void
+mp_invocation_begin (const MpFunction *function)
+{
+  running = function;
+  running_thread = g_thread_self ();
+}
+
+GVariant *
+mp_invocation_end (void)
+{
+  GVariant *details = NULL;
+
+  running = NULL;
+  if (running_object == NULL)
+    return NULL;
+  details = g_steal_pointer (&running_object->details);
+  g_clear_object (&running_object);
+  return details;
+}
+
+void
+mp_invocation_call_async (const MpFunction  *function,
+                          GVariant          *args,
+                          MpInvocationDone   done,
+                          gpointer           data)
+{
+  g_autoptr(MpInvocation) self = invocation_new (function);
+  MpWorker *worker = mp_worker_get ();
+
+  self->done = done;
+  self->data = data;
+  self->context = g_main_context_ref (worker != NULL ? worker->context : g_main_context_default ());
+  running = function;
+  running_thread = g_thread_self ();
+  running_object = g_object_ref (self);
+  function->async_func (self, args, function->user_data);
+  running = NULL;
+  g_clear_object (&running_object);
+}
