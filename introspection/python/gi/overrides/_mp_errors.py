@@ -171,7 +171,10 @@ def translate(error, details=None):
         return TimeoutError()
     if details is None:
         details = _Mp.error_dup_details(error)
-    details = unpack_details(details)
+    return _from_unpacked(error, unpack_details(details))
+
+
+def _from_unpacked(error, details):
     remote = _remote_exception(error, details)
     if remote is not None and not _is_mp(error, _Mp.Error.WORKER_START):
         exc = remote
@@ -245,16 +248,26 @@ def bytes_variant(data):
 _AY = GLib.VariantType('ay')
 
 
-def to_glib(exc, invocation, skip=1):
-    """In a worker: the GLib.Error to raise for @exc; leaves the details with @invocation."""
-    details = {
-        'type': GLib.Variant('s', clean_text(type(exc).__name__)),
-        'traceback': GLib.Variant('s', remote_traceback(exc, skip)),
-    }
+def details_of(exc, skip=1):
+    """In a worker: what is sent of @exc: its type and traceback, and itself when it can be pickled."""
+    details = {'type': clean_text(type(exc).__name__), 'traceback': remote_traceback(exc, skip)}
     blob = pickled_exception(exc)
     if blob is not None:
-        details['blob'] = bytes_variant(blob)
+        details['blob'] = blob
+    return details
+
+
+def from_details(details, text):
+    """The exception that @details are of; @text: its description."""
+    error = GLib.Error(text, MP_DOMAIN, int(_Mp.Error.REMOTE))
+    return _from_unpacked(error, details)
+
+
+def to_glib(exc, invocation, skip=1):
+    """In a worker: the GLib.Error to raise for @exc; leaves the details with @invocation."""
     if invocation is not None:
+        details = {key: bytes_variant(value) if key == 'blob' else GLib.Variant('s', value)
+                   for key, value in details_of(exc, skip).items()}
         invocation.set_error_details(GLib.Variant('a{sv}', details))
     if isinstance(exc, GLib.Error) and exc.domain:
         return GLib.Error(clean_text(exc.message), exc.domain, exc.code)

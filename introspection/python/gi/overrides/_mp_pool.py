@@ -17,7 +17,7 @@ from . import _mp_errors as errors
 from . import _mp_function
 from . import _mp_pickle as values
 from . import _mp_worker as worker
-from ._mp_result import AsyncResult, IMapIterator, decode_blob, decode_chunks
+from ._mp_result import AsyncResult, IMapIterator, decode_blob, decode_chunks, decode_outcomes
 
 _Mp = get_introspection_module('Mp')
 
@@ -189,29 +189,30 @@ class Pool(_Mp.Pool):
 
     def imap(self, func, iterable, chunksize=1):
         """An iterator of the results of func for each item, in order; the input is taken some items at a time."""
-        return self._imap(_Mp.Pool.imap, func, iterable, chunksize)
+        return self._imap('imap', func, iterable, chunksize)
 
     def imap_unordered(self, func, iterable, chunksize=1):
         """As imap(); results come as they are ready."""
-        return self._imap(_Mp.Pool.imap_unordered, func, iterable, chunksize)
+        return self._imap('imap_unordered', func, iterable, chunksize)
 
-    def _imap(self, function, func, iterable, chunksize):
+    def _imap(self, method, func, iterable, chunksize):
         self._check_running()
         if chunksize < 1:
             raise ValueError('Chunksize must be 1+, not {0:n}'.format(chunksize))
         if isinstance(func, str):
-            return self._imap_named(function, func, iterable, chunksize)
-        mode = worker.SINGLE if chunksize == 1 else worker.MAP
-        head = worker.task_head(func, mode)
-        if chunksize > 1:
+            return self._imap_named(method, func, iterable, chunksize)
+        chunked = chunksize > 1
+        head = worker.task_head(func, worker.EACH if chunked else worker.SINGLE)
+        if chunked:
             iterable = _chunks(iterable, chunksize)
 
         def submit(items):
-            return _mp_call.plain(function, self, worker.TASK, _pack_tasks(head, items), 1)
+            return _mp_call.plain(getattr(_Mp.Pool, method), self, worker.TASK, _pack_tasks(head, items), 1)
 
-        return IMapIterator(self, submit, iterable, decode_blob, chunksize > 1)
+        return IMapIterator(self, submit, iterable, decode_outcomes if chunked else decode_blob, chunked,
+                            method == 'imap')
 
-    def _imap_named(self, function, name, iterable, chunksize):
+    def _imap_named(self, method, name, iterable, chunksize):
         if isinstance(iterable, GLib.Variant):
             iterable = _children(iterable)
         iterator = iter(iterable)
@@ -219,9 +220,10 @@ class Pool(_Mp.Pool):
         is_plain = not (first and isinstance(first[0], GLib.Variant))
 
         def submit(items):
-            return _mp_call.plain(function, self, name, _mp_function.items_variant(items, False)[0], chunksize)
+            return _mp_call.plain(getattr(_Mp.Pool, method), self, name,
+                                  _mp_function.items_variant(items, False)[0], chunksize)
 
-        return IMapIterator(self, submit, itertools.chain(first, iterator), values.plain if is_plain else _same, False)
+        return IMapIterator(self, submit, itertools.chain(first, iterator), values.plain if is_plain else _same)
 
     def close(self):
         """No more calls; those that were accepted are done."""

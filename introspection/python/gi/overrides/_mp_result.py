@@ -144,7 +144,7 @@ class _Batches:
         self._input = iter(iterable)
         self._failure = None             # what the input raised: comes at its place
         self._size = max(16, 8 * pool.get_n_workers())
-        self._running = collections.deque()
+        self._running = collections.deque()   # (Mp.ResultIter, the items whose results have not been taken)
         self._n_pending = 0
         self.feed()
 
@@ -154,7 +154,7 @@ class _Batches:
             items = self._take()
             if not items:
                 break
-            self._running.append((self._submit(items), [len(items)]))
+            self._running.append((self._submit(items), collections.deque(items)))
             self._n_pending += len(items)
             self._size = min(self._size * 2, 4096)
 
@@ -172,14 +172,16 @@ class _Batches:
 
     def current(self):
         """The iterator to take the next result from; None at the end."""
-        while self._running and self._running[0][1][0] == 0:
+        while self._running and not self._running[0][1]:
             self._running.popleft()
         return self._running[0][0] if self._running else None
 
     def taken(self):
-        self._running[0][1][0] -= 1
+        """One more result has been taken: the item that it is of, if the order is kept."""
+        item = self._running[0][1].popleft()
         self._n_pending -= 1
         self.feed()
+        return item
 
     def end(self):
         """Raises what the input ended with."""
@@ -189,13 +191,16 @@ class _Batches:
 
 
 class IMapIterator:
-    """The results of imap() and imap_unordered(), one by one; also for `async for` under asyncio."""
+    """The results of imap() and imap_unordered(), one by one; also for `async for` under asyncio.
 
-    def __init__(self, pool, submit, iterable, decode, flatten):
-        self._batches = _Batches(pool, submit, iterable)
+    An item that failed raises its exception, and the next call gives the next item."""
+
+    def __init__(self, pool, submit, iterable, decode, chunked=False, ordered=True):
         self._decode = decode
-        self._flatten = flatten          # whether a result is a list of results
-        self._ready = collections.deque()
+        self._chunked = chunked          # whether a result is one of several items, from decode_outcomes()
+        self._ordered = ordered
+        self._ready = collections.deque()    # (True, value) or (False, exception)
+        self._batches = _Batches(pool, submit, iterable)
 
     def __iter__(self):
         return self
@@ -203,57 +208,68 @@ class IMapIterator:
     def __aiter__(self):
         return self
 
-    def _take(self, variant):
-        """The value of one result of the library; for a chunk, the first of several."""
-        value = self._decode(variant)
-        if not self._flatten:
-            return value
-        self._ready.extend(value)
-        return self._ready.popleft()
+    def _arrived(self, variant):
+        self._batches.taken()
+        if self._chunked:
+            self._ready.extend(self._decode(variant))
+        else:
+            self._ready.append((True, self._decode(variant)))
 
     def _failed(self, error):
-        if not errors._is_io(error, errors.IO_TIMED_OUT):
-            self._batches.taken()
-        return errors.translate(error)
+        """All items of a chunk have failed with it, so that next() goes on counting the items."""
+        item = self._batches.taken()
+        n_items = len(item) if self._chunked and self._ordered else 1
+        exc = errors.translate(error)
+        self._ready.extend([(False, exc)] * n_items)
+
+    def _pop(self):
+        success, value = self._ready.popleft()
+        if success:
+            return value
+        raise value
 
     def next(self, timeout=None):
         """The next result, or the exception of the call raised. TimeoutError after @timeout seconds without it."""
         if self._ready:
-            return self._ready.popleft()
+            return self._pop()
         iterator = self._batches.current()
         if iterator is None:
             self._batches.end()
             raise StopIteration
         try:
             variant = _mp_call.blocking(_Mp.ResultIter.next, iterator, timeout=timeout)
-        except GLib.Error as error:
-            exc = self._failed(error)
+        except GLib.Error as exc:
+            error = exc
         else:
-            self._batches.taken()
-            return self._take(variant)
-        raise exc
+            error = None
+            self._arrived(variant)
+        if error is not None:
+            if errors._is_io(error, errors.IO_TIMED_OUT):
+                raise errors.TimeoutError()
+            self._failed(error)
+        return self._pop()
 
     __next__ = next
 
     async def __anext__(self):
         if self._ready:
-            return self._ready.popleft()
+            return self._pop()
         iterator = self._batches.current()
         if iterator is None:
             self._batches.end()
             raise StopAsyncIteration
-        variant = await _mp_asyncio.wait(
+        await _mp_asyncio.wait(
             lambda cancellable, done: _Mp.ResultIter.next_async(iterator, cancellable, done),
             lambda result: self._finish_next(iterator, result))
-        self._batches.taken()
-        return self._take(variant)
+        return self._pop()
 
     def _finish_next(self, iterator, result):
         try:
-            return _Mp.ResultIter.next_finish(iterator, result)
-        except GLib.Error:
-            self._batches.taken()
-            raise
+            variant = _Mp.ResultIter.next_finish(iterator, result)
+        except GLib.Error as error:
+            self._failed(error)
+        else:
+            self._arrived(variant)
 
 
 def decode_blob(variant):
@@ -267,3 +283,12 @@ def decode_chunks(variant):
     for data, objects in values.unpack_array(variant):
         results.extend(values.loads(data, objects))
     return results
+
+
+def decode_outcomes(variant):
+    """The outcomes of a chunk of imap(): the results, and what failed by its place."""
+    results, failures = decode_blob(variant)
+    outcomes = [(True, value) for value in results]
+    for index, (details, text) in failures.items():
+        outcomes[index] = (False, errors.from_details(details, text))
+    return outcomes

@@ -26,7 +26,7 @@ INITIALIZER = 'python-initializer'
 PROCESS = 'python-process'
 
 # How the body of a task is to be read. Its head: a byte of these, four bytes of length, then the function's pickle.
-APPLY, MAP, STARMAP, SINGLE = range(4)
+APPLY, MAP, STARMAP, SINGLE, EACH = range(5)
 _KEEP = 0x10
 _HEAD = 5
 
@@ -96,7 +96,22 @@ def _run_task(data, objects):
     if mode == APPLY:
         args, kwds = body
         return function(*args, **kwds)
-    return [function(*args) for args in body]
+    if mode == STARMAP:
+        return [function(*args) for args in body]
+    return _run_each(function, body)
+
+
+def _run_each(function, items):
+    """A chunk of imap(): the results, and of those that failed what to raise, by their place."""
+    results, failures = [], {}
+    for index, item in enumerate(items):
+        try:
+            result = function(item)
+        except BaseException as exc:
+            result = None
+            failures[index] = (errors.details_of(exc), errors.describe(exc))
+        results.append(result)
+    return results, failures
 
 
 def _encode_result(result):

@@ -1,0 +1,183 @@
+#!/usr/bin/env python3
+# test_connection.py — SPDX-License-Identifier: LGPL-2.1-or-later
+"""Connection and Pipe: what multiprocessing's do."""
+
+import array
+import os
+import select
+import threading
+import unittest
+
+from gi.repository import GLib
+from gi.repository import Mp
+
+import support
+
+
+def echo(connection):
+    with connection:
+        while True:
+            try:
+                connection.send(connection.recv())
+            except EOFError:
+                return
+
+
+def give_back(connection):
+    return connection
+
+
+class ConnectionTest(unittest.TestCase):
+    def setUp(self):
+        self.first, self.second = Mp.Pipe()
+        self.addCleanup(self.first.close)
+        self.addCleanup(self.second.close)
+
+    def test_values(self):
+        for value in ([1, 'hello', None], {}, 2 ** 100, b'\0', 'ä', [[]], ValueError, GLib.Variant('ay', b'abc'),
+                      GLib.Variant('(sv)', ('a', GLib.Variant('i', 1)))):
+            self.first.send(value)
+            received = self.second.recv()
+            self.assertEqual(received, value)
+            self.assertIs(type(received), type(value))
+
+    def test_bytes(self):
+        self.second.send_bytes(b'thank you')
+        self.assertEqual(self.first.recv_bytes(), b'thank you')
+        self.first.send_bytes(b'')
+        self.assertEqual(self.second.recv_bytes(), b'')
+        self.first.send_bytes(bytearray(b'0123456789'), 3)
+        self.first.send_bytes(memoryview(b'0123456789'), 3, 4)
+        self.first.send_bytes(array.array('i', [1, 2]))
+        self.assertEqual(self.second.recv_bytes(), b'3456789')
+        self.assertEqual(self.second.recv_bytes(), b'3456')
+        self.assertEqual(self.second.recv_bytes(), array.array('i', [1, 2]).tobytes())
+        for wrong in ((-1,), (11,), (0, -1), (5, 6)):
+            with self.assertRaises(ValueError):
+                self.first.send_bytes(b'0123456789', *wrong)
+
+    def test_large(self):
+        value = os.urandom(1000) * 100000
+        thread = threading.Thread(target=self.first.send, args=(value,))
+        thread.start()
+        self.assertEqual(self.second.recv(), value)
+        thread.join()
+        thread = threading.Thread(target=self.first.send_bytes, args=(value,))
+        thread.start()
+        self.assertEqual(self.second.recv_bytes(), value)
+        thread.join()
+
+    def test_maxlength(self):
+        self.first.send_bytes(b'12345')
+        self.first.send_bytes(b'123')
+        with self.assertRaisesRegex(OSError, 'bad message length'):
+            self.second.recv_bytes(4)
+        self.assertEqual(self.second.recv_bytes(maxlength=4), b'123')
+        with self.assertRaises(ValueError):
+            self.second.recv_bytes(-1)
+
+    def test_recv_bytes_into(self):
+        numbers, target = array.array('i', range(5)), array.array('i', [0] * 10)
+        self.first.send_bytes(numbers)
+        self.assertEqual(self.second.recv_bytes_into(target), 20)
+        self.assertEqual(list(target), [0, 1, 2, 3, 4, 0, 0, 0, 0, 0])
+        self.first.send_bytes(numbers)
+        self.assertEqual(self.second.recv_bytes_into(target, 12), 20)
+        self.assertEqual(list(target), [0, 1, 2, 0, 1, 2, 3, 4, 0, 0])
+        self.first.send_bytes(b'too long')
+        with self.assertRaises(Mp.BufferTooShort) as caught:
+            self.second.recv_bytes_into(bytearray(4))
+        self.assertEqual(caught.exception.args, (b'too long',))
+        for wrong in (-1, 5):
+            with self.assertRaises(ValueError):
+                self.second.recv_bytes_into(bytearray(4), wrong)
+
+    def test_poll(self):
+        self.assertIs(self.first.poll(), False)
+        self.assertIs(self.first.poll(0.01), False)
+        self.second.send(1)
+        self.assertIs(self.first.poll(timeout=None), True)
+        self.assertEqual(select.select([self.first], [], [], 0)[0], [self.first])
+        self.first.recv()
+        self.second.close()
+        self.assertIs(self.first.poll(), True)
+
+    def test_end(self):
+        self.first.send(1)
+        self.first.close()
+        self.assertTrue(self.first.closed)
+        self.first.close()
+        self.assertEqual(self.second.recv(), 1)
+        with self.assertRaises(EOFError):
+            self.second.recv()
+        with self.assertRaises(EOFError):
+            self.second.recv_bytes()
+        with self.assertRaises(BrokenPipeError):
+            while True:
+                self.second.send(b'x' * 1000)
+        for call in (self.first.recv, self.first.fileno, self.first.poll, lambda: self.first.send(1)):
+            with self.assertRaisesRegex(OSError, 'handle is closed'):
+                call()
+
+    def test_one_way(self):
+        reader, writer = Mp.Pipe(duplex=False)
+        self.assertEqual((reader.readable, reader.writable), (True, False))
+        self.assertEqual((writer.readable, writer.writable), (False, True))
+        writer.send('x')
+        self.assertEqual(reader.recv(), 'x')
+        with self.assertRaisesRegex(OSError, 'connection is write-only'):
+            writer.recv()
+        with self.assertRaisesRegex(OSError, 'connection is read-only'):
+            reader.send(1)
+
+    def test_timeout(self):
+        with self.assertRaises(Mp.TimeoutError):
+            self.first.recv(timeout=0.01)
+        with self.first as connection:
+            self.assertIs(connection, self.first)
+        self.assertTrue(self.first.closed)
+
+    def test_with_a_process(self):
+        process = Mp.Process(target=echo, args=(self.second,))
+        process.start()
+        self.second.close()
+        for value in (1, 'a', [None] * 1000):
+            self.first.send(value)
+            self.assertEqual(self.first.recv(), value)
+        self.first.close()
+        process.join()
+        self.assertEqual(process.exitcode, 0)
+
+    def test_connection_through_connection(self):
+        inner_first, inner_second = Mp.Pipe()
+        self.first.send(['take', inner_second])
+        text, received = self.second.recv()
+        self.assertIsInstance(received, Mp.Connection)
+        received.send(text)
+        self.assertEqual(inner_first.recv(), 'take')
+        reader, writer = Mp.Pipe(False)
+        self.first.send(writer)
+        writer.close()
+        received = self.second.recv()
+        self.assertFalse(received.readable)
+        received.send(5)
+        self.assertEqual(reader.recv(), 5)
+
+    def test_connection_through_a_pool(self):
+        with Mp.Pool(1) as pool:
+            received = pool.apply(give_back, (self.second,))
+            received.send('round trip')
+            self.assertEqual(self.first.recv(), 'round trip')
+            received = pool.map(give_back, [self.second, None, self.second], chunksize=1)
+            self.assertIsNone(received[1])
+            received[2].send('again')
+            self.assertEqual(self.first.recv(), 'again')
+
+    def test_cannot_be_pickled_elsewhere(self):
+        import pickle
+        with self.assertRaises(TypeError):
+            pickle.dumps(self.first)
+
+
+if __name__ == '__main__':
+    support.main()
