@@ -3,7 +3,7 @@
 # Runs the program and compares what it prints with the file EXPECTED, line by line; --sorted for programs whose
 # processes print in whatever order they come. It must end with exit status 0.
 set -eu
-order=cat
+order='cat'
 if [ "$1" = --sorted ]; then
   order='sort'
   shift

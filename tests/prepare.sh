@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Sourced by tests/run.sh and examples/run.sh: installs what a build needs and lacks. Nothing is looked up by package
 # name, so that what came from elsewhere counts too, and apt is not run at all when nothing is missing.
 

@@ -1,0 +1,179 @@
+/* test-vala.vala — SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * Every public class, through the VAPI. */
+
+Variant? square (Variant item) throws Error {
+    int x = item.get_int32 ();
+    if (x < 0)
+        throw new IOError.INVALID_ARGUMENT ("Cannot take %d", x);
+    return new Variant.int32 (x * x);
+}
+
+Variant? set_offset (Variant args) throws Error {
+    offset = args.get_child_value (0).get_int32 ();
+    return new Variant.tuple ({});
+}
+
+Variant? add_offset (Variant item) throws Error {
+    return new Variant.int32 (item.get_int32 () + offset);
+}
+
+Variant? echo (Variant args) throws Error {
+    var connection = (Mp.Connection) Mp.Shareable.from_variant (args.get_child_value (0));
+    var message = connection.recv (-1);
+    connection.send (message, -1);
+    return new Variant.tuple ({});
+}
+
+void answer_later (Mp.Invocation invocation, Variant args) {
+    Idle.add (() => {
+        invocation.return_value (new Variant.string (invocation.get_function ()));
+        return Source.REMOVE;
+    });
+}
+
+int offset;
+
+Variant numbers (int n) {
+    Variant[] items = {};
+    for (int i = 0; i < n; i++)
+        items += new Variant.int32 (i);
+    return new Variant.array (VariantType.INT32, items);
+}
+
+void test_map () {
+    try {
+        var pool = new Mp.Pool (2);
+        assert_cmpuint (pool.get_n_workers (), CompareOperator.EQ, 2);
+        var squares = pool.map ("square", numbers (5), 0, -1);
+        assert_cmpstr (squares.print (false), CompareOperator.EQ, "[0, 1, 4, 9, 16]");
+        pool.close ();
+        assert_true (pool.join (-1));
+    } catch (Error error) {
+        assert_no_error (error);
+    }
+}
+
+async void call_async (Mp.Pool pool) throws Error {
+    var squares = yield pool.map_async ("square", numbers (3), 1);
+    assert_cmpstr (squares.print (false), CompareOperator.EQ, "[0, 1, 4]");
+    var nine = yield pool.apply_async ("square", new Variant.int32 (3));
+    assert_cmpint (nine.get_int32 (), CompareOperator.EQ, 9);
+    var name = yield pool.apply_async ("answer_later", new Variant.tuple ({}));
+    assert_cmpstr (name.get_string (), CompareOperator.EQ, "answer_later");
+}
+
+void test_async () {
+    var pool = new Mp.Pool (2);
+    var loop = new MainLoop ();
+    call_async.begin (pool, (object, result) => {
+        try {
+            call_async.end (result);
+        } catch (Error error) {
+            assert_no_error (error);
+        }
+        loop.quit ();
+    });
+    loop.run ();
+    pool.terminate ();
+}
+
+void test_error () {
+    var pool = new Mp.Pool (1);
+    Error? caught = null;
+    try {
+        pool.apply ("square", new Variant.int32 (-1), -1);
+    } catch (Error error) {
+        caught = error;
+    }
+    assert_error (caught, IOError.quark (), IOError.INVALID_ARGUMENT);
+    assert_cmpstr (caught.message, CompareOperator.EQ, "Cannot take -1");
+    assert_nonnull (Mp.error_dup_details (caught));
+
+    caught = null;
+    try {
+        pool.apply ("unheard-of", new Variant.int32 (1), -1);
+    } catch (Error error) {
+        caught = error;
+    }
+    assert_error (caught, Mp.Error.quark (), Mp.Error.NO_SUCH_FUNCTION);
+}
+
+void test_future_and_iter () {
+    try {
+        var pool = new Mp.Pool.full (2, "set_offset", new Variant ("(i)", 100), 0, null);
+        var future = pool.submit ("add_offset", new Variant.int32 (1));
+        assert_cmpint (future.get (-1).get_int32 (), CompareOperator.EQ, 101);
+        assert_true (future.is_ready ());
+        assert_true (future.is_successful ());
+
+        var iter = pool.imap ("add_offset", numbers (3), 1);
+        int sum = 0;
+        Variant? value;
+        while ((value = iter.next (-1)) != null)
+            sum += value.get_int32 ();
+        assert_cmpint (sum, CompareOperator.EQ, 303);
+    } catch (Error error) {
+        assert_no_error (error);
+    }
+}
+
+void test_process () {
+    try {
+        Mp.Connection ours, theirs;
+        Mp.pipe_new (true, out ours, out theirs);
+        var process = new Mp.Process ("echo", new Variant.tuple ({ theirs.to_variant () }));
+        process.context = new Mp.Context (Mp.StartMethod.SPAWN);
+        process.name = "echo";
+        int status = -1;
+        process.exited.connect ((exit_status) => { status = exit_status; });
+        assert_true (process.start (-1));
+        ours.send (new Variant.string ("hello"), -1);
+        assert_cmpstr (ours.recv (-1).get_string (), CompareOperator.EQ, "hello");
+        assert_true (process.join (-1));
+        assert_cmpint (process.exit_status, CompareOperator.EQ, 0);
+        assert_cmpint (status, CompareOperator.EQ, 0);
+    } catch (Error error) {
+        assert_no_error (error);
+    }
+}
+
+class Greeter : Mp.Process {
+    public string greeting { get; set; default = ""; }
+
+    public override bool run () throws Error {
+        /* The property's value came from the owner: it tells by its exit status. */
+        Posix.exit (greeting == "hello" ? 42 : 1);
+    }
+}
+
+void test_subclass () {
+    try {
+        var process = new Greeter ();
+        process.greeting = "hello";
+        assert_true (process.start (-1));
+        assert_true (process.join (-1));
+        assert_cmpint (process.exit_status, CompareOperator.EQ, 42);
+    } catch (Error error) {
+        assert_no_error (error);
+    }
+}
+
+int main (string[] args) {
+    Mp.function_register ("square", square);
+    Mp.function_register ("set_offset", set_offset);
+    Mp.function_register ("add_offset", add_offset);
+    Mp.function_register ("echo", echo);
+    Mp.function_register_async ("answer_later", answer_later);
+    typeof (Greeter).ensure ();
+    Mp.init ();
+
+    Test.init (ref args);
+    Test.add_func ("/vala/map", test_map);
+    Test.add_func ("/vala/async", test_async);
+    Test.add_func ("/vala/error", test_error);
+    Test.add_func ("/vala/future-and-iter", test_future_and_iter);
+    Test.add_func ("/vala/process", test_process);
+    Test.add_func ("/vala/subclass", test_subclass);
+    return Test.run ();
+}
