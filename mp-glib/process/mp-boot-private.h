@@ -25,6 +25,7 @@ typedef struct
 {
   MpMark       mark;
   const char  *taint;         /* (nullable) static: why it is tainted */
+  pid_t        pid;           /* worker: as it was at load */
   int          fd;            /* worker: its socket, until the wire has it */
   int          lifeline;      /* worker: armed; -1 none */
   MpWire      *wire;          /* (owned) (nullable) worker: made at first use */

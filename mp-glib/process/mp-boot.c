@@ -129,8 +129,12 @@ mp_boot_load (void)
     unsetenv (MP_WORKER_VARIABLE);
   if (boot.fd < 0)
     return;
-  send_loaded ();
-  if (boot.taint != NULL)
+  if (boot.taint == NULL)
+    {
+      boot.pid = getpid ();
+      send_loaded ();
+    }
+  else
     {
       error = g_error_new (MP_ERROR, MP_ERROR_WORKER_START, "this process cannot be a worker: %s", boot.taint);
       mp_boot_send_error (error);

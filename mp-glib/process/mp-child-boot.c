@@ -114,8 +114,8 @@ check_identity (MpChild *self, guint version, int pid)
                                       "replaced since?", self->name));
   if (pid != self->pid)
     return refuse (self, g_error_new (MP_ERROR, MP_ERROR_WORKER_START,
-                                      "%s is process %d, but process %d was started: the program must not fork before "
-                                      "mp_init()", self->name, pid, self->pid));
+                                      "%s says that it is process %d, but process %d was started", self->name, pid,
+                                      self->pid));
   return TRUE;
 }
 

@@ -475,6 +475,7 @@ read_wire (MpChild *self)
     }
   if (error != NULL)
     {
+      g_prefix_error (&error, "%s: ", self->name);
       mp_child_cut_off (self, g_steal_pointer (&error));
       return FALSE;
     }

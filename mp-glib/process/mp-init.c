@@ -44,6 +44,11 @@ hook_set (Hook *hook, GCallback func, gpointer user_data, GDestroyNotify notify)
 static const char *
 check_place (void)
 {
+  MpBoot *boot = mp_boot_get ();
+
+  /* The owner would have two workers on one socket, and know of one that is about to end. */
+  if (boot->mark == MP_MARK_WORKER && boot->pid != getpid ())
+    return "the program has forked since it was started; a worker must not, before mp_init()";
   if (g_main_depth () > 0)
     return "it was called from a main loop; call it at the top of main";
   if (g_application_get_default () != NULL)
