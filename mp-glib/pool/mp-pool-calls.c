@@ -1,0 +1,463 @@
+/* mp-pool-calls.c — SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include "mp-glib/pool/mp-pool-private.h"
+
+#include "mp-glib/process/mp-function-private.h"
+
+/* The calls that hand a pool its tasks. */
+
+static MpJob *
+make_call (MpPoolCore  *core,
+           const char  *function,
+           GVariant    *args,
+           GError     **error)
+{
+  MpJob *job = NULL;
+
+  if (!mp_pool_core_is_ours (core, error))
+    {
+      if (args != NULL)
+        g_variant_unref (g_variant_ref_sink (args));
+      return NULL;
+    }
+
+  job = mp_job_new_call (core, args, error);
+  if (job != NULL && !mp_function_check_args (function, job->value, FALSE, error))
+    g_clear_pointer (&job, mp_job_unref);
+  return job;
+}
+
+static MpJob *
+make_map (MpPoolCore  *core,
+          MpJobKind    kind,
+          const char  *function,
+          GVariant    *items,
+          guint        chunk_size,
+          GError     **error)
+{
+  if (!mp_pool_core_is_ours (core, error))
+    {
+      g_variant_unref (g_variant_ref_sink (items));
+      return NULL;
+    }
+  if (kind == MP_JOB_MAP)
+    return mp_job_new_map (core, kind, function, items, chunk_size, error);
+  return mp_job_new_imap (core, kind == MP_JOB_IMAP, function, items, chunk_size, error);
+}
+
+/* Takes @job. */
+static MpJob *
+submit (MpPoolCore  *core,
+        MpJob       *job,
+        const char  *function,
+        GError     **error)
+{
+  gboolean accepted = FALSE;
+
+  if (job == NULL)
+    return NULL;
+
+  mp_hub_lock ();
+  accepted = mp_pool_core_submit (core, job, function, error);
+  mp_hub_unlock ();
+  if (!accepted)
+    g_clear_pointer (&job, mp_job_unref);
+  return job;
+}
+
+/* Takes @job. */
+static GVariant *
+run (MpPool        *self,
+     MpJob         *job,
+     const char    *function,
+     const char    *what,
+     gint64         timeout_us,
+     GCancellable  *cancellable,
+     GError       **error)
+{
+  g_autoptr(MpPool) pool = g_object_ref (self);
+  GVariant *value = NULL;
+
+  if (job != NULL)
+    job->brief = TRUE;
+  job = submit (mp_pool_get_core (self), job, function, error);
+  if (job == NULL)
+    return NULL;
+
+  if (mp_job_wait (job, what, timeout_us, cancellable, TRUE, error))
+    value = mp_job_dup_result (job, error);
+  mp_job_unref (job);
+
+  return value;
+}
+
+static void
+give_result (MpWaiter *waiter)
+{
+  GError *error = NULL;
+  GVariant *value = mp_job_dup_result (waiter->job, &error);
+
+  if (value != NULL)
+    g_task_return_pointer (waiter->task, value, (GDestroyNotify) g_variant_unref);
+  else
+    g_task_return_error (waiter->task, error);
+}
+
+/* Takes @job, or @error of a call that came to nothing. */
+static void
+run_async (MpPool              *self,
+           MpJob               *job,
+           GError              *error,
+           const char          *function,
+           gpointer             source_tag,
+           GCancellable        *cancellable,
+           GAsyncReadyCallback  callback,
+           gpointer             user_data)
+{
+  MpPoolCore *core = mp_pool_get_core (self);
+  GTask *task = g_task_new (self, cancellable, NULL, NULL);
+
+  g_task_set_source_tag (task, source_tag);
+  job = submit (core, job, function, &error);
+  if (job == NULL)
+    {
+      mp_waiter_return_failed (task, error, core, callback, user_data);
+      return;
+    }
+  mp_waiter_add (core, job, task, callback, user_data, give_result, TRUE);
+  mp_job_unref (job);
+}
+
+/**
+ * mp_pool_apply:
+ * @self: a pool
+ * @function: the function's name
+ * @args: (nullable): its argument; a floating reference is taken; `NULL` stands for an empty tuple
+ * @timeout_us: how long to wait, in microseconds; -1 for ever, 0 not at all
+ * @cancellable: (nullable): ends the waiting
+ *
+ * Calls a function in a worker and waits for its result.
+ *
+ * Errors: the function's own; `MP_ERROR_NO_SUCH_FUNCTION`, `MP_ERROR_INVALID_TYPE` and `MP_ERROR_NO_RESULT` when it cannot be
+ * called so or breaks its word; `MP_ERROR_WORKER_DIED` when its worker died while it ran; what failed the pool
+ * (`MP_ERROR_WORKER_START`, `MP_ERROR_NOT_INITIALIZED`, the initializer's error, …); `G_IO_ERROR_CLOSED` when the pool is
+ * closed; `G_IO_ERROR_TIMED_OUT`, `G_IO_ERROR_CANCELLED` and `MP_ERROR_INTERRUPTED` when the wait ended first.
+ *
+ * Callbacks and signals of the pool that are due run meanwhile, in a thread that may acquire their main context.
+ *
+ * Returns: (transfer full): the result
+ *
+ * Since: 0.1
+ */
+GVariant *
+mp_pool_apply (MpPool        *self,
+               const char    *function,
+               GVariant      *args,
+               gint64         timeout_us,
+               GCancellable  *cancellable,
+               GError       **error)
+{
+  MpJob *job = NULL;
+
+  g_return_val_if_fail (MP_IS_POOL (self), NULL);
+  g_return_val_if_fail (function != NULL, NULL);
+  g_return_val_if_fail (timeout_us >= -1, NULL);
+  g_return_val_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable), NULL);
+
+  job = make_call (mp_pool_get_core (self), function, args, error);
+  return run (self, job, function, "pool apply", timeout_us, cancellable, error);
+}
+
+/**
+ * mp_pool_apply_async:
+ * @self: a pool
+ * @function: the function's name
+ * @args: (nullable): its argument; a floating reference is taken; `NULL` stands for an empty tuple
+ * @cancellable: (nullable): calls the task off, or ends the waiting for it
+ * @callback: (scope async) (closure user_data): called when the result is there
+ * @user_data: data for @callback
+ *
+ * Calls a function in a worker without waiting.
+ *
+ * The pool lives at least until @callback has run. That is in the thread-default main context of the caller, or in a blocking
+ * call on the pool in a thread that may acquire that.
+ *
+ * Since: 0.1
+ */
+void
+mp_pool_apply_async (MpPool              *self,
+                     const char          *function,
+                     GVariant            *args,
+                     GCancellable        *cancellable,
+                     GAsyncReadyCallback  callback,
+                     gpointer             user_data)
+{
+  GError *error = NULL;
+  MpJob *job = NULL;
+
+  g_return_if_fail (MP_IS_POOL (self));
+  g_return_if_fail (function != NULL);
+  g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
+
+  job = make_call (mp_pool_get_core (self), function, args, &error);
+  run_async (self, job, error, function, mp_pool_apply_async, cancellable, callback, user_data);
+}
+
+/**
+ * mp_pool_apply_finish:
+ * @self: a pool
+ * @result: what the callback was given
+ *
+ * The outcome of [method@Mp.Pool.apply_async].
+ *
+ * Returns: (transfer full): the result
+ *
+ * Since: 0.1
+ */
+GVariant *
+mp_pool_apply_finish (MpPool        *self,
+                      GAsyncResult  *result,
+                      GError       **error)
+{
+  g_return_val_if_fail (g_task_is_valid (result, self), NULL);
+
+  return g_task_propagate_pointer (G_TASK (result), error);
+}
+
+/**
+ * mp_pool_map:
+ * @self: a pool
+ * @function: the function's name
+ * @items: an array; a floating reference is taken
+ * @chunk_size: how many items make one task; 0 for four tasks for each worker
+ * @timeout_us: how long to wait, in microseconds; -1 for ever, 0 not at all
+ * @cancellable: (nullable): ends the waiting
+ *
+ * Calls a function for each item and waits for the results.
+ *
+ * The results have the order of the items. When a call fails, the rest of its chunk is left out; the other chunks run to
+ * their end, and then the error of the first failing chunk, by its place, is given.
+ *
+ * What is no array is refused with `G_IO_ERROR_INVALID_ARGUMENT`; other errors as with [method@Mp.Pool.apply].
+ *
+ * Returns: (transfer full): an array of the results
+ *
+ * Since: 0.1
+ */
+GVariant *
+mp_pool_map (MpPool        *self,
+             const char    *function,
+             GVariant      *items,
+             guint          chunk_size,
+             gint64         timeout_us,
+             GCancellable  *cancellable,
+             GError       **error)
+{
+  MpJob *job = NULL;
+
+  g_return_val_if_fail (MP_IS_POOL (self), NULL);
+  g_return_val_if_fail (function != NULL, NULL);
+  g_return_val_if_fail (items != NULL, NULL);
+  g_return_val_if_fail (timeout_us >= -1, NULL);
+  g_return_val_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable), NULL);
+
+  job = make_map (mp_pool_get_core (self), MP_JOB_MAP, function, items, chunk_size, error);
+  return run (self, job, function, "pool map", timeout_us, cancellable, error);
+}
+
+/**
+ * mp_pool_map_async:
+ * @self: a pool
+ * @function: the function's name
+ * @items: an array; a floating reference is taken
+ * @chunk_size: how many items make one task; 0 for four tasks for each worker
+ * @cancellable: (nullable): calls off what has not begun, and ends the waiting
+ * @callback: (scope async) (closure user_data): called when all results are there
+ * @user_data: data for @callback
+ *
+ * Calls a function for each item without waiting.
+ *
+ * See [method@Mp.Pool.map] and [method@Mp.Pool.apply_async].
+ *
+ * Since: 0.1
+ */
+void
+mp_pool_map_async (MpPool              *self,
+                   const char          *function,
+                   GVariant            *items,
+                   guint                chunk_size,
+                   GCancellable        *cancellable,
+                   GAsyncReadyCallback  callback,
+                   gpointer             user_data)
+{
+  GError *error = NULL;
+  MpJob *job = NULL;
+
+  g_return_if_fail (MP_IS_POOL (self));
+  g_return_if_fail (function != NULL);
+  g_return_if_fail (items != NULL);
+  g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
+
+  job = make_map (mp_pool_get_core (self), MP_JOB_MAP, function, items, chunk_size, &error);
+  run_async (self, job, error, function, mp_pool_map_async, cancellable, callback, user_data);
+}
+
+/**
+ * mp_pool_map_finish:
+ * @self: a pool
+ * @result: what the callback was given
+ *
+ * The outcome of [method@Mp.Pool.map_async].
+ *
+ * Returns: (transfer full): an array of the results
+ *
+ * Since: 0.1
+ */
+GVariant *
+mp_pool_map_finish (MpPool        *self,
+                    GAsyncResult  *result,
+                    GError       **error)
+{
+  g_return_val_if_fail (g_task_is_valid (result, self), NULL);
+
+  return g_task_propagate_pointer (G_TASK (result), error);
+}
+
+/**
+ * mp_pool_submit:
+ * @self: a pool
+ * @function: the function's name
+ * @args: (nullable): its argument; a floating reference is taken; `NULL` stands for an empty tuple
+ *
+ * Calls a function in a worker, for a result to be fetched later.
+ *
+ * Never blocks. An error is one of the call itself: a bad argument, or a pool that takes nothing any more.
+ *
+ * Returns: (transfer full): the result to come
+ *
+ * Since: 0.1
+ */
+MpFuture *
+mp_pool_submit (MpPool      *self,
+                const char  *function,
+                GVariant    *args,
+                GError     **error)
+{
+  MpPoolCore *core = NULL;
+  MpJob *job = NULL;
+
+  g_return_val_if_fail (MP_IS_POOL (self), NULL);
+  g_return_val_if_fail (function != NULL, NULL);
+
+  core = mp_pool_get_core (self);
+  job = submit (core, make_call (core, function, args, error), function, error);
+  return job != NULL ? mp_future_new (job) : NULL;
+}
+
+/**
+ * mp_pool_submit_map:
+ * @self: a pool
+ * @function: the function's name
+ * @items: an array; a floating reference is taken
+ * @chunk_size: how many items make one task; 0 for four tasks for each worker
+ *
+ * Calls a function for each item, for the results to be fetched later.
+ *
+ * See [method@Mp.Pool.map] and [method@Mp.Pool.submit].
+ *
+ * Returns: (transfer full): the array of results to come
+ *
+ * Since: 0.1
+ */
+MpFuture *
+mp_pool_submit_map (MpPool      *self,
+                    const char  *function,
+                    GVariant    *items,
+                    guint        chunk_size,
+                    GError     **error)
+{
+  MpPoolCore *core = NULL;
+  MpJob *job = NULL;
+
+  g_return_val_if_fail (MP_IS_POOL (self), NULL);
+  g_return_val_if_fail (function != NULL, NULL);
+  g_return_val_if_fail (items != NULL, NULL);
+
+  core = mp_pool_get_core (self);
+  job = submit (core, make_map (core, MP_JOB_MAP, function, items, chunk_size, error), function, error);
+  return job != NULL ? mp_future_new (job) : NULL;
+}
+
+static MpResultIter *
+iterate (MpPool      *self,
+         MpJobKind    kind,
+         const char  *function,
+         GVariant    *items,
+         guint        chunk_size,
+         GError     **error)
+{
+  MpPoolCore *core = mp_pool_get_core (self);
+  MpJob *job = submit (core, make_map (core, kind, function, items, chunk_size, error), function, error);
+
+  return job != NULL ? mp_result_iter_new (job) : NULL;
+}
+
+/**
+ * mp_pool_imap:
+ * @self: a pool
+ * @function: the function's name
+ * @items: an array; a floating reference is taken
+ * @chunk_size: how many items make one task; 0 for 1
+ *
+ * Calls a function for each item, and gives the results one by one in the order of the items.
+ *
+ * Only some chunks are sent ahead of what has been read, see [class@Mp.ResultIter]. When a call fails, the others of its
+ * chunk are made all the same. Errors as with [method@Mp.Pool.submit_map].
+ *
+ * Returns: (transfer full): the results
+ *
+ * Since: 0.1
+ */
+MpResultIter *
+mp_pool_imap (MpPool      *self,
+              const char  *function,
+              GVariant    *items,
+              guint        chunk_size,
+              GError     **error)
+{
+  g_return_val_if_fail (MP_IS_POOL (self), NULL);
+  g_return_val_if_fail (function != NULL, NULL);
+  g_return_val_if_fail (items != NULL, NULL);
+
+  return iterate (self, MP_JOB_IMAP, function, items, chunk_size, error);
+}
+
+/**
+ * mp_pool_imap_unordered:
+ * @self: a pool
+ * @function: the function's name
+ * @items: an array; a floating reference is taken
+ * @chunk_size: how many items make one task; 0 for 1
+ *
+ * Calls a function for each item, and gives the results as they come.
+ *
+ * See [method@Mp.Pool.imap].
+ *
+ * Returns: (transfer full): the results
+ *
+ * Since: 0.1
+ */
+MpResultIter *
+mp_pool_imap_unordered (MpPool      *self,
+                        const char  *function,
+                        GVariant    *items,
+                        guint        chunk_size,
+                        GError     **error)
+{
+  g_return_val_if_fail (MP_IS_POOL (self), NULL);
+  g_return_val_if_fail (function != NULL, NULL);
+  g_return_val_if_fail (items != NULL, NULL);
+
+  return iterate (self, MP_JOB_IMAP_UNORDERED, function, items, chunk_size, error);
+}

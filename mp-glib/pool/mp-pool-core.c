@@ -1,0 +1,793 @@
+/* mp-pool-core.c — SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include "mp-glib/pool/mp-pool-private.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+
+#include "mp-glib/base/mp-error-private.h"
+#include "mp-glib/process/mp-function-private.h"
+#include "mp-glib/process/mp-init.h"
+#include "mp-glib/process/mp-process.h"
+
+/* Starts that may fail one after another before the pool gives up. Those who are killed from outside are no proof
+ * against the program: they have more. */
+#define MAX_HARD_FAILURES 3
+#define MAX_SOFT_FAILURES 32
+#define MAX_TRIES         8
+#define FIRST_DELAY_US    (20 * 1000)
+#define MAX_DELAY_US      (2 * G_USEC_PER_SEC)
+/* A worker that has lived this long was in order. */
+#define PROOF_US          G_USEC_PER_SEC
+/* An idle worker looks this long at others that have more than they run before it takes from them. */
+#define BALANCE_US        1000
+
+/* A fork()ed copy of this process has the pool's memory and its sockets, but the workers are not its own. */
+static int fork_generation;
+
+static void
+count_fork (void)
+{
+  g_atomic_int_inc (&fork_generation);
+}
+
+static void ensure_workers (MpPoolCore *self);
+
+/* Life. */
+
+MpPoolCore *
+mp_pool_core_new (MpPool    *pool,
+                  guint      n_workers,
+                  guint      tasks_per_worker,
+                  MpContext *context)
+{
+  static gsize once;
+  MpPoolCore *self = g_new0 (MpPoolCore, 1);
+
+  if (g_once_init_enter (&once))
+    {
+      pthread_atfork (NULL, NULL, count_fork);
+      g_once_init_leave (&once, 1);
+    }
+
+  self->ref_count = 1;
+  self->generation = g_atomic_int_get (&fork_generation);
+  self->context = mp_hub_ref_context (NULL);
+  g_weak_ref_init (&self->pool, pool);
+  self->n_workers = n_workers;
+  self->tasks_per_worker = tasks_per_worker;
+  self->mp_context = context;
+  self->workers = g_new0 (MpPoolWorker *, n_workers);
+  g_queue_init (&self->returned);
+  self->functions = g_hash_table_new (g_str_hash, g_str_equal);
+  self->function_names = g_ptr_array_new_with_free_func (g_free);
+
+  return self;
+}
+
+MpPoolCore *
+mp_pool_core_ref (MpPoolCore *self)
+{
+  g_atomic_int_inc (&self->ref_count);
+
+  return self;
+}
+
+void
+mp_pool_core_unref (MpPoolCore *self)
+{
+  if (!g_atomic_int_dec_and_test (&self->ref_count))
+    return;
+
+  g_assert (self->n_live == 0 && self->first_job == NULL);
+  mp_hub_unref_context (self->context);
+  g_weak_ref_clear (&self->pool);
+  g_clear_error (&self->failure);
+  g_clear_pointer (&self->failure_details, g_variant_unref);
+  g_free (self->workers);
+  g_hash_table_unref (self->functions);
+  g_ptr_array_unref (self->function_names);
+  g_free (self);
+}
+
+gboolean
+mp_pool_core_is_ours (MpPoolCore  *self,
+                      GError     **error)
+{
+  if (G_LIKELY (self->generation == (guint) g_atomic_int_get (&fork_generation)))
+    return TRUE;
+
+  g_set_error_literal (error, MP_ERROR, MP_ERROR_NOT_OWNER, "pool: it belongs to the process that made it");
+  return FALSE;
+}
+
+static guint32
+number_function (MpPoolCore *self,
+                 const char *name)
+{
+  gpointer number = NULL;
+  char *copy = NULL;
+
+  if (g_hash_table_lookup_extended (self->functions, name, NULL, &number))
+    return GPOINTER_TO_UINT (number);
+
+  copy = g_strdup (name);
+  g_hash_table_insert (self->functions, copy, GUINT_TO_POINTER (self->function_names->len));
+  g_ptr_array_add (self->function_names, copy);
+
+  return self->function_names->len - 1;
+}
+
+const char *
+mp_pool_core_name_of (MpPoolCore *self,
+                      guint32     function)
+{
+  return mp_function_display_name (g_ptr_array_index (self->function_names, function));
+}
+
+void
+mp_pool_core_start (MpPoolCore *self,
+                    const char *initializer,
+                    GVariant   *args)
+{
+  g_autoptr(GError) error = NULL;
+  MpJob *init = NULL;
+
+  if (initializer != NULL)
+    {
+      init = mp_job_new_call (self, args, &error);
+      if (init != NULL && !mp_function_check_args (initializer, init->value, FALSE, &error))
+        g_clear_pointer (&init, mp_job_unref);
+    }
+
+  mp_hub_lock ();
+  if (init != NULL)
+    {
+      init->function = number_function (self, initializer);
+      self->init = init;
+    }
+  if (error == NULL)
+    ensure_workers (self);
+  else
+    mp_pool_core_fail (self, error, NULL);
+  mp_hub_unlock ();
+}
+
+static void
+finish_all (MpPoolCore   *self,
+            const GError *error,
+            GVariant     *details)
+{
+  MpJob *job = self->first_job;
+
+  while (job != NULL)
+    {
+      MpJob *next = job->next;
+
+      if (!job->done)
+        mp_job_finish (job, NULL, g_error_copy (error), details != NULL ? g_variant_ref (details) : NULL);
+      job = next;
+    }
+  while (!g_queue_is_empty (&self->returned))
+    {
+      MpUnit *unit = g_queue_pop_head (&self->returned);
+
+      self->n_pending--;
+      mp_job_unit_gone (unit->job);
+      g_slice_free (MpUnit, unit);
+    }
+}
+
+static void
+drop_timers (MpPoolCore *self)
+{
+  g_clear_pointer (&self->balance_timer, mp_hub_remove_timer);
+  g_clear_pointer (&self->restart_timer, mp_hub_remove_timer);
+}
+
+/* Nothing more is started, called or signalled; who still holds a future of it gets an error. */
+void
+mp_pool_core_orphan (MpPoolCore *self)
+{
+  g_autoptr(GError) error = NULL;
+
+  /* A forked copy can do nothing right here, and leaves everything as it is. */
+  if (!mp_pool_core_is_ours (self, NULL))
+    return;
+
+  error = g_error_new_literal (G_IO_ERROR, G_IO_ERROR_CLOSED, "pool: it is gone, and with it the tasks that were pending");
+  mp_hub_lock ();
+  self->state = MP_POOL_TERMINATED;
+  self->mp_context = NULL;
+  drop_timers (self);
+  finish_all (self, error, NULL);
+  for (guint i = 0; i < self->n_workers; i++)
+    {
+      MpPoolWorker *worker = g_steal_pointer (&self->workers[i]);
+      MpChild *child = NULL;
+
+      if (worker == NULL)
+        continue;
+      self->n_live--;
+      child = mp_child_ref (worker->child);
+      mp_pool_worker_free (worker);
+      mp_child_end (child, MP_POOL_GRACE_US);
+      mp_child_unref (child);
+    }
+  if (self->init != NULL)
+    mp_job_unref_locked (g_steal_pointer (&self->init));
+  mp_pool_core_check_end (self);
+  mp_hub_changed ();
+  mp_hub_unlock ();
+}
+
+/* The queue. */
+
+void
+mp_pool_core_enqueue (MpPoolCore *self,
+                      MpJob      *job,
+                      gsize       n_units)
+{
+  if (n_units == 0)
+    return;
+
+  job->n_ready += n_units;
+  self->n_pending += n_units;
+  if (job->queued)
+    return;
+
+  job->queued = TRUE;
+  job->queue_next = NULL;
+  job->queue_prev = self->last_queued;
+  if (self->last_queued != NULL)
+    self->last_queued->queue_next = job;
+  else
+    self->first_queued = job;
+  self->last_queued = job;
+}
+
+void
+mp_pool_core_dequeue (MpPoolCore *self,
+                      MpJob      *job)
+{
+  self->n_pending -= job->n_ready;
+  job->n_ready = 0;
+  job->queued = FALSE;
+  if (job->queue_prev != NULL)
+    job->queue_prev->queue_next = job->queue_next;
+  else
+    self->first_queued = job->queue_next;
+  if (job->queue_next != NULL)
+    job->queue_next->queue_prev = job->queue_prev;
+  else
+    self->last_queued = job->queue_prev;
+}
+
+void
+mp_pool_core_remove_job (MpPoolCore *self,
+                         MpJob      *job)
+{
+  job->active = FALSE;
+  if (job->prev != NULL)
+    job->prev->next = job->next;
+  else
+    self->first_job = job->next;
+  if (job->next != NULL)
+    job->next->prev = job->prev;
+  else
+    self->last_job = job->prev;
+}
+
+void
+mp_pool_core_give_back (MpPoolCore   *self,
+                        const MpUnit *unit)
+{
+  if (unit->job->done)
+    {
+      mp_job_unit_gone (unit->job);
+      return;
+    }
+  g_queue_push_head (&self->returned, g_slice_dup (MpUnit, unit));
+  self->n_pending++;
+}
+
+static MpUnit *
+peek_returned (MpPoolCore *self)
+{
+  MpUnit *unit = NULL;
+
+  while ((unit = g_queue_peek_head (&self->returned)) != NULL && unit->job->done)
+    {
+      g_queue_pop_head (&self->returned);
+      self->n_pending--;
+      mp_job_unit_gone (unit->job);
+      g_slice_free (MpUnit, unit);
+    }
+  return unit;
+}
+
+/* Size of the unit that is next; FALSE: there is none. */
+static gboolean
+peek_unit (MpPoolCore *self,
+           guint64    *size)
+{
+  MpUnit *unit = peek_returned (self);
+
+  if (unit == NULL && self->first_queued == NULL)
+    return FALSE;
+  *size = unit != NULL ? unit->size : self->first_queued->size;
+  return TRUE;
+}
+
+static void
+take_unit (MpPoolCore *self,
+           MpUnit     *unit)
+{
+  MpUnit *returned = g_queue_pop_head (&self->returned);
+  MpJob *job = self->first_queued;
+
+  if (returned != NULL)
+    {
+      *unit = *returned;
+      g_slice_free (MpUnit, returned);
+      self->n_pending--;
+      return;
+    }
+
+  unit->job = job;
+  unit->chunk = job->map != NULL ? mp_map_take_chunk (job->map) : 0;
+  unit->size = job->size;
+  job->n_out++;
+  job->n_ready--;
+  self->n_pending--;
+  if (job->n_ready == 0)
+    mp_pool_core_dequeue (self, job);
+}
+
+static MpPoolWorker *
+find_least_busy (MpPoolCore *self,
+                 guint64     size)
+{
+  MpPoolWorker *best = NULL;
+
+  for (guint i = 0; i < self->n_workers; i++)
+    {
+      MpPoolWorker *worker = self->workers[i];
+
+      if (worker == NULL || !mp_pool_worker_has_room (worker, size))
+        continue;
+      if (best == NULL || worker->n_flight < best->n_flight)
+        best = worker;
+      if (best->n_flight == 0)
+        break;
+    }
+  return best;
+}
+
+static void
+flush_workers (MpPoolCore *self)
+{
+  for (guint i = 0; i < self->n_workers; i++)
+    if (self->workers[i] != NULL && self->workers[i]->dirty)
+      mp_pool_worker_flush (self->workers[i]);
+}
+
+/* To whoever has least, level by level. */
+void
+mp_pool_core_dispatch (MpPoolCore *self)
+{
+  guint64 size = 0;
+
+  while (self->n_pending > 0 && peek_unit (self, &size))
+    {
+      MpPoolWorker *worker = find_least_busy (self, size);
+      MpUnit unit;
+
+      if (worker == NULL)
+        break;
+      take_unit (self, &unit);
+      mp_pool_worker_send (worker, &unit);
+    }
+  flush_workers (self);
+}
+
+static void balance_cb (gpointer data);
+
+static gboolean
+can_be_relieved (MpPoolWorker *worker)
+{
+  return worker != NULL && worker->state == MP_WORKER_READY && worker->n_flight >= 2 && worker->n_revoked == 0;
+}
+
+/* An idle worker, and others that have more than they can run: if those are not through with what they run in a moment,
+ * they give the rest away. */
+static void
+consider_balance (MpPoolCore *self)
+{
+  if (self->balance_timer != NULL)
+    return;
+
+  for (guint i = 0; i < self->n_workers; i++)
+    {
+      MpPoolWorker *worker = self->workers[i];
+
+      if (!can_be_relieved (worker))
+        continue;
+      worker->n_seen = worker->n_answered;
+      if (self->balance_timer == NULL)
+        self->balance_timer = mp_hub_add_timer (g_get_monotonic_time () + BALANCE_US, balance_cb, self);
+    }
+}
+
+static gboolean
+has_idle_worker (MpPoolCore *self)
+{
+  for (guint i = 0; i < self->n_workers; i++)
+    if (self->workers[i] != NULL && mp_pool_worker_is_idle (self->workers[i]))
+      return TRUE;
+  return FALSE;
+}
+
+static void
+balance_cb (gpointer data)
+{
+  MpPoolCore *self = data;
+
+  self->balance_timer = NULL;
+  if (!has_idle_worker (self))
+    return;
+
+  for (guint i = 0; i < self->n_workers; i++)
+    if (can_be_relieved (self->workers[i]) && self->workers[i]->n_seen == self->workers[i]->n_answered)
+      mp_pool_worker_take_back (self->workers[i]);
+  mp_pool_core_dispatch (self);
+  if (has_idle_worker (self))
+    consider_balance (self);
+}
+
+/* After an answer. Waits until half of the window is free, so that many are sent by one write; towards the end of the
+ * queue each takes only its share of what is left. */
+void
+mp_pool_core_refill (MpPoolCore   *self,
+                     MpPoolWorker *worker)
+{
+  guint64 size = 0;
+  gsize target = 0;
+
+  if (self->n_pending == 0)
+    {
+      if (mp_pool_worker_is_idle (worker))
+        consider_balance (self);
+      return;
+    }
+  if (worker->n_flight > MP_POOL_WINDOW / 2 ||
+      (worker->n_flight > 1 && worker->flight_bytes > MP_POOL_WINDOW_BYTES / 2))
+    return;
+
+  target = (self->n_pending + worker->n_flight + self->n_workers - 1) / self->n_workers;
+  while (worker->n_flight < target && peek_unit (self, &size) && mp_pool_worker_has_room (worker, size))
+    {
+      MpUnit unit;
+
+      take_unit (self, &unit);
+      mp_pool_worker_send (worker, &unit);
+    }
+  if (worker->dirty)
+    mp_pool_worker_flush (worker);
+}
+
+static gboolean
+refuse (MpPoolCore  *self,
+        GError     **error)
+{
+  if (self->failure != NULL)
+    {
+      if (self->failure_details != NULL)
+        mp_error_attach_details (self->failure, self->failure_details);
+      g_propagate_error (error, g_error_copy (self->failure));
+      return TRUE;
+    }
+  if (self->state == MP_POOL_OPEN)
+    return FALSE;
+
+  g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_CLOSED,
+                       self->state == MP_POOL_CLOSED ? "pool: it has been closed" : "pool: it has been terminated");
+  return TRUE;
+}
+
+gboolean
+mp_pool_core_submit (MpPoolCore  *self,
+                     MpJob       *job,
+                     const char  *function,
+                     GError     **error)
+{
+  gsize n_units = 1;
+
+  if (refuse (self, error))
+    return FALSE;
+
+  job->function = number_function (self, function);
+  mp_job_ref (job);
+  job->active = TRUE;
+  job->prev = self->last_job;
+  if (self->last_job != NULL)
+    self->last_job->next = job;
+  else
+    self->first_job = job;
+  self->last_job = job;
+
+  if (job->imap != NULL)
+    n_units = mp_imap_get_first_units (job);
+  else if (job->map != NULL)
+    n_units = mp_map_get_n_chunks (job->map);
+  mp_pool_core_enqueue (self, job, n_units);
+  if (job->map != NULL && mp_map_get_n_chunks (job->map) == 0)
+    mp_map_unit_ended (job, 0, NULL);
+  mp_pool_core_dispatch (self);
+
+  return TRUE;
+}
+
+void
+mp_pool_core_unit_ended (MpPoolCore   *self,
+                         const MpUnit *unit,
+                         MpAnswer     *answer)
+{
+  MpJob *job = unit->job;
+
+  if (answer->error != NULL && !job->done)
+    mp_pool_post_failed (self, mp_pool_core_name_of (self, job->function), answer->error, answer->details);
+
+  if (job->done)
+    mp_pool_drop_variant (g_steal_pointer (&answer->value));
+  else if (job->imap != NULL)
+    mp_imap_unit_ended (job, unit->chunk, answer);
+  else if (job->map != NULL)
+    mp_map_unit_ended (job, unit->chunk, answer);
+  else
+    mp_job_finish (job, g_steal_pointer (&answer->value), g_steal_pointer (&answer->error),
+                   g_steal_pointer (&answer->details));
+  mp_answer_clear (answer);
+
+  mp_job_unit_gone (job);
+  if (self->first_job == NULL)
+    mp_pool_core_check_end (self);
+}
+
+/* Workers come and go. */
+
+static guint
+count_working (MpPoolCore *self)
+{
+  guint n = 0;
+
+  for (guint i = 0; i < self->n_workers; i++)
+    n += self->workers[i] != NULL && self->workers[i]->state == MP_WORKER_READY;
+  return n;
+}
+
+static void
+restart_cb (gpointer data)
+{
+  MpPoolCore *self = data;
+
+  self->restart_timer = NULL;
+  ensure_workers (self);
+}
+
+static void
+restart_later (MpPoolCore *self,
+               guint       n_failures)
+{
+  gint64 delay = FIRST_DELAY_US << MIN (n_failures, 8);
+
+  if (self->restart_timer == NULL)
+    self->restart_timer = mp_hub_add_timer (g_get_monotonic_time () + MIN (delay, MAX_DELAY_US), restart_cb, self);
+}
+
+static gboolean
+is_shortage (const GError *error)
+{
+  return g_error_matches (error, G_IO_ERROR, G_IO_ERROR_TOO_MANY_OPEN_FILES) ||
+         g_error_matches (error, G_IO_ERROR, G_IO_ERROR_WOULD_BLOCK) ||
+         g_error_matches (error, G_IO_ERROR, G_IO_ERROR_NO_SPACE) ||
+         g_error_matches (error, G_IO_ERROR, G_IO_ERROR_BUSY);
+}
+
+/* What another try cannot change. */
+static gboolean
+is_hopeless (const GError *error)
+{
+  return g_error_matches (error, MP_ERROR, MP_ERROR_NOT_INITIALIZED) ||
+         g_error_matches (error, MP_ERROR, MP_ERROR_UNSAFE_FORK) ||
+         g_error_matches (error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND) ||
+         g_error_matches (error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED) ||
+         g_error_matches (error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED);
+}
+
+/* A start came to nothing: try again now, later, or not at all. @killed: somebody else ended it. */
+static void
+start_failed (MpPoolCore   *self,
+              const GError *error,
+              GVariant     *details,
+              gboolean      killed)
+{
+  guint n_working = count_working (self);
+
+  if (is_shortage (error))
+    {
+      self->n_tried++;
+      if (n_working > 0 || self->n_tried < MAX_TRIES)
+        restart_later (self, self->n_tried);
+      else
+        mp_pool_core_fail (self, error, details);
+      return;
+    }
+
+  if (killed)
+    self->n_soft++;
+  else
+    self->n_hard++;
+  if (!self->ever_ready && is_hopeless (error))
+    mp_pool_core_fail (self, error, details);
+  else if (self->n_hard < MAX_HARD_FAILURES && self->n_soft < MAX_SOFT_FAILURES)
+    ensure_workers (self);
+  else if (n_working > 0)
+    restart_later (self, self->n_hard + self->n_soft / 8);
+  else
+    mp_pool_core_fail (self, error, details);
+}
+
+static gboolean
+wants_workers (MpPoolCore *self)
+{
+  if (self->failure != NULL || self->mp_context == NULL)
+    return FALSE;
+
+  return self->state == MP_POOL_OPEN || (self->state == MP_POOL_CLOSED && self->first_job != NULL);
+}
+
+static void
+ensure_workers (MpPoolCore *self)
+{
+  for (guint i = 0; i < self->n_workers && wants_workers (self) && self->restart_timer == NULL; i++)
+    {
+      g_autoptr(GError) error = NULL;
+      MpPoolWorker *worker = NULL;
+
+      if (self->workers[i] != NULL)
+        continue;
+      worker = mp_pool_worker_start (self, i, &error);
+      if (worker == NULL)
+        {
+          start_failed (self, error, NULL, FALSE);
+          return;
+        }
+      self->workers[i] = worker;
+      self->n_live++;
+    }
+}
+
+void
+mp_pool_core_worker_ended (MpPoolCore   *self,
+                           MpPoolWorker *worker,
+                           const GError *start_error,
+                           GVariant     *details)
+{
+  int status = mp_child_get_exit_status (worker->child);
+  gboolean killed = status == -SIGKILL || status == -SIGTERM;
+  gint64 lived = worker->ready_time > 0 ? g_get_monotonic_time () - worker->ready_time : 0;
+
+  self->workers[worker->number] = NULL;
+  self->n_live--;
+
+  if (wants_workers (self))
+    {
+      g_autoptr(GError) idle_error = NULL;
+
+      if (start_error == NULL && worker->n_answered == 0 && lived < PROOF_US && worker->reason == NULL)
+        {
+          g_autofree char *end = mp_child_describe_end (worker->child);
+
+          idle_error = g_error_new (MP_ERROR, MP_ERROR_WORKER_START, "pool: worker %u (pid %d) %s before it did anything",
+                                    worker->number, worker->pid, end);
+          start_error = idle_error;
+        }
+      if (start_error != NULL)
+        start_failed (self, start_error, details, killed);
+      else
+        ensure_workers (self);
+    }
+  mp_pool_core_dispatch (self);
+  mp_pool_core_check_end (self);
+}
+
+void
+mp_pool_core_fail (MpPoolCore   *self,
+                   const GError *error,
+                   GVariant     *details)
+{
+  if (self->failure != NULL)
+    return;
+
+  self->failure = g_error_copy (error);
+  self->failure_details = details != NULL ? g_variant_ref (details) : NULL;
+  drop_timers (self);
+  finish_all (self, error, details);
+  mp_pool_core_check_end (self);
+  mp_hub_changed ();
+}
+
+/* Ends. */
+
+gboolean
+mp_pool_core_is_over (gpointer data)
+{
+  MpPoolCore *self = data;
+
+  return self->state != MP_POOL_OPEN && self->n_live == 0 && self->first_job == NULL;
+}
+
+void
+mp_pool_core_check_end (MpPoolCore *self)
+{
+  if (self->failure != NULL || (self->state == MP_POOL_CLOSED && self->first_job == NULL))
+    {
+      if (self->restart_timer != NULL)
+        g_clear_pointer (&self->restart_timer, mp_hub_remove_timer);
+      for (guint i = 0; i < self->n_workers; i++)
+        if (self->workers[i] != NULL)
+          mp_pool_worker_tell_end (self->workers[i], self->failure != NULL ? "pool failed" : "pool closed");
+    }
+  if (!mp_pool_core_is_over (self))
+    return;
+
+  if (self->init != NULL)
+    mp_job_unref_locked (g_steal_pointer (&self->init));
+  while (self->join_waiters != NULL)
+    {
+      MpWaiter *waiter = self->join_waiters->data;
+
+      self->join_waiters = g_slist_delete_link (self->join_waiters, self->join_waiters);
+      mp_waiter_post (waiter);
+    }
+}
+
+void
+mp_pool_core_close (MpPoolCore *self)
+{
+  if (self->state != MP_POOL_OPEN)
+    return;
+
+  self->state = MP_POOL_CLOSED;
+  mp_pool_core_check_end (self);
+  mp_hub_changed ();
+}
+
+void
+mp_pool_core_terminate (MpPoolCore *self)
+{
+  g_autoptr(GError) error = NULL;
+
+  if (self->state == MP_POOL_TERMINATED)
+    return;
+
+  self->state = MP_POOL_TERMINATED;
+  drop_timers (self);
+  error = g_error_new_literal (G_IO_ERROR, G_IO_ERROR_CANCELLED, "pool: it was terminated");
+  finish_all (self, error, NULL);
+  for (guint i = 0; i < self->n_workers; i++)
+    {
+      MpPoolWorker *worker = self->workers[i];
+
+      if (worker == NULL)
+        continue;
+      worker->state = MP_WORKER_ENDING;
+      worker->reason = "pool terminated";
+      mp_child_end (worker->child, MP_POOL_GRACE_US);
+    }
+  mp_pool_core_check_end (self);
+  mp_hub_changed ();
+}

@@ -1,0 +1,366 @@
+/* mp-pool-private.h — SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "mp-glib/base/mp-hub-private.h"
+#include "mp-glib/channel/mp-wire-private.h"
+#include "mp-glib/pool/mp-pool.h"
+#include "mp-glib/process/mp-child-private.h"
+#include "mp-glib/process/mp-protocol-private.h"
+
+G_BEGIN_DECLS
+
+/* A pool without its GObject: plain structs under the hub's lock.
+ *
+ * MpPoolCore has jobs and workers. A job is one call of the user's: apply, map, imap. It is sent in units, one for an
+ * apply, one for each chunk of a map; units of a map are cut when they are sent, so that a million tasks cost nothing
+ * while they wait. A unit sits in the flight of the worker that has it, and goes to the core's `returned` when that
+ * worker turns out not to have begun it.
+ *
+ * What is marked (unlocked) below is called without the hub's lock, everything else with it. */
+
+typedef struct _MpPoolCore MpPoolCore;
+typedef struct _MpPoolWorker MpPoolWorker;
+typedef struct _MpJob MpJob;
+typedef struct _MpMap MpMap;
+typedef struct _MpImap MpImap;
+
+/* In flight to one worker: enough to keep it busy while its owner sleeps, little enough to give fair shares. */
+#define MP_POOL_WINDOW        64
+#define MP_POOL_WINDOW_BYTES  (64 * 1024)
+/* One unit behind the running one may be larger, so that a worker with large chunks need not wait for its owner. */
+#define MP_POOL_AHEAD_BYTES   (1024 * 1024)
+/* After SIGTERM. */
+#define MP_POOL_GRACE_US      (200 * 1000)
+
+typedef struct
+{
+  MpJob   *job;     /* counted in job->n_out; NULL: was taken back */
+  guint64  chunk;
+  guint64  size;    /* bytes, about */
+} MpUnit;
+
+/* How a unit ended. Everything is owned. */
+typedef struct
+{
+  GVariant *value;      /* (nullable) */
+  GError   *error;      /* (nullable) */
+  GVariant *details;    /* (nullable) */
+  gboolean  wrapped;    /* each item of value is in a variant because their types differ */
+  gboolean  per_item;   /* value is a(bv): MP_RESULT_PER_ITEM */
+} MpAnswer;
+
+typedef enum
+{
+  MP_JOB_CALL,
+  MP_JOB_MAP,
+  MP_JOB_IMAP,
+  MP_JOB_IMAP_UNORDERED,
+} MpJobKind;
+
+struct _MpJob
+{
+  int          ref_count;    /* atomic; the core holds one until the job is done and none of its units is out */
+  guint8       kind;         /* MpJobKind */
+  guint8       done;         /* its end is decided; result, error and details are never changed again */
+  guint8       active;       /* in the core's list */
+  guint8       queued;       /* in the core's queue: some unit of it may be sent */
+  guint8       brief;        /* its caller sits in a blocking call, and frees the arguments when that is over */
+  guint32      function;     /* number in the core's table */
+  guint32      n_out;        /* units at workers, in `returned` or being decoded */
+  gsize        n_ready;      /* units that may be sent now */
+  guint64      size;         /* bytes of a unit, about */
+  MpPoolCore  *core;         /* (owned) */
+  MpJob       *prev, *next;  /* in the core's list, in order of submission */
+  MpJob       *queue_prev, *queue_next;
+  GVariant    *value;        /* (owned) (nullable): arguments or items; until the job is released */
+  MpEncoded   *encoded;      /* (owned) (nullable): a call whose arguments hold objects */
+  MpMap       *map;          /* (owned) (nullable) */
+  MpImap      *imap;         /* (owned) (nullable) */
+  GVariant    *result;       /* (owned) (nullable) */
+  GError      *error;        /* (owned) (nullable) */
+  GVariant    *details;      /* (owned) (nullable) */
+  GSList      *waiters;      /* (element-type MpWaiter) */
+};
+
+/* Somebody who has called an asynchronous function: kept in the list that he waits in, then in the post. */
+typedef struct _MpWaiter MpWaiter;
+typedef void (* MpWaiterReturn) (MpWaiter *waiter);   /* (unlocked) gives the task its result */
+
+struct _MpWaiter
+{
+  int                  ref_count;   /* atomic */
+  gboolean             waiting;     /* under the lock: in a list */
+  gboolean             called_off;  /* under the lock: its cancellable was faster than the result */
+  gboolean             abandons;    /* to call the wait off is to call the job off */
+  MpPoolCore          *core;        /* (owned) */
+  MpJob               *job;         /* (owned) (nullable): NULL waits for the core's end */
+  GTask               *task;        /* (owned) */
+  GAsyncReadyCallback  callback;
+  gpointer             user_data;
+  MpWaiterReturn       give;
+  MpAnswer             answer;      /* (owned) an iterator's item, taken for this waiter */
+  GMainContext        *context;     /* (owned) the hub's reference to the task's */
+  gulong               handler;     /* on the task's cancellable */
+};
+
+typedef enum
+{
+  MP_WORKER_STARTING,
+  MP_WORKER_INITIALIZING,
+  MP_WORKER_READY,
+  MP_WORKER_ENDING,      /* told to end, or cut off: gets nothing more */
+} MpWorkerState;
+
+struct _MpPoolWorker
+{
+  MpPoolCore    *core;          /* (not owned): the core drops its workers before it goes */
+  MpChild       *child;         /* (owned) */
+  guint          number;
+  guint          serial;
+  int            pid;           /* 0: not known yet */
+  MpWorkerState  state;
+  const char    *reason;        /* (nullable) static: why it will end */
+  GError        *cut_off;       /* (owned) (nullable): what it did to be cut off */
+  GError        *start_error;   /* (owned) (nullable): why it never was ready for work */
+  GVariant      *start_details; /* (owned) (nullable) */
+  gboolean       initializing;  /* the one unit in flight is the initializer */
+  int            board_fd;
+  MpBoard       *board;
+  GByteArray    *defined;       /* by function number: 1 when DEFINE has been sent */
+  MpUnit         flight[MP_POOL_WINDOW];   /* a ring */
+  guint          first, n_flight;
+  guint          n_revoked;     /* of those in flight, taken back and not yet answered */
+  guint64        first_seq;     /* number of the first in flight; first_seq + n_flight is the next to be given */
+  gsize          flight_bytes;
+  guint          n_left;        /* tasks until it is replaced; G_MAXUINT: no bound */
+  guint64        n_answered;
+  guint64        n_seen;        /* n_answered when the balance timer last looked */
+  gint64         ready_time;
+  gboolean       dirty;         /* frames are queued and not flushed */
+};
+
+typedef enum
+{
+  MP_POOL_OPEN,
+  MP_POOL_CLOSED,
+  MP_POOL_TERMINATED,
+} MpPoolState;
+
+struct _MpPoolCore
+{
+  int            ref_count;       /* atomic */
+  guint          generation;      /* of forks: whose pool this is */
+  GMainContext  *context;         /* (owned) the hub's reference: where signals are emitted */
+  GWeakRef       pool;            /* (unlocked) */
+  guint          n_workers;
+  guint          tasks_per_worker;
+  MpContext     *mp_context;      /* borrowed from the pool, NULL once that is gone */
+  MpPoolState    state;
+  GError        *failure;         /* (owned) (nullable): why this pool can do nothing any more */
+  GVariant      *failure_details; /* (owned) (nullable) */
+  gboolean       ever_ready;
+  MpPoolWorker **workers;         /* n_workers of them, NULL where there is none */
+  guint          n_live;
+  guint          serial;          /* of the next worker's name */
+  MpJob         *first_job, *last_job;
+  MpJob         *first_queued, *last_queued;
+  GQueue         returned;        /* (element-type MpUnit), g_slice: to be sent before anything else */
+  gsize          n_pending;       /* units that may be sent now, those returned included */
+  GHashTable    *functions;       /* name → number */
+  GPtrArray     *function_names;
+  MpJob         *init;            /* (owned) (nullable): the initializer's arguments */
+  guint          n_hard;          /* starts that failed one after another: on their own, … */
+  guint          n_soft;          /* … or killed from outside, or died idle before they did anything */
+  guint          n_tried;         /* times without descriptors or memory, one after another */
+  MpTimer       *balance_timer, *restart_timer;
+  GSList        *join_waiters;    /* (element-type MpWaiter) */
+};
+
+/* mp-pool-core.c */
+MpPoolCore *mp_pool_core_new         (MpPool              *pool,
+                                      guint                n_workers,
+                                      guint                tasks_per_worker,
+                                      MpContext           *context);              /* (unlocked) */
+void        mp_pool_core_start       (MpPoolCore          *self,
+                                      const char          *initializer,
+                                      GVariant            *args);                 /* (unlocked) */
+void        mp_pool_core_orphan      (MpPoolCore          *self);                 /* (unlocked) the pool is gone */
+MpPoolCore *mp_pool_core_ref         (MpPoolCore          *self);
+void        mp_pool_core_unref       (MpPoolCore          *self);                 /* (unlocked) */
+gboolean    mp_pool_core_is_ours     (MpPoolCore          *self,
+                                      GError             **error);
+/* The job goes into the queue. FALSE with the reason when the pool takes nothing any more. */
+gboolean    mp_pool_core_submit      (MpPoolCore          *self,
+                                      MpJob               *job,
+                                      const char          *function,
+                                      GError             **error);
+void        mp_pool_core_close       (MpPoolCore          *self);
+void        mp_pool_core_terminate   (MpPoolCore          *self);
+gboolean    mp_pool_core_is_over     (gpointer             data);
+const char *mp_pool_core_name_of     (MpPoolCore          *self,
+                                      guint32              function);             /* for messages */
+
+/* For the other files of the pool. */
+void        mp_pool_core_enqueue     (MpPoolCore          *self,
+                                      MpJob               *job,
+                                      gsize                n_units);
+void        mp_pool_core_dequeue     (MpPoolCore          *self,
+                                      MpJob               *job);
+void        mp_pool_core_remove_job  (MpPoolCore          *self,
+                                      MpJob               *job);
+void        mp_pool_core_give_back   (MpPoolCore          *self,
+                                      const MpUnit        *unit);                 /* at the front */
+void        mp_pool_core_dispatch    (MpPoolCore          *self);
+void        mp_pool_core_refill      (MpPoolCore          *self,
+                                      MpPoolWorker        *worker);
+void        mp_pool_core_unit_ended  (MpPoolCore          *self,
+                                      const MpUnit        *unit,
+                                      MpAnswer            *answer);
+void        mp_pool_core_worker_ended (MpPoolCore         *self,
+                                      MpPoolWorker        *worker,
+                                      const GError        *start_error,
+                                      GVariant            *details);
+void        mp_pool_core_fail        (MpPoolCore          *self,
+                                      const GError        *error,
+                                      GVariant            *details);
+void        mp_pool_core_check_end   (MpPoolCore          *self);
+
+/* mp-pool.c. Signals are posted to the pool's context. */
+MpPoolCore *mp_pool_get_core         (MpPool              *self);
+void        mp_pool_post_started     (MpPoolCore          *core,
+                                      guint                number,
+                                      int                  pid);
+void        mp_pool_post_exited      (MpPoolCore          *core,
+                                      guint                number,
+                                      int                  pid,
+                                      int                  exit_status,
+                                      const char          *reason);
+void        mp_pool_post_failed      (MpPoolCore          *core,
+                                      const char          *function,
+                                      const GError        *error,
+                                      GVariant            *details);
+
+/* mp-pool-worker.c */
+MpPoolWorker *mp_pool_worker_start   (MpPoolCore          *core,
+                                      guint                number,
+                                      GError             **error);
+void        mp_pool_worker_free      (MpPoolWorker        *self);                 /* forgets the child */
+gboolean    mp_pool_worker_has_room  (MpPoolWorker        *self,
+                                      guint64              size);
+gboolean    mp_pool_worker_is_idle   (MpPoolWorker        *self);
+/* The unit is in the worker's flight, or has ended because it cannot be sent. */
+void        mp_pool_worker_send      (MpPoolWorker        *self,
+                                      const MpUnit        *unit);
+void        mp_pool_worker_flush     (MpPoolWorker        *self);
+void        mp_pool_worker_tell_end  (MpPoolWorker        *self,
+                                      const char          *reason);
+gboolean    mp_pool_queue_encoded    (MpWire              *wire,
+                                      const MpTaskLead    *lead,
+                                      MpEncoded           *encoded,
+                                      GError             **error);
+/* Takes back what the worker has not begun; it goes to the front of the queue. */
+void        mp_pool_worker_take_back (MpPoolWorker        *self);
+
+/* mp-pool-task.c */
+MpJob      *mp_job_new               (MpPoolCore          *core,
+                                      MpJobKind            kind);
+MpJob      *mp_job_new_call          (MpPoolCore          *core,
+                                      GVariant            *args,
+                                      GError             **error);                /* (unlocked) */
+MpJob      *mp_job_ref               (MpJob               *self);
+void        mp_job_unref             (MpJob               *self);                 /* (unlocked) */
+void        mp_job_unref_locked      (MpJob               *self);
+/* Decides its end; takes @value, @error, @details. Nothing of it is sent any more. */
+void        mp_job_finish            (MpJob               *self,
+                                      GVariant            *value,
+                                      GError              *error,
+                                      GVariant            *details);
+void        mp_job_unit_gone         (MpJob               *self);                 /* one of n_out */
+void        mp_job_release_if_over   (MpJob               *self);
+gboolean    mp_job_is_done           (gpointer             data);
+void        mp_job_abandon           (MpJob               *self);                 /* (unlocked) */
+GVariant   *mp_job_dup_result        (MpJob               *self,
+                                      GError             **error);                /* (unlocked) once it is done */
+/* Blocks for the end of the job. @abandon: a wait that ends early calls it off. */
+gboolean    mp_job_wait              (MpJob               *self,
+                                      const char          *what,
+                                      gint64               timeout_us,
+                                      GCancellable        *cancellable,
+                                      gboolean             abandon,
+                                      GError             **error);                /* (unlocked) */
+void        mp_answer_clear          (MpAnswer            *answer);
+
+/* @task: (transfer full), made without callback. @job: (nullable). */
+void        mp_waiter_add            (MpPoolCore          *core,
+                                      MpJob               *job,
+                                      GTask               *task,
+                                      GAsyncReadyCallback  callback,
+                                      gpointer             user_data,
+                                      MpWaiterReturn       give,
+                                      gboolean             abandons);             /* (unlocked) */
+void        mp_waiter_post           (MpWaiter            *waiter);
+void        mp_waiter_return_failed  (GTask               *task,
+                                      GError              *error,
+                                      MpPoolCore          *core,
+                                      GAsyncReadyCallback  callback,
+                                      gpointer             user_data);            /* (unlocked) */
+
+/* Frees of what may be the user's wait for the lock to be released. */
+void        mp_pool_drop_variant     (GVariant            *value);                /* (nullable) */
+
+/* mp-pool-map.c: what a map has of chunks and results. */
+MpJob      *mp_job_new_map           (MpPoolCore          *core,
+                                      MpJobKind            kind,
+                                      const char          *function,
+                                      GVariant            *items,
+                                      guint                chunk_size,
+                                      GError             **error);                /* (unlocked) */
+void        mp_map_free              (MpMap               *self);                 /* (unlocked) */
+void        mp_map_drop_items        (MpMap               *self);
+gsize       mp_map_get_n_items       (MpMap               *self);
+gsize       mp_map_get_chunk_size    (MpMap               *self);
+gsize       mp_map_get_n_chunks      (MpMap               *self);
+gsize       mp_map_get_chunk_length  (MpMap               *self,
+                                      guint64              chunk);
+guint64     mp_map_take_chunk        (MpMap               *self);
+gboolean    mp_map_queue_chunk       (MpMap               *self,
+                                      guint64              chunk,
+                                      MpWire              *wire,
+                                      MpTaskLead          *lead,
+                                      GError             **error);
+/* The short way of a chunk's results into their place: FALSE when it must go the long one. */
+gboolean    mp_map_store_raw         (MpMap               *self,
+                                      guint64              chunk,
+                                      const guint8        *data,
+                                      gsize                size);
+/* Whether it is a chunk's results; else it has an error. */
+gboolean    mp_map_check_answer      (MpMap               *self,
+                                      guint64              chunk,
+                                      MpAnswer            *answer);
+void        mp_map_unit_ended        (MpJob               *job,
+                                      guint64              chunk,
+                                      MpAnswer            *answer);
+
+/* mp-pool-imap.c: results that wait for their iterator. */
+MpJob      *mp_job_new_imap          (MpPoolCore          *core,
+                                      gboolean             ordered,
+                                      const char          *function,
+                                      GVariant            *items,
+                                      guint                chunk_size,
+                                      GError             **error);                /* (unlocked) */
+void        mp_imap_free             (MpJob               *job);                  /* (unlocked) */
+gsize       mp_imap_get_first_units  (MpJob               *job);
+void        mp_imap_unit_ended       (MpJob               *job,
+                                      guint64              chunk,
+                                      MpAnswer            *answer);
+/* Gives what there is to those who wait. */
+void        mp_imap_serve            (MpJob               *job);
+/* TRUE: @answer is the next item, or empty at the end. FALSE: nothing is there yet; more is asked for. */
+gboolean    mp_imap_take             (MpJob               *job,
+                                      MpAnswer            *answer);
+
+/* Made by the pool's calls. Takes @job. */
+MpResultIter *mp_result_iter_new     (MpJob               *job);
+MpFuture   *mp_future_new            (MpJob               *job);
+
+G_END_DECLS

@@ -1,0 +1,639 @@
+/* mp-pool.c — SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include "mp-glib/pool/mp-pool-private.h"
+
+#include "mp-glib/base/mp-error.h"
+#include "mp-glib/process/mp-function-private.h"
+#include "mp-glib/process/mp-init.h"
+
+/**
+ * MpPool:
+ *
+ * Worker processes that run functions.
+ *
+ * A pool starts its workers by itself and hands them tasks: a call of a function by [method@Mp.Pool.apply] and
+ * [method@Mp.Pool.submit], one for each item of an array by [method@Mp.Pool.map] and [method@Mp.Pool.imap]. What a function
+ * is, and how it is named, is told at [func@Mp.function_register] and `MP_FUNCTION()`; [func@Mp.init] must stand near the
+ * top of the program.
+ *
+ * Nothing here waits for a worker to start, neither the constructor nor the asynchronous calls. A pool that can start no
+ * workers, or whose initializer fails, becomes a failed one after few tries: all that is pending ends with the cause, and so
+ * does every later call.
+ *
+ * ## Tasks
+ *
+ * Every task reaches exactly one end: its result, its error, or `MP_ERROR_WORKER_DIED` when its worker died while it ran.
+ * That is the one that was running, or for a map the chunk; what was queued behind it runs in another worker, and the worker
+ * is replaced. A task that has begun is never begun again.
+ *
+ * Tasks begin in the order in which they were submitted. A worker is sent some ahead, so that it need not wait for its
+ * owner; what it has not begun is taken back when another worker is idle.
+ *
+ * Errors come out as what the function set: same domain, code and message, with the details that
+ * [func@Mp.Error.dup_details] gives.
+ *
+ * When a blocking call runs out of time or is cancelled, or an asynchronous one is cancelled, its waiting ends. What of it was
+ * not sent to a worker yet is dropped; what runs, runs on, and nobody hears of it.
+ *
+ * ## Items
+ *
+ * The items of a map are any array: `ai`, `as`, `a(ii)`, `ay`, … The function gets them one by one; from an `av` each is
+ * taken out of its variant first. A function with several arguments takes a tuple: then map is what Python calls starmap.
+ * The results are an array too: of the results' type when all have one type, else `av`. Without items it has the function's
+ * declared result type, else it is an `av`.
+ *
+ * A function declared with `MP_FUNCTION_FLAGS_CHUNK` gets a whole chunk of items as one array, and returns the array of their
+ * results.
+ *
+ * ## Threads and main contexts
+ *
+ * Any thread may call a pool. Its signals are emitted in the main context that was thread-default when it was made; the
+ * callback of an asynchronous call runs in the one that was thread-default at that call. A blocking call on the pool, or on a
+ * future or an iterator of it, made in a thread that may acquire such a context, runs them too: a program without a main
+ * loop gets all of them there.
+ *
+ * ## Ends
+ *
+ * [method@Mp.Pool.close] lets the pool finish what it has, [method@Mp.Pool.terminate] ends it at once,
+ * [method@Mp.Pool.join] waits for the end. They may be called from any callback of the pool, in any order and as often as
+ * wanted. A pool that is finalized ends its workers; its tasks that are pending end with `G_IO_ERROR_CLOSED`.
+ *
+ * Since: 0.1
+ */
+struct _MpPool
+{
+  GObject     parent_instance;
+
+  guint       n_workers;
+  guint       tasks_per_worker;
+  char       *initializer;        /* (owned) (nullable) */
+  GVariant   *initializer_args;   /* (owned) (nullable) */
+  MpContext  *context;            /* (owned) */
+  MpPoolCore *core;               /* (owned) */
+};
+
+enum
+{
+  PROP_0,
+  PROP_N_WORKERS,
+  PROP_INITIALIZER,
+  PROP_INITIALIZER_ARGS,
+  PROP_TASKS_PER_WORKER,
+  PROP_CONTEXT,
+  N_PROPS
+};
+static GParamSpec *props[N_PROPS];
+
+enum
+{
+  SIGNAL_WORKER_STARTED,
+  SIGNAL_WORKER_EXITED,
+  SIGNAL_TASK_FAILED,
+  N_SIGNALS
+};
+static guint signals[N_SIGNALS];
+
+G_DEFINE_FINAL_TYPE (MpPool, mp_pool, G_TYPE_OBJECT)
+
+/* A signal on its way to the pool's context. */
+typedef struct
+{
+  MpPoolCore *core;          /* (owned) */
+  guint       signal;
+  guint       number;
+  int         pid, status;
+  const char *reason;        /* static */
+  char       *function;      /* (owned) (nullable) */
+  GError     *error;         /* (owned) (nullable) */
+  GVariant   *details;       /* (owned) (nullable) */
+} Notice;
+
+static void
+notice_free (gpointer data)
+{
+  Notice *self = data;
+
+  mp_pool_core_unref (self->core);
+  g_free (self->function);
+  g_clear_error (&self->error);
+  g_clear_pointer (&self->details, g_variant_unref);
+  g_slice_free (Notice, self);
+}
+
+static void
+notice_emit (gpointer data)
+{
+  Notice *self = data;
+  g_autoptr(MpPool) pool = g_weak_ref_get (&self->core->pool);
+
+  if (pool == NULL)
+    return;
+
+  switch (self->signal)
+    {
+    case SIGNAL_WORKER_STARTED:
+      g_signal_emit (pool, signals[self->signal], 0, self->number, self->pid);
+      break;
+    case SIGNAL_WORKER_EXITED:
+      g_signal_emit (pool, signals[self->signal], 0, self->number, self->pid, self->status, self->reason);
+      break;
+    default:
+      g_signal_emit (pool, signals[self->signal], 0, self->function, self->error, self->details);
+    }
+}
+
+static Notice *
+notice_post (MpPoolCore *core,
+             guint       signal,
+             guint       number,
+             int         pid)
+{
+  Notice *self = g_slice_new0 (Notice);
+
+  self->core = mp_pool_core_ref (core);
+  self->signal = signal;
+  self->number = number;
+  self->pid = pid;
+  mp_hub_post (core->context, core, notice_emit, self, notice_free);
+
+  return self;
+}
+
+void
+mp_pool_post_started (MpPoolCore *core,
+                      guint       number,
+                      int         pid)
+{
+  notice_post (core, SIGNAL_WORKER_STARTED, number, pid);
+}
+
+void
+mp_pool_post_exited (MpPoolCore *core,
+                     guint       number,
+                     int         pid,
+                     int         exit_status,
+                     const char *reason)
+{
+  Notice *notice = notice_post (core, SIGNAL_WORKER_EXITED, number, pid);
+
+  notice->status = exit_status;
+  notice->reason = reason;
+}
+
+void
+mp_pool_post_failed (MpPoolCore   *core,
+                     const char   *function,
+                     const GError *error,
+                     GVariant     *details)
+{
+  Notice *notice = notice_post (core, SIGNAL_TASK_FAILED, 0, 0);
+
+  notice->function = g_strdup (function);
+  notice->error = g_error_copy (error);
+  notice->details = details != NULL ? g_variant_ref (details) : NULL;
+}
+
+static void
+mp_pool_constructed (GObject *object)
+{
+  MpPool *self = MP_POOL (object);
+
+  G_OBJECT_CLASS (mp_pool_parent_class)->constructed (object);
+
+  if (self->n_workers == 0)
+    self->n_workers = mp_get_n_usable_cpus ();
+  if (self->context == NULL)
+    self->context = g_object_ref (mp_context_get_default ());
+  self->core = mp_pool_core_new (self, self->n_workers, self->tasks_per_worker, self->context);
+  mp_pool_core_start (self->core, self->initializer, self->initializer_args);
+}
+
+static void
+mp_pool_finalize (GObject *object)
+{
+  MpPool *self = MP_POOL (object);
+
+  if (self->core != NULL)
+    mp_pool_core_orphan (self->core);
+  g_clear_pointer (&self->core, mp_pool_core_unref);
+  g_clear_object (&self->context);
+  g_clear_pointer (&self->initializer, g_free);
+  g_clear_pointer (&self->initializer_args, g_variant_unref);
+
+  G_OBJECT_CLASS (mp_pool_parent_class)->finalize (object);
+}
+
+static void
+mp_pool_get_property (GObject    *object,
+                      guint       prop_id,
+                      GValue     *value,
+                      GParamSpec *pspec)
+{
+  MpPool *self = MP_POOL (object);
+
+  switch (prop_id)
+    {
+    case PROP_N_WORKERS:
+      g_value_set_uint (value, self->n_workers);
+      break;
+    case PROP_INITIALIZER:
+      g_value_set_string (value, self->initializer);
+      break;
+    case PROP_INITIALIZER_ARGS:
+      g_value_set_variant (value, self->initializer_args);
+      break;
+    case PROP_TASKS_PER_WORKER:
+      g_value_set_uint (value, self->tasks_per_worker);
+      break;
+    case PROP_CONTEXT:
+      g_value_set_object (value, self->context);
+      break;
+    default:
+      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, prop_id, pspec);
+    }
+}
+
+static void
+mp_pool_set_property (GObject      *object,
+                      guint         prop_id,
+                      const GValue *value,
+                      GParamSpec   *pspec)
+{
+  MpPool *self = MP_POOL (object);
+
+  switch (prop_id)
+    {
+    case PROP_N_WORKERS:
+      self->n_workers = g_value_get_uint (value);
+      break;
+    case PROP_INITIALIZER:
+      self->initializer = g_value_dup_string (value);
+      break;
+    case PROP_INITIALIZER_ARGS:
+      self->initializer_args = g_value_dup_variant (value);
+      break;
+    case PROP_TASKS_PER_WORKER:
+      self->tasks_per_worker = g_value_get_uint (value);
+      break;
+    case PROP_CONTEXT:
+      self->context = g_value_dup_object (value);
+      break;
+    default:
+      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, prop_id, pspec);
+    }
+}
+
+static void
+install_properties (GObjectClass *object_class)
+{
+  const GParamFlags flags = G_PARAM_READWRITE | G_PARAM_CONSTRUCT_ONLY | G_PARAM_STATIC_STRINGS;
+
+  /**
+   * MpPool:n-workers: (getter get_n_workers)
+   *
+   * The number of workers.
+   *
+   * 0 at construction stands for [func@Mp.get_n_usable_cpus].
+   *
+   * Since: 0.1
+   */
+  props[PROP_N_WORKERS] = g_param_spec_uint ("n-workers", NULL, NULL, 0, 65536, 0, flags);
+
+  /**
+   * MpPool:initializer:
+   *
+   * The name of a function that each worker calls before its first task.
+   *
+   * Its result does not matter, and it need not give one. When it fails, the worker is given up; a pool whose workers fail
+   * so again and again fails with that error.
+   *
+   * Since: 0.1
+   */
+  props[PROP_INITIALIZER] = g_param_spec_string ("initializer", NULL, NULL, NULL, flags);
+
+  /**
+   * MpPool:initializer-args:
+   *
+   * The argument of the initializer; `NULL` stands for an empty tuple.
+   *
+   * Since: 0.1
+   */
+  props[PROP_INITIALIZER_ARGS] = g_param_spec_variant ("initializer-args", NULL, NULL, G_VARIANT_TYPE_ANY, NULL, flags);
+
+  /**
+   * MpPool:tasks-per-worker:
+   *
+   * After how many tasks a worker is replaced by a fresh one; 0 stands for never.
+   *
+   * A chunk of a map counts as one task.
+   *
+   * Since: 0.1
+   */
+  props[PROP_TASKS_PER_WORKER] = g_param_spec_uint ("tasks-per-worker", NULL, NULL, 0, G_MAXUINT - 1, 0, flags);
+
+  /**
+   * MpPool:context:
+   *
+   * How workers are started; `NULL` at construction stands for [func@Mp.Context.get_default].
+   *
+   * Since: 0.1
+   */
+  props[PROP_CONTEXT] = g_param_spec_object ("context", NULL, NULL, MP_TYPE_CONTEXT, flags);
+
+  g_object_class_install_properties (object_class, N_PROPS, props);
+}
+
+static void
+mp_pool_class_init (MpPoolClass *klass)
+{
+  GObjectClass *object_class = G_OBJECT_CLASS (klass);
+
+  object_class->constructed = mp_pool_constructed;
+  object_class->finalize = mp_pool_finalize;
+  object_class->get_property = mp_pool_get_property;
+  object_class->set_property = mp_pool_set_property;
+  install_properties (object_class);
+
+  /**
+   * MpPool::worker-started:
+   * @self: the pool
+   * @number: the worker's number in the pool, from 0
+   * @pid: its process
+   *
+   * Emitted when a worker's process has been started.
+   *
+   * Since: 0.1
+   */
+  signals[SIGNAL_WORKER_STARTED] =
+    g_signal_new ("worker-started", G_TYPE_FROM_CLASS (klass), G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
+                  G_TYPE_NONE, 2, G_TYPE_UINT, G_TYPE_INT);
+
+  /**
+   * MpPool::worker-exited:
+   * @self: the pool
+   * @number: the worker's number in the pool, from 0; the one that replaces it has the same
+   * @pid: its process
+   * @exit_status: how it ended, as [method@Mp.Process.get_exit_status] says it
+   * @reason: `"pool closed"`, `"pool terminated"`, `"pool failed"`, `"recycled"` (it had done its number of tasks),
+   *   `"died"`, `"did not start"`, `"initializer failed"` or `"protocol error"`
+   *
+   * Emitted when a worker's process has ended.
+   *
+   * Since: 0.1
+   */
+  signals[SIGNAL_WORKER_EXITED] =
+    g_signal_new ("worker-exited", G_TYPE_FROM_CLASS (klass), G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
+                  G_TYPE_NONE, 4, G_TYPE_UINT, G_TYPE_INT, G_TYPE_INT, G_TYPE_STRING);
+
+  /**
+   * MpPool::task-failed:
+   * @self: the pool
+   * @function: the function's name, as messages show it
+   * @error: the error
+   * @details: (nullable): what is known of it, see [method@Mp.Future.dup_error_details]
+   *
+   * Emitted when a task, or a chunk of a map, has ended with an error; not for those that end with their pool.
+   *
+   * Since: 0.1
+   */
+  signals[SIGNAL_TASK_FAILED] =
+    g_signal_new ("task-failed", G_TYPE_FROM_CLASS (klass), G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
+                  G_TYPE_NONE, 3, G_TYPE_STRING, G_TYPE_ERROR, G_TYPE_VARIANT);
+}
+
+static void
+mp_pool_init (MpPool *self)
+{
+}
+
+MpPoolCore *
+mp_pool_get_core (MpPool *self)
+{
+  return self->core;
+}
+
+/**
+ * mp_pool_new:
+ * @n_workers: the number of workers; 0 for the number of usable CPUs
+ *
+ * Makes a pool of workers that are started in the default way.
+ *
+ * It does not wait for them. What goes wrong with their start is the error of the calls that are made.
+ *
+ * Returns: (transfer full): a pool
+ *
+ * Since: 0.1
+ */
+MpPool *
+mp_pool_new (guint n_workers)
+{
+  return g_object_new (MP_TYPE_POOL, "n-workers", n_workers, NULL);
+}
+
+/**
+ * mp_pool_new_full:
+ * @n_workers: the number of workers; 0 for the number of usable CPUs
+ * @initializer: (nullable): the name of a function that each worker calls first
+ * @initializer_args: (nullable): its argument; a floating reference is taken
+ * @tasks_per_worker: after how many tasks a worker is replaced; 0 for never
+ * @context: (nullable): how the workers are started
+ *
+ * Makes a pool.
+ *
+ * Returns: (transfer full): a pool
+ *
+ * Since: 0.1
+ */
+MpPool *
+mp_pool_new_full (guint       n_workers,
+                  const char *initializer,
+                  GVariant   *initializer_args,
+                  guint       tasks_per_worker,
+                  MpContext  *context)
+{
+  g_autoptr(GVariant) args = initializer_args != NULL ? g_variant_ref_sink (initializer_args) : NULL;
+
+  g_return_val_if_fail (context == NULL || MP_IS_CONTEXT (context), NULL);
+
+  return g_object_new (MP_TYPE_POOL,
+                       "n-workers", n_workers,
+                       "initializer", initializer,
+                       "initializer-args", args,
+                       "tasks-per-worker", tasks_per_worker,
+                       "context", context,
+                       NULL);
+}
+
+/**
+ * mp_pool_get_n_workers: (get-property n-workers)
+ * @self: a pool
+ *
+ * The number of workers that the pool keeps.
+ *
+ * Returns: the number of workers
+ *
+ * Since: 0.1
+ */
+guint
+mp_pool_get_n_workers (MpPool *self)
+{
+  g_return_val_if_fail (MP_IS_POOL (self), 0);
+
+  return self->n_workers;
+}
+
+/**
+ * mp_pool_close:
+ * @self: a pool
+ *
+ * Lets the pool finish what it has, and take nothing more.
+ *
+ * Later calls are refused with `G_IO_ERROR_CLOSED`. The workers end when all is done.
+ *
+ * Since: 0.1
+ */
+void
+mp_pool_close (MpPool *self)
+{
+  g_return_if_fail (MP_IS_POOL (self));
+
+  if (!mp_pool_core_is_ours (self->core, NULL))
+    return;
+  mp_hub_lock ();
+  mp_pool_core_close (self->core);
+  mp_hub_unlock ();
+}
+
+/**
+ * mp_pool_terminate:
+ * @self: a pool
+ *
+ * Ends the pool at once.
+ *
+ * All that is pending ends with `G_IO_ERROR_CANCELLED`. Workers get SIGTERM, and SIGKILL when that does not end them within
+ * 0.2 s. It does not wait for them: [method@Mp.Pool.join] does.
+ *
+ * Since: 0.1
+ */
+void
+mp_pool_terminate (MpPool *self)
+{
+  g_return_if_fail (MP_IS_POOL (self));
+
+  if (!mp_pool_core_is_ours (self->core, NULL))
+    return;
+  mp_hub_lock ();
+  mp_pool_core_terminate (self->core);
+  mp_hub_unlock ();
+}
+
+static gboolean
+check_joinable (MpPool  *self,
+                GError **error)
+{
+  gboolean open = FALSE;
+
+  if (!mp_pool_core_is_ours (self->core, error))
+    return FALSE;
+
+  mp_hub_lock ();
+  open = self->core->state == MP_POOL_OPEN;
+  mp_hub_unlock ();
+  if (open)
+    g_set_error_literal (error, MP_ERROR, MP_ERROR_FAILED, "pool join: the pool must be closed or terminated first");
+  return !open;
+}
+
+/**
+ * mp_pool_join:
+ * @self: a pool
+ * @timeout_us: how long to wait, in microseconds; -1 for ever, 0 not at all
+ * @cancellable: (nullable): ends the waiting
+ *
+ * Waits until all is done and all workers have ended.
+ *
+ * The pool must have been closed or terminated, else the error is `MP_ERROR_FAILED`. Callbacks and signals of the pool that
+ * are due run meanwhile, in a thread that may acquire their main context. May be called from such a callback.
+ *
+ * Returns: `TRUE` when the pool has ended; `FALSE` with an error: the above, `G_IO_ERROR_TIMED_OUT`,
+ *   `G_IO_ERROR_CANCELLED` or `MP_ERROR_INTERRUPTED`
+ *
+ * Since: 0.1
+ */
+gboolean
+mp_pool_join (MpPool        *self,
+              gint64         timeout_us,
+              GCancellable  *cancellable,
+              GError       **error)
+{
+  g_autoptr(MpPool) pool = NULL;
+
+  g_return_val_if_fail (MP_IS_POOL (self), FALSE);
+  g_return_val_if_fail (timeout_us >= -1, FALSE);
+  g_return_val_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable), FALSE);
+
+  pool = g_object_ref (self);
+  return check_joinable (self, error) &&
+         mp_hub_wait (self->core, mp_pool_core_is_over, self->core, "pool join", timeout_us, cancellable, error);
+}
+
+static void
+give_joined (MpWaiter *waiter)
+{
+  g_task_return_boolean (waiter->task, TRUE);
+}
+
+/**
+ * mp_pool_join_async:
+ * @self: a pool
+ * @cancellable: (nullable): ends the waiting
+ * @callback: (scope async) (closure user_data): called when the pool has ended
+ * @user_data: data for @callback
+ *
+ * Waits until all is done and all workers have ended, without blocking.
+ *
+ * See [method@Mp.Pool.join].
+ *
+ * Since: 0.1
+ */
+void
+mp_pool_join_async (MpPool              *self,
+                    GCancellable        *cancellable,
+                    GAsyncReadyCallback  callback,
+                    gpointer             user_data)
+{
+  GError *error = NULL;
+  GTask *task = NULL;
+
+  g_return_if_fail (MP_IS_POOL (self));
+  g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
+
+  task = g_task_new (self, cancellable, NULL, NULL);
+  g_task_set_source_tag (task, mp_pool_join_async);
+  if (check_joinable (self, &error))
+    mp_waiter_add (self->core, NULL, task, callback, user_data, give_joined, FALSE);
+  else
+    mp_waiter_return_failed (task, error, self->core, callback, user_data);
+}
+
+/**
+ * mp_pool_join_finish:
+ * @self: a pool
+ * @result: what the callback was given
+ *
+ * The outcome of [method@Mp.Pool.join_async].
+ *
+ * Returns: `TRUE` when the pool has ended
+ *
+ * Since: 0.1
+ */
+gboolean
+mp_pool_join_finish (MpPool        *self,
+                     GAsyncResult  *result,
+                     GError       **error)
+{
+  g_return_val_if_fail (g_task_is_valid (result, self), FALSE);
+
+  return g_task_propagate_boolean (G_TASK (result), error);
+}

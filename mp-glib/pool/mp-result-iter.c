@@ -1,0 +1,225 @@
+/* mp-result-iter.c — SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include "mp-glib/pool/mp-pool-private.h"
+
+#include "mp-glib/base/mp-error-private.h"
+
+/**
+ * MpResultIter:
+ *
+ * The results of a [method@Mp.Pool.imap], one by one.
+ *
+ * It is made by [method@Mp.Pool.imap], which gives the results in the order of the items, and by
+ * [method@Mp.Pool.imap_unordered], which gives them as they come. Each item has its own outcome: one that failed gives its
+ * error, and the next call goes on with the next item.
+ *
+ * Chunks are sent ahead of the reader as it needs them: who reads slowly does not find the whole input computed and its
+ * results in memory.
+ *
+ * An iterator does not keep its pool alive: when that is finalized or terminated, the iterator gives what has arrived, then
+ * the error once, then the end. An iterator that is dropped calls off what has not been sent yet.
+ *
+ * Any thread may use it; each result goes to one caller.
+ *
+ * Since: 0.1
+ */
+struct _MpResultIter
+{
+  GObject parent_instance;
+
+  MpJob *job;   /* (owned) */
+};
+
+G_DEFINE_FINAL_TYPE (MpResultIter, mp_result_iter, G_TYPE_OBJECT)
+
+/* What a wait for the next item is about: taken as soon as it is there, so that nobody else gets it. */
+typedef struct
+{
+  MpJob    *job;
+  MpAnswer  answer;
+  gboolean  taken;
+} Next;
+
+static void
+mp_result_iter_finalize (GObject *object)
+{
+  MpResultIter *self = MP_RESULT_ITER (object);
+
+  if (mp_pool_core_is_ours (self->job->core, NULL))
+    mp_job_abandon (self->job);
+  mp_job_unref (self->job);
+
+  G_OBJECT_CLASS (mp_result_iter_parent_class)->finalize (object);
+}
+
+static void
+mp_result_iter_class_init (MpResultIterClass *klass)
+{
+  G_OBJECT_CLASS (klass)->finalize = mp_result_iter_finalize;
+}
+
+static void
+mp_result_iter_init (MpResultIter *self)
+{
+}
+
+MpResultIter *
+mp_result_iter_new (MpJob *job)
+{
+  MpResultIter *self = g_object_new (MP_TYPE_RESULT_ITER, NULL);
+
+  self->job = job;
+
+  return self;
+}
+
+/* Moves the item out of @answer. */
+static GVariant *
+unpack (MpAnswer  *answer,
+        GError   **error)
+{
+  if (answer->error != NULL)
+    {
+      if (answer->details != NULL)
+        mp_error_attach_details (answer->error, answer->details);
+      g_propagate_error (error, g_steal_pointer (&answer->error));
+      g_clear_pointer (&answer->details, g_variant_unref);
+      return NULL;
+    }
+  return g_steal_pointer (&answer->value);
+}
+
+static gboolean
+take_next (gpointer data)
+{
+  Next *next = data;
+
+  if (!next->taken)
+    next->taken = mp_imap_take (next->job, &next->answer);
+  return next->taken;
+}
+
+/**
+ * mp_result_iter_next:
+ * @self: a result iterator
+ * @timeout_us: how long to wait, in microseconds; -1 for ever, 0 not at all
+ * @cancellable: (nullable): ends the waiting
+ *
+ * Waits for the next result.
+ *
+ * `NULL` without an error says that there are no more. An item that failed gives its own error, and the next call gives the
+ * next item. When the wait itself ends early, with `G_IO_ERROR_TIMED_OUT`, `G_IO_ERROR_CANCELLED` or
+ * `MP_ERROR_INTERRUPTED`, no item is lost.
+ *
+ * Callbacks and signals of the pool that are due run meanwhile, in a thread that may acquire their main context.
+ *
+ * Returns: (transfer full) (nullable): the result
+ *
+ * Since: 0.1
+ */
+GVariant *
+mp_result_iter_next (MpResultIter  *self,
+                     gint64         timeout_us,
+                     GCancellable  *cancellable,
+                     GError       **error)
+{
+  Next next = { NULL };
+  GVariant *value = NULL;
+
+  g_return_val_if_fail (MP_IS_RESULT_ITER (self), NULL);
+  g_return_val_if_fail (timeout_us >= -1, NULL);
+  g_return_val_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable), NULL);
+
+  next.job = mp_job_ref (self->job);
+  if (mp_pool_core_is_ours (self->job->core, error) &&
+      mp_hub_wait (next.job->core, take_next, &next, "pool imap", timeout_us, cancellable, error))
+    value = unpack (&next.answer, error);
+  mp_answer_clear (&next.answer);
+  mp_job_unref (next.job);
+
+  return value;
+}
+
+static void
+give_next (MpWaiter *waiter)
+{
+  GError *error = NULL;
+  GVariant *value = unpack (&waiter->answer, &error);
+
+  if (error != NULL)
+    g_task_return_error (waiter->task, error);
+  else
+    g_task_return_pointer (waiter->task, value, (GDestroyNotify) g_variant_unref);
+}
+
+/**
+ * mp_result_iter_next_async:
+ * @self: a result iterator
+ * @cancellable: (nullable): ends the waiting; no item is lost
+ * @callback: (scope async) (closure user_data): called when the next result is there
+ * @user_data: data for @callback
+ *
+ * Waits for the next result without blocking.
+ *
+ * Several may be under way: they get the items one after another. @callback runs in the thread-default main context of the
+ * caller, or in a blocking call on the same pool in a thread that may acquire that.
+ *
+ * Since: 0.1
+ */
+void
+mp_result_iter_next_async (MpResultIter        *self,
+                           GCancellable        *cancellable,
+                           GAsyncReadyCallback  callback,
+                           gpointer             user_data)
+{
+  GTask *task = NULL;
+
+  g_return_if_fail (MP_IS_RESULT_ITER (self));
+  g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
+
+  task = g_task_new (self, cancellable, NULL, NULL);
+  g_task_set_source_tag (task, mp_result_iter_next_async);
+  mp_waiter_add (self->job->core, self->job, task, callback, user_data, give_next, FALSE);
+}
+
+/**
+ * mp_result_iter_next_finish:
+ * @self: a result iterator
+ * @result: what the callback was given
+ *
+ * The outcome of [method@Mp.ResultIter.next_async].
+ *
+ * `NULL` without an error says that there are no more. The errors are those of [method@Mp.ResultIter.next].
+ *
+ * Returns: (transfer full) (nullable): the result
+ *
+ * Since: 0.1
+ */
+GVariant *
+mp_result_iter_next_finish (MpResultIter  *self,
+                            GAsyncResult  *result,
+                            GError       **error)
+{
+  g_return_val_if_fail (g_task_is_valid (result, self), NULL);
+
+  return g_task_propagate_pointer (G_TASK (result), error);
+}
+
+/**
+ * mp_result_iter_get_n_items:
+ * @self: a result iterator
+ *
+ * The number of items of the input, and so of the results and errors that there are in all.
+ *
+ * Returns: the number of items
+ *
+ * Since: 0.1
+ */
+gsize
+mp_result_iter_get_n_items (MpResultIter *self)
+{
+  g_return_val_if_fail (MP_IS_RESULT_ITER (self), 0);
+
+  return mp_map_get_n_items (self->job->map);
+}

@@ -1,0 +1,48 @@
+/* mp-serve-private.h — SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "mp-glib/channel/mp-wire-private.h"
+#include "mp-glib/process/mp-protocol-private.h"
+
+G_BEGIN_DECLS
+
+/* The results of one chunk after another; zeros before the first. */
+typedef struct
+{
+  gsize               n_items;            /* of the chunk */
+  gsize               n;                  /* results that there are */
+  gboolean            per_item;
+  guint8             *block;              /* (owned) (nullable): results side by side while raw_size > 0 */
+  gsize               block_size;
+  gsize               raw_size;
+  char               *raw_type;           /* (owned) (nullable) */
+  gboolean            raw_plain;          /* any bytes are a value */
+  GVariant           *first;              /* (owned) (nullable): of the raw ones; keeps their type where it is */
+  GPtrArray          *values;             /* (owned) (nullable) (element-type GVariant) */
+  GArray             *failed;             /* (owned) (nullable) (element-type gsize): which of them are errors */
+  gsize               n_failed;
+} MpResults;
+
+void      mp_results_begin     (MpResults     *self,
+                                gsize          n_items,
+                                gboolean       per_item);
+void      mp_results_add       (MpResults     *self,
+                                GVariant      *value);   /* (transfer full) */
+void      mp_results_add_error (MpResults     *self,
+                                GVariant      *error);   /* (transfer full) (sisa{sv}) */
+/* Queues the answer: @lead has its seq, the rest is filled in. FALSE with the reason: nothing is queued. */
+gboolean  mp_results_queue     (MpResults     *self,
+                                MpWire        *wire,
+                                MpResultLead  *lead,
+                                GError       **error);
+/* After the answer has left. */
+void      mp_results_drop      (MpResults     *self);
+void      mp_results_clear     (MpResults     *self);
+
+/* mp-serve.c */
+gboolean  mp_serve_queue_value (MpWire        *wire,
+                                MpResultLead  *lead,
+                                GVariant      *value,
+                                GError       **error);
+
+G_END_DECLS
