@@ -1,0 +1,464 @@
+// Mp.js — SPDX-License-Identifier: LGPL-2.1-or-later
+// What makes the library native in JavaScript: plain values and functions in; values, promises and exceptions out.
+/* exported _init */
+
+const {_registerType} = imports._common;
+const {GLib, GObject, Gio} = imports.gi;
+const Values = imports.overrides.MpValues;
+const {attempt, decode, encode, pack, packArguments, packItems, toException, toGError, unpack, unpackArguments,
+    unpackResults, TAG_CALL, TAG_ITEMS, TAG_OUTCOMES, TAG_RESULTS, TAG_TRIES, TAG_VALUE} = Values;
+
+let Mp;
+
+// Functions.
+
+const names = new WeakMap();   // of registered functions
+let promisesRun = null;        // in this worker, once it is known
+
+function isThenable(value) {
+    return typeof value === 'object' && value !== null && typeof value.then === 'function';
+}
+
+function getMainContext() {
+    return GLib.MainContext.get_thread_default() ?? GLib.MainContext.default();
+}
+
+// GJS runs no promise's job inside of another one, and that is where all stands that follows an await.
+function checkPromisesRun() {
+    if (promisesRun === null) {
+        promisesRun = false;
+        Promise.resolve().then(() => (promisesRun = true));
+        getMainContext().iteration(false);
+    }
+    if (!promisesRun)
+        throw new Error('No promise can be awaited in this worker: Mp.init() must come before the first await');
+}
+
+// Waits for a promise by running the main context.
+function settle(value) {
+    if (!isThenable(value))
+        return value;
+    checkPromisesRun();
+    let outcome = null;
+    value.then(result => (outcome = [result]), error => (outcome = [error, true]));
+    while (outcome === null)
+        getMainContext().iteration(true);
+    if (outcome.length > 1)
+        throw outcome[0];
+    return outcome[0];
+}
+
+function tryItem(func, item) {
+    try {
+        return [settle(func(item))];
+    } catch (error) {
+        return [error, true];
+    }
+}
+
+// A call, or the calls of a chunk; with the wish that each item of it fails for itself.
+function serve(func, variant) {
+    try {
+        const [tag, value] = decode(variant) ?? [TAG_VALUE, variant];
+        switch (tag) {
+        case TAG_CALL:
+            return pack(settle(func(...value)));
+        case TAG_ITEMS:
+            for (let i = 0; i < value.length; i++)
+                value[i] = settle(func(value[i]));
+            return encode(TAG_RESULTS, value);
+        case TAG_TRIES:
+            return encode(TAG_OUTCOMES, value.map(item => tryItem(func, item)));
+        default:
+            return pack(settle(func(value)));
+        }
+    } catch (error) {
+        throw toGError(error, Mp.Invocation.get_current());
+    }
+}
+
+// So many items of one chunk are on their way at a time.
+const CONCURRENT_ITEMS = 64;
+
+async function serveItems(func, items, catches) {
+    const results = new Array(items.length);
+    let next = 0;
+    async function work() {
+        while (next < items.length) {
+            const i = next++;
+            try {
+                const value = await func(items[i]);
+                results[i] = catches ? [value] : value;
+            } catch (error) {
+                if (!catches) {
+                    next = items.length;
+                    throw error;
+                }
+                results[i] = [error, true];
+            }
+        }
+    }
+    await Promise.all(Array.from({length: Math.min(CONCURRENT_ITEMS, items.length)}, work));
+    return results;
+}
+
+async function answer(func, variant) {
+    const [tag, value] = decode(variant) ?? [TAG_VALUE, variant];
+    switch (tag) {
+    case TAG_CALL:
+        return pack(await func(...value));
+    case TAG_ITEMS:
+        return encode(TAG_RESULTS, await serveItems(func, value, false));
+    case TAG_TRIES:
+        return encode(TAG_OUTCOMES, await serveItems(func, value, true));
+    default:
+        return pack(await func(value));
+    }
+}
+
+async function serveAsync(func, invocation, variant) {
+    try {
+        checkPromisesRun();
+        invocation.return_value(await answer(func, variant));
+    } catch (error) {
+        invocation.return_error(toGError(error, invocation));
+    }
+}
+
+const AsyncFunction = Object.getPrototypeOf(async function () {}).constructor;
+
+function register(name, func) {
+    if (typeof name === 'function')
+        [name, func] = [name.name, name];
+    if (typeof name !== 'string' || name === '')
+        throw new TypeError('A function that is registered needs a name');
+    if (typeof func !== 'function')
+        throw new TypeError(`What is registered as “${name}” is no function`);
+
+    if (func.prototype instanceof Error) {
+        Values.addErrorType(name, func);
+        return func;
+    }
+    let success;
+    if (func instanceof AsyncFunction) {
+        success = original.function_register_async(name, (invocation, variant) => {
+            serveAsync(func, invocation, variant);
+        });
+    } else {
+        success = original.function_register(name, variant => serve(func, variant));
+    }
+    if (!success)
+        throw new Error(`A function “${name}” is registered already`);
+    names.set(func, name);
+    return func;
+}
+
+function nameOf(func) {
+    if (typeof func !== 'function')
+        return func;
+    const name = names.get(func);
+    if (name === undefined)
+        throw new TypeError(`The function ${func.name || 'without a name'} is not registered: ` +
+            'Mp.register() it before Mp.init()');
+    return name;
+}
+
+// Classes.
+
+const original = {};                  // the functions that this file replaces
+const mapFutures = new WeakSet();     // futures of maps
+const iterStates = new WeakMap();     // of result iterators: outcomes to be given out, and the number of items
+let defaultContext = null;
+
+// Makes NAME_async () give a promise unless a callback comes behind its first @nLeading parameters. @packParameters
+// makes of JavaScript's parameters those of C, but for the callback; @unpackResult makes of C's result JavaScript's.
+function promisify(klass, name, nLeading, packParameters, unpackResult = result => result) {
+    const proto = klass.prototype;
+    const begin = proto[`${name}_async`];
+    const finish = proto[`${name}_finish`];
+
+    proto[`${name}_finish`] = function (result) {
+        return attempt(() => unpackResult.call(this, finish.call(this, result)));
+    };
+    proto[`${name}_async`] = function (...args) {
+        const callbackIndex = args.findIndex((arg, i) => i >= nLeading && typeof arg === 'function');
+        if (callbackIndex >= 0)
+            return begin.call(this, ...packParameters.apply(this, args.slice(0, callbackIndex)), args[callbackIndex]);
+
+        const callStack = new Error().stack;
+        return new Promise((resolve, reject) => {
+            begin.call(this, ...packParameters.apply(this, args), (_source, result) => {
+                try {
+                    resolve(this[`${name}_finish`](result));
+                } catch (error) {
+                    if (typeof error === 'object' && error !== null)
+                        Values.addStack(error, 'Promise created here', callStack);
+                    reject(error);
+                }
+            });
+        });
+    };
+}
+
+// The same for a method that blocks.
+function wrapMethod(klass, name, packParameters, unpackResult = result => result) {
+    const method = klass.prototype[name];
+    klass.prototype[name] = function (...args) {
+        return attempt(() => unpackResult.call(this, method.call(this, ...packParameters.apply(this, args))));
+    };
+}
+
+// Construct properties under one spelling each.
+function normalize(properties) {
+    return Object.fromEntries(Object.entries(properties).map(([name, value]) =>
+        [name.replace(/-/g, '_').replace(/[A-Z]/g, letter => `_${letter.toLowerCase()}`), value]));
+}
+
+function wrapInit(klass, change) {
+    const init = klass.prototype._init;
+    klass.prototype._init = function (properties = {}, ...rest) {
+        return init.call(this, change(normalize(properties ?? {})), ...rest);
+    };
+}
+
+function notSupported(message) {
+    return new GLib.Error(Gio.IOErrorEnum, Gio.IOErrorEnum.NOT_SUPPORTED, message);
+}
+
+function getDefaultContext() {
+    defaultContext ??= new Mp.Context({start_method: Mp.StartMethod.SPAWN});
+    return defaultContext;
+}
+
+// GJS has threads from its start, and what is forked of it hangs: only another program can be a fork server.
+function checkContext(context) {
+    if (context === null || context === undefined)
+        return getDefaultContext();
+    if (context.get_start_method() === Mp.StartMethod.FORKSERVER && context.get_worker_argv() === null)
+        throw notSupported('Workers of a JavaScript program cannot be forked, by a fork server neither: use spawn');
+    return context;
+}
+
+function overrideContext() {
+    wrapInit(Mp.Context, properties => {
+        const method = properties.start_method ?? Mp.StartMethod.AUTO;
+        if (method === Mp.StartMethod.FORK)
+            throw notSupported('A JavaScript program cannot be forked, it has threads: use spawn');
+        if (method === Mp.StartMethod.AUTO && !properties.worker_argv)
+            properties.start_method = Mp.StartMethod.SPAWN;
+        return properties;
+    });
+    Mp.Context.new = (startMethod = Mp.StartMethod.AUTO) => new Mp.Context({start_method: startMethod});
+    Mp.Context.get_default = getDefaultContext;
+    Mp.Context.list_start_methods = () => [Mp.StartMethod.SPAWN];
+}
+
+function packApply(func, args, ...rest) {
+    return [nameOf(func), packArguments(args), ...rest];
+}
+
+// As CPython chooses it: four chunks for each worker.
+function packMap(func, items, chunkSize) {
+    if (items instanceof GLib.Variant)
+        return [nameOf(func), items, chunkSize];
+    const all = Array.isArray(items) ? items : Array.from(items);
+    const size = chunkSize || Math.max(1, Math.ceil(all.length / (4 * this.get_n_workers())));
+    return [nameOf(func), packItems(all, TAG_ITEMS, size), 1];
+}
+
+function overridePool() {
+    wrapInit(Mp.Pool, properties => {
+        if (properties.initializer)
+            properties.initializer = nameOf(properties.initializer);
+        if (properties.initializer || properties.initializer_args)
+            properties.initializer_args = packArguments(properties.initializer_args);
+        properties.context = checkContext(properties.context);
+        return properties;
+    });
+    Mp.Pool.new = (nWorkers = 0) => new Mp.Pool({n_workers: nWorkers});
+    Mp.Pool.new_full = (nWorkers, initializer = null, initializerArgs = null, tasksPerWorker = 0, context = null) =>
+        new Mp.Pool({n_workers: nWorkers, initializer, initializer_args: initializerArgs,
+            tasks_per_worker: tasksPerWorker, context});
+
+    promisify(Mp.Pool, 'apply', 2, (func, args, cancellable = null) => packApply(func, args, cancellable), unpack);
+    promisify(Mp.Pool, 'map', 2, function (func, items, chunkSize = 0, cancellable = null) {
+        return [...packMap.call(this, func, items, chunkSize), cancellable];
+    }, unpackResults);
+    promisify(Mp.Pool, 'join', 0, (cancellable = null) => [cancellable]);
+
+    wrapMethod(Mp.Pool, 'apply', (func, args, timeout = -1, cancellable = null) =>
+        packApply(func, args, timeout, cancellable), unpack);
+    wrapMethod(Mp.Pool, 'map', function (func, items, chunkSize = 0, timeout = -1, cancellable = null) {
+        return [...packMap.call(this, func, items, chunkSize), timeout, cancellable];
+    }, unpackResults);
+    wrapMethod(Mp.Pool, 'join', (timeout = -1, cancellable = null) => [timeout, cancellable]);
+    wrapMethod(Mp.Pool, 'submit', packApply);
+    wrapMethod(Mp.Pool, 'submit_map', function (func, items, chunkSize = 0) {
+        return packMap.call(this, func, items, chunkSize);
+    }, future => {
+        mapFutures.add(future);
+        return future;
+    });
+    overrideImap('imap');
+    overrideImap('imap_unordered');
+}
+
+function overrideImap(name) {
+    const imap = Mp.Pool.prototype[name];
+    Mp.Pool.prototype[name] = function (func, items, chunkSize = 1) {
+        if (items instanceof GLib.Variant)
+            return attempt(() => imap.call(this, nameOf(func), items, chunkSize));
+        const all = Array.isArray(items) ? items : Array.from(items);
+        const packed = chunkSize > 1
+            ? packItems(all, TAG_TRIES, chunkSize)
+            : Mp.blob_new_array(all.map(item => encode(TAG_CALL, [item])));
+        const iter = attempt(() => imap.call(this, nameOf(func), packed, 1));
+        iterStates.set(iter, {outcomes: [], nItems: all.length});
+        return iter;
+    };
+}
+
+function unpackFuture(variant) {
+    return mapFutures.has(this) ? unpackResults(variant) : unpack(variant);
+}
+
+function overrideFuture() {
+    promisify(Mp.Future, 'get', 0, (cancellable = null) => [cancellable], unpackFuture);
+    promisify(Mp.Future, 'wait', 0, (cancellable = null) => [cancellable]);
+    wrapMethod(Mp.Future, 'get', (timeout = -1, cancellable = null) => [timeout, cancellable], unpackFuture);
+    wrapMethod(Mp.Future, 'wait', (timeout = -1, cancellable = null) => [timeout, cancellable]);
+}
+
+function takeOutcome(outcomes) {
+    const [value, failed] = outcomes.shift();
+    if (failed)
+        throw value;
+    return {value, done: false};
+}
+
+// What C's next gave, in the form of JavaScript's iterators.
+function unpackNext(variant) {
+    if (variant === null)
+        return {value: undefined, done: true};
+    const [tag, value] = decode(variant) ?? [null, variant];
+    if (tag !== TAG_OUTCOMES)
+        return {value, done: false};
+    const {outcomes} = iterStates.get(this);
+    outcomes.push(...value);
+    return takeOutcome(outcomes);
+}
+
+function overrideResultIter() {
+    const proto = Mp.ResultIter.prototype;
+    promisify(Mp.ResultIter, 'next', 0, (cancellable = null) => [cancellable], unpackNext);
+    wrapMethod(Mp.ResultIter, 'next', (timeout = -1, cancellable = null) => [timeout, cancellable], unpackNext);
+
+    const {next, next_async: nextAsync, get_n_items: getNItems} = proto;
+    proto.next = function (...args) {
+        const outcomes = iterStates.get(this)?.outcomes ?? [];
+        return outcomes.length > 0 ? takeOutcome(outcomes) : next.apply(this, args);
+    };
+    proto.next_async = function (...args) {
+        const outcomes = iterStates.get(this)?.outcomes ?? [];
+        if (outcomes.length === 0 || args.some(arg => typeof arg === 'function'))
+            return nextAsync.apply(this, args);
+        return Promise.resolve(outcomes).then(takeOutcome);
+    };
+    proto.get_n_items = function () {
+        return iterStates.get(this)?.nItems ?? getNItems.call(this);
+    };
+    proto[Symbol.iterator] = function () {
+        return {next: () => this.next()};
+    };
+    proto[Symbol.asyncIterator] = function () {
+        return {next: () => this.next_async()};
+    };
+}
+
+// A run() written in JavaScript says nothing when it is well, may be asynchronous, and throws what it likes.
+function wrapRun(klass) {
+    const run = klass.prototype.vfunc_run;
+    klass.prototype.vfunc_run = function () {
+        try {
+            return settle(run.call(this)) !== false;
+        } catch (error) {
+            throw toGError(error, Mp.Invocation.get_current());
+        }
+    };
+}
+
+function overrideProcess() {
+    wrapInit(Mp.Process, properties => {
+        if (properties.function)
+            properties.function = nameOf(properties.function);
+        if (properties.function || properties.args)
+            properties.args = packArguments(properties.args);
+        properties.context = checkContext(properties.context);
+        return properties;
+    });
+    Mp.Process.new = (func, args = []) => new Mp.Process({function: func, args});
+    Object.defineProperty(Mp.Process, _registerType, {
+        value() {
+            if (Object.prototype.hasOwnProperty.call(this.prototype, 'vfunc_run'))
+                wrapRun(this);
+            GObject.Object[_registerType].call(this);
+        },
+    });
+    Object.defineProperty(Mp.Process.prototype, 'args', {
+        get() {
+            return unpackArguments(this.dup_args());
+        },
+        set(args) {
+            this.set_property('args', packArguments(args));
+        },
+        configurable: true,
+    });
+
+    for (const name of ['start', 'join']) {
+        promisify(Mp.Process, name, 0, (cancellable = null) => [cancellable]);
+        wrapMethod(Mp.Process, name, (timeout = -1, cancellable = null) => [timeout, cancellable]);
+    }
+    wrapMethod(Mp.Process, 'run', () => []);
+    const dupError = Mp.Process.prototype.dup_error;
+    Mp.Process.prototype.dup_error = function () {
+        const error = dupError.call(this);
+        return error === null ? null : toException(error);
+    };
+}
+
+function overrideConnection() {
+    promisify(Mp.Connection, 'send', 1, (value, cancellable = null) => [pack(value), cancellable]);
+    promisify(Mp.Connection, 'recv', 0, (cancellable = null) => [cancellable], unpack);
+    promisify(Mp.Connection, 'send_bytes', 1, (bytes, cancellable = null) => [bytes, cancellable]);
+    promisify(Mp.Connection, 'recv_bytes', 0, (cancellable = null) => [cancellable]);
+    wrapMethod(Mp.Connection, 'send', (value, timeout = -1, cancellable = null) => [pack(value), timeout, cancellable]);
+    wrapMethod(Mp.Connection, 'recv', (timeout = -1, cancellable = null) => [timeout, cancellable], unpack);
+    wrapMethod(Mp.Connection, 'send_bytes', (bytes, timeout = -1, cancellable = null) => [bytes, timeout, cancellable]);
+    wrapMethod(Mp.Connection, 'recv_bytes', (timeout = -1, cancellable = null) => [timeout, cancellable]);
+    wrapMethod(Mp.Connection, 'poll', (timeout = 0, cancellable = null) => [timeout, cancellable]);
+
+    const pipeNew = Mp.pipe_new;
+    Mp.pipe_new = (duplex = true) => pipeNew(duplex).filter(item => item instanceof Mp.Connection);
+}
+
+function _init() {
+    Mp = this;
+    Values.init(this);
+
+    for (const name of ['function_register', 'function_register_async'])
+        original[name] = Mp[name];
+    Mp.function_register = register;
+    Mp.register = register;
+    Mp.pack = pack;
+    Mp.unpack = unpack;
+
+    overrideContext();
+    overridePool();
+    overrideFuture();
+    overrideResultIter();
+    overrideProcess();
+    overrideConnection();
+
+    // The library is loaded by the first call into it; a worker has to be known as one from the beginning.
+    Mp.is_worker();
+}

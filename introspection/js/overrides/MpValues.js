@@ -1,0 +1,550 @@
+// MpValues.js — SPDX-License-Identifier: LGPL-2.1-or-later
+// How the values and exceptions of JavaScript travel, for Mp.js.
+//
+// A plain value is one blob: JSON text, in which what JSON has no form for is an object with the single key MARK; bytes
+// beside it; and the GVariants in it, among them the handles of shareable objects.
+/* exported TAG_CALL, TAG_ITEMS, TAG_OUTCOMES, TAG_RESULTS, TAG_TRIES, TAG_VALUE, addErrorType, addStack, attempt,
+   decode, encode, init, pack, packArguments, packItems, toException, toGError, unpack, unpackArguments,
+   unpackResults */
+
+const System = imports.system;
+const {GLib, GObject} = imports.gi;
+
+// The names of a file that `imports` loads are looked up each time that they are used; those inside of a function are
+// not, which makes all of this ten times faster. That is true for JavaScript's own names too.
+var {TAG_CALL, TAG_ITEMS, TAG_OUTCOMES, TAG_RESULTS, TAG_TRIES, TAG_VALUE, addErrorType, addStack, attempt,
+    decode, encode, init, pack, packArguments, packItems, toException, toGError, unpack, unpackArguments,
+    unpackResults} = (function () {
+const {Array, ArrayBuffer, BigInt, Boolean, Date, Error, Float64Array, JSON, Map, Number, Object, Promise, RegExp, Set,
+    String, TypeError, Uint8Array, WeakMap, WeakSet} = globalThis;
+
+let Mp;
+
+const MARK = '\u0001';
+const MARK_IN_TEXT = '"\\u0001"';
+
+const TAG_VALUE = 'js';             // a value
+const TAG_CALL = 'js-call';         // the arguments of one call
+const TAG_ITEMS = 'js-items';       // a chunk: each item is the argument of a call
+const TAG_RESULTS = 'js-results';   // what they gave
+const TAG_TRIES = 'js-tries';       // a chunk whose items fail one by one
+const TAG_OUTCOMES = 'js-outcomes'; // [value] or [value, true] for what was thrown
+
+const viewTypes = new Map([Int8Array, Uint8Array, Uint8ClampedArray, Int16Array, Uint16Array, Int32Array, Uint32Array,
+    Float32Array, Float64Array, BigInt64Array, BigUint64Array, DataView].map(type => [type.name, type]));
+const errorTypes = new Map([Error, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError,
+    InternalError, AggregateError].map(type => [type.name, type]));
+
+// From this depth on, the way down is remembered: a cycle comes by again.
+const DEPTH_WITHOUT_CYCLES = 100;
+// Arrays of numbers from this length on travel as bytes.
+const LONG_ARRAY = 32;
+
+class Writer {
+    constructor() {
+        this.buffers = [];
+        this.size = 0;
+        this.parts = [];
+        this.depth = 0;
+        this.path = new Set();
+    }
+
+    addBytes(bytes) {
+        const offset = this.size;
+        this.buffers.push(bytes);
+        this.size += bytes.byteLength;
+        return [offset, bytes.byteLength];
+    }
+
+    addPart(variant) {
+        return this.parts.push(variant) - 1;
+    }
+
+    enter(object) {
+        if (++this.depth > DEPTH_WITHOUT_CYCLES) {
+            if (this.path.has(object))
+                throw new TypeError('A value that contains itself cannot be sent to another process');
+            this.path.add(object);
+        }
+    }
+
+    leave(object) {
+        if (this.depth-- > DEPTH_WITHOUT_CYCLES)
+            this.path.delete(object);
+    }
+
+    getBytes() {
+        if (this.buffers.length < 2)
+            return this.buffers.length === 0 ? null : this.buffers[0];
+        const all = new Uint8Array(this.size);
+        let offset = 0;
+        for (const bytes of this.buffers) {
+            all.set(bytes, offset);
+            offset += bytes.byteLength;
+        }
+        return all;
+    }
+}
+
+function special(...content) {
+    return {[MARK]: content};
+}
+
+// Whether JSON has a form for @value as it is, apart from objects.
+function isSimple(value) {
+    switch (typeof value) {
+    case 'string':
+    case 'boolean':
+        return true;
+    case 'number':
+        return Number.isFinite(value) && !Object.is(value, -0);
+    default:
+        return value === null;
+    }
+}
+
+// @value itself, if it is what JSON can express, else what stands for it.
+function simplify(value, writer) {
+    if (isSimple(value))
+        return value;
+    switch (typeof value) {
+    case 'object': {
+        writer.enter(value);
+        const simple = Array.isArray(value) ? simplifyArray(value, writer) : simplifyObject(value, writer);
+        writer.leave(value);
+        return simple;
+    }
+    case 'number':
+        return special('n', Object.is(value, -0) ? '-0' : `${value}`);
+    case 'undefined':
+        return special('u');
+    case 'bigint':
+        return special('i', `${value}`);
+    default:
+        throw new TypeError(`A ${typeof value} cannot be sent to another process` +
+            `${typeof value === 'function' ? `: ${value.name || 'it has no name'}` : ''}`);
+    }
+}
+
+function simplifyArray(array, writer) {
+    if (array.length >= LONG_ARRAY && allNumbers(array)) {
+        const numbers = new Float64Array(array.length);
+        for (let i = 0; i < array.length; i++)
+            numbers[i] = array[i];
+        return special('f', ...writer.addBytes(new Uint8Array(numbers.buffer)));
+    }
+
+    // Copied once an item turns out to need it.
+    let copy = null;
+    for (let i = 0; i < array.length; i++) {
+        const item = array[i];
+        const simple = isSimple(item) ? item : simplify(item, writer);
+        if (copy === null && simple !== item)
+            copy = array.slice(0, i);
+        if (copy !== null)
+            copy.push(simple);
+    }
+    return copy ?? array;
+}
+
+function allNumbers(array) {
+    for (let i = 0; i < array.length; i++) {
+        if (typeof array[i] !== 'number')
+            return false;
+    }
+    return true;
+}
+
+function simplifyProperties(object, writer) {
+    const keys = Object.keys(object);
+    if (hasOwn(object, MARK))
+        return special('o', ...keys.map(key => [key, simplify(object[key], writer)]));
+
+    let copy = Object.getPrototypeOf(object) === Object.prototype ? null : {};
+    for (let i = 0; i < keys.length; i++) {
+        const value = object[keys[i]];
+        const simple = isSimple(value) ? value : simplify(value, writer);
+        if (copy === null && simple !== value) {
+            copy = {};
+            for (let j = 0; j < i; j++)
+                setOwn(copy, keys[j], object[keys[j]]);
+        }
+        if (copy !== null)
+            setOwn(copy, keys[i], simple);
+    }
+    return copy ?? object;
+}
+
+function hasOwn(object, key) {
+    return Object.prototype.hasOwnProperty.call(object, key);
+}
+
+function setOwn(object, key, value) {
+    if (key === '__proto__')
+        Object.defineProperty(object, key, {value, enumerable: true, writable: true, configurable: true});
+    else
+        object[key] = value;
+}
+
+function simplifyObject(object, writer) {
+    const prototype = Object.getPrototypeOf(object);
+    if (prototype === Object.prototype || prototype === null)
+        return simplifyProperties(object, writer);
+    if (ArrayBuffer.isView(object))
+        return simplifyView(object, writer);
+    if (object instanceof ArrayBuffer)
+        return special('b', 'ArrayBuffer', ...writer.addBytes(new Uint8Array(object)));
+    if (object instanceof Date)
+        return special('d', Number.isNaN(object.getTime()) ? null : object.getTime());
+    if (object instanceof Map)
+        return special('m', ...Array.from(object, ([key, value]) => [simplify(key, writer), simplify(value, writer)]));
+    if (object instanceof Set)
+        return special('s', ...Array.from(object, value => simplify(value, writer)));
+    if (object instanceof RegExp)
+        return special('r', object.source, object.flags);
+    if (object instanceof Error)
+        return special('e', simplifyError(object, writer));
+    if (object instanceof Number || object instanceof String || object instanceof Boolean || object instanceof BigInt)
+        return simplify(object.valueOf(), writer);
+    if (object instanceof GLib.Variant)
+        return special('v', writer.addPart(object));
+    if (object instanceof GLib.Bytes)
+        return special('g', ...writer.addBytes(object.toArray()));
+    if (object instanceof GLib.Error)
+        return special('E', object.domain, object.code, object.message);
+    if (object instanceof GObject.Object && GObject.type_is_a(object.constructor.$gtype, Mp.Shareable.$gtype))
+        return special('h', writer.addPart(object.to_variant()));
+    if (object instanceof Promise)
+        throw new TypeError('A promise cannot be sent to another process: await it first');
+    if (object.constructor?.$gtype || object instanceof WeakMap || object instanceof WeakSet)
+        throw new TypeError(`A ${object.constructor.name} cannot be sent to another process`);
+    return simplifyProperties(object, writer);
+}
+
+function simplifyView(view, writer) {
+    const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+    return special('b', view.constructor.name, ...writer.addBytes(bytes));
+}
+
+// What an error is made of, except what cannot travel.
+function simplifyError(error, writer) {
+    const record = {name: `${error.name}`, type: error.constructor?.name ?? 'Error', message: `${error.message}`,
+        stack: `${error.stack ?? ''}`, own: {}};
+    for (const key of [...Object.keys(error), 'cause', 'errors']) {
+        if (!hasOwn(error, key) || key === 'stack')
+            continue;
+        const {depth, path} = writer;
+        writer.path = new Set(path);
+        try {
+            setOwn(record.own, key, simplify(error[key], writer));
+        } catch (failure) {
+            if (!(failure instanceof TypeError))
+                throw failure;
+        }
+        Object.assign(writer, {depth, path});
+    }
+    return record;
+}
+
+class Reader {
+    constructor(bytes, parts) {
+        this._bytes = bytes;
+        this._parts = parts;
+        this._array = null;
+    }
+
+    // What GJS makes of bytes lies where they lie, aligned for nothing, and has a toString() of its own: a new array
+    // for the same memory has not.
+    getBytes(offset, length, aligned) {
+        if (this._array === null)
+            this._array = new Uint8Array(this._bytes.get_size() === 0 ? 0 : this._bytes.toArray().buffer);
+        if (offset === 0 && length === this._array.length && !aligned)
+            return this._array;
+        return this._array.slice(offset, offset + length);
+    }
+
+    getPart(index) {
+        const part = this._parts[index];
+        if (part === undefined)
+            throw new Error('Malformed value: a part is missing');
+        return part;
+    }
+}
+
+function restore(value, reader) {
+    if (typeof value !== 'object' || value === null)
+        return value;
+    if (Array.isArray(value)) {
+        for (let i = 0; i < value.length; i++) {
+            if (typeof value[i] === 'object')
+                value[i] = restore(value[i], reader);
+        }
+        return value;
+    }
+    if (hasOwn(value, MARK))
+        return restoreSpecial(value[MARK], reader);
+    for (const key of Object.keys(value)) {
+        if (typeof value[key] === 'object')
+            setOwn(value, key, restore(value[key], reader));
+    }
+    return value;
+}
+
+function restoreSpecial([kind, ...content], reader) {
+    switch (kind) {
+    case 'n':
+        return Number(content[0]);
+    case 'u':
+        return undefined;
+    case 'i':
+        return BigInt(content[0]);
+    case 'd':
+        return new Date(content[0] ?? NaN);
+    case 'm':
+        return new Map(content.map(([key, item]) => [restore(key, reader), restore(item, reader)]));
+    case 's':
+        return new Set(content.map(item => restore(item, reader)));
+    case 'r':
+        return new RegExp(content[0], content[1]);
+    case 'e':
+        return restoreError(content[0], reader);
+    case 'E':
+        return new GLib.Error(content[0], content[1], content[2]);
+    case 'f':
+        return restoreNumbers(new Float64Array(reader.getBytes(content[0], content[1], true).buffer));
+    case 'b':
+        return restoreView(content[0], reader.getBytes(content[1], content[2], content[0] !== 'Uint8Array'));
+    case 'g':
+        return new GLib.Bytes(reader.getBytes(content[0], content[1], false));
+    case 'v':
+        return reader.getPart(content[0]);
+    case 'h':
+        return Mp.Shareable.from_variant(reader.getPart(content[0]));
+    case 'o': {
+        const object = {};
+        for (const [key, item] of content)
+            setOwn(object, key, restore(item, reader));
+        return object;
+    }
+    default:
+        throw new Error(`Malformed value: nothing is known of “${kind}”`);
+    }
+}
+
+function restoreNumbers(numbers) {
+    const array = new Array(numbers.length);
+    for (let i = 0; i < array.length; i++)
+        array[i] = numbers[i];
+    return array;
+}
+
+function restoreView(name, bytes) {
+    if (name === 'Uint8Array')
+        return bytes;
+    if (name === 'ArrayBuffer')
+        return bytes.buffer;
+    const type = viewTypes.get(name);
+    if (type === undefined)
+        throw new Error(`Malformed value: nothing is known of “${name}”`);
+    return new type(bytes.buffer);
+}
+
+function restoreError(record, reader) {
+    const error = new Error(record.message);
+    const type = errorTypes.get(record.type) ?? errorTypes.get(record.name) ?? Error;
+    if (type !== Error)
+        Object.setPrototypeOf(error, type.prototype);
+    if (error.name !== record.name)
+        setHidden(error, 'name', record.name);
+    for (const [key, value] of Object.entries(record.own ?? {})) {
+        Object.defineProperty(error, key, {value: restore(value, reader), writable: true, configurable: true,
+            enumerable: key !== 'cause' && key !== 'errors'});
+    }
+    if (record.stack)
+        addRemoteStack(error, record.stack);
+    return error;
+}
+
+function setHidden(object, key, value) {
+    Object.defineProperty(object, key, {value, writable: true, configurable: true});
+}
+
+// One more stack where an exception's stack is shown.
+function addStack(error, title, stack) {
+    setHidden(error, 'stack', `${error.stack ?? ''}### ${title}: ###\n${stack}`);
+}
+
+function addRemoteStack(error, stack) {
+    setHidden(error, 'remoteStack', stack);
+    addStack(error, 'In the worker', stack);
+}
+
+// GJS does not know how much memory hangs on a wrapper, and runs its collector too late for large values.
+const COLLECT_AFTER = 64 << 20;
+let uncollected = 0;
+
+function account(variant) {
+    uncollected += variant.get_size();
+    if (uncollected > COLLECT_AFTER) {
+        uncollected = 0;
+        System.gc();
+    }
+    return variant;
+}
+
+function encode(tag, value) {
+    const writer = new Writer();
+    const text = JSON.stringify(simplify(value, writer));
+    const parts = writer.parts.length > 0 ? writer.parts : null;
+    return account(Mp.blob_new(tag, text, writer.getBytes(), parts));
+}
+
+// [tag, value], or null for what is no value of ours.
+function decode(variant) {
+    const [isBlob, tag, text, bytes, parts] = Mp.blob_get(variant);
+    if (!isBlob || !tag.startsWith('js'))
+        return null;
+    account(variant);
+    const value = JSON.parse(text);
+    return [tag, text.includes(MARK_IN_TEXT) ? restore(value, new Reader(bytes, parts)) : value];
+}
+
+function pack(value) {
+    return value instanceof GLib.Variant ? value : encode(TAG_VALUE, value);
+}
+
+function packArguments(args) {
+    if (args instanceof GLib.Variant)
+        return args;
+    return encode(TAG_CALL, args === undefined || args === null ? [] : Array.isArray(args) ? args : [args]);
+}
+
+function unpack(variant) {
+    if (variant === null)
+        return null;
+    const [, value] = decode(variant) ?? [null, variant];
+    return value;
+}
+
+// What a map gave: the values of all chunks.
+function unpackResults(variant) {
+    const single = decode(variant);
+    if (single !== null)
+        return single[1];
+    const type = variant.get_type_string();
+    if (type !== 'a(ssayav)' && type !== 'av')
+        return variant;
+
+    const all = [];
+    const n = variant.n_children();
+    for (let i = 0; i < n; i++) {
+        let child = variant.get_child_value(i);
+        if (type === 'av')
+            child = child.get_variant();
+        const [tag, value] = decode(child) ?? [TAG_VALUE, child];
+        if (tag !== TAG_RESULTS)
+            all.push(value);
+        else if (n === 1)
+            return value;
+        else
+            value.forEach(item => all.push(item));
+    }
+    return all;
+}
+
+function unpackArguments(variant) {
+    const [, args] = variant === null ? [null, []] : decode(variant) ?? [null, variant];
+    return args;
+}
+
+// The items of a map in as many blobs as there are chunks.
+function packItems(items, tag, chunkSize) {
+    if (items instanceof GLib.Variant)
+        return items;
+    const all = Array.isArray(items) ? items : Array.from(items);
+    const blobs = [];
+    for (let i = 0; i < all.length; i += chunkSize)
+        blobs.push(encode(tag, chunkSize >= all.length ? all : all.slice(i, i + chunkSize)));
+    return Mp.blob_new_array(blobs);
+}
+
+const GVARIANT_ESCAPES = /\\u(0000|d[89a-f][0-9a-f]{2})/gi;
+
+// The text form of a GVariant: one that a constructor returned would never be freed.
+function quote(text) {
+    return JSON.stringify(text).replace(GVARIANT_ESCAPES, '\\ufffd');
+}
+
+function describe(error) {
+    if (!(error instanceof Error))
+        return [`${typeof error}`, String(error), ''];
+    return [`${error.name}`, `${error.message}`, `${error.stack ?? ''}`];
+}
+
+// What a function threw, as the error that the owner gets. Its details go by @invocation.
+function toGError(error, invocation) {
+    if (error instanceof GLib.Error)
+        return error;
+    const [name, message, stack] = describe(error);
+    const writer = new Writer();
+    let text = null;
+    try {
+        text = JSON.stringify(simplify(error, writer));
+    } catch (failure) {
+        text = JSON.stringify(simplify(new TypeError(`${message} (${failure.message})`), writer));
+    }
+    // Bytes and parts have no place in the details.
+    if (writer.size > 0 || writer.parts.length > 0) {
+        const bare = error instanceof Error ? {name, type: error.constructor?.name, message, stack} : null;
+        text = JSON.stringify(bare === null ? message : special('e', bare));
+    }
+    if (invocation !== null) {
+        invocation.set_error_details(GLib.Variant.parse(null, `{"type": <${quote(name)}>, ` +
+            `"traceback": <${quote(stack)}>, "js": <${quote(text)}>}`, null, null));
+    }
+    return new GLib.Error(Mp.Error, Mp.Error.REMOTE, `${name}: ${message}`.replaceAll('\0', '\ufffd'));
+}
+
+// What a call threw, as what it was in the worker.
+function toException(error) {
+    if (!(error instanceof GLib.Error))
+        return error;
+    const variant = Mp.error_dup_details(error);
+    if (variant === null)
+        return error;
+    const details = variant.recursiveUnpack();
+    let result = error;
+    if (typeof details.js === 'string') {
+        result = restore(JSON.parse(details.js), new Reader(null, []));
+        delete details.js;
+        if (typeof result !== 'object' || result === null)
+            return result;
+    } else if (details.traceback && !error.remoteStack) {
+        addRemoteStack(error, details.traceback);
+    }
+    setHidden(result, 'details', details);
+    setHidden(result, 'worker', details.worker ?? null);
+    return result;
+}
+
+function attempt(func) {
+    try {
+        return func();
+    } catch (error) {
+        throw toException(error);
+    }
+}
+
+// Exceptions of this class come out as such.
+function addErrorType(name, type) {
+    errorTypes.set(name, type);
+}
+
+function init(mp) {
+    Mp = mp;
+}
+
+return {TAG_CALL, TAG_ITEMS, TAG_OUTCOMES, TAG_RESULTS, TAG_TRIES, TAG_VALUE, addErrorType, addStack, attempt,
+    decode, encode, init, pack, packArguments, packItems, toException, toGError, unpack, unpackArguments,
+    unpackResults};
+})();
