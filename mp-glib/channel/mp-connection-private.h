@@ -2,10 +2,145 @@
 #pragma once
 
 #include "mp-glib/channel/mp-connection.h"
+#include "mp-glib/channel/mp-wire-private.h"
 
 G_BEGIN_DECLS
 
 /* Makes connections known to the codec. mp_wire_new() calls it. */
 void mp_connection_ensure_kind (void);
+
+/* The rest is for mp-connection*.c: the class, its blocking calls, its asynchronous ones, and between them the engine,
+ * which moves messages between calls and wire. */
+
+/* Frames of a connection. More kinds may come; one that is not known ends the connection. */
+typedef enum
+{
+  MP_MESSAGE_VALUE = 1,
+  MP_MESSAGE_BYTES = 2,
+} MpMessageKind;
+
+typedef enum
+{
+  MP_OP_IDLE,       /* in no queue: not yet, or done */
+  MP_OP_QUEUED,     /* nothing has happened yet: may be taken back */
+  MP_OP_IN_WIRE,    /* a message that was handed to the wire */
+} MpOpState;
+
+/* A main context that watches the socket: for the calls that were made in it, and, if it is the connection's own, for
+ * signals and for what is left to be sent. */
+typedef struct
+{
+  GMainContext *context;    /* (owned) */
+  GSource      *source;     /* (owned) */
+  gpointer      tag;        /* of the descriptor in it; NULL: not there */
+  GIOCondition  condition;
+  guint         n_ops;
+} MpConnectionWatch;
+
+/* One call under way. That of a blocking call lies on its stack. */
+typedef struct
+{
+  GList            link;
+  MpOpState        state;
+  MpMessageKind    kind;
+  gboolean         sends;
+  gboolean         blocking;
+
+  gboolean         has_encoded;
+  MpEncoded        encoded;       /* to be sent, kind VALUE */
+  GBytes          *bytes;         /* (owned): to be sent, or received */
+  GVariant        *value;         /* (owned): received */
+  GError          *error;         /* (owned) */
+
+  gatomicrefcount  ref_count;     /* of an asynchronous call: */
+  GTask           *task;          /* (owned) (nullable): NULL for a message whose call has gone before it had left */
+  GSource         *cancel_source; /* (owned) (nullable) */
+  MpConnectionWatch *watch;       /* (nullable): of the task's context, while in a queue */
+} MpOp;
+
+/* A thread that sleeps in a blocking call. */
+typedef struct
+{
+  GList link;
+  int   event_fd;   /* -1: none to be had, so it looks again by itself */
+} MpSleeper;
+
+struct _MpConnection
+{
+  GObject       parent_instance;
+  GMainContext *context;        /* (owned): for signals */
+  gboolean      readable;       /* these two are set once, by the constructor */
+  gboolean      writable;
+
+  GMutex        lock;           /* all that follows; nothing of the user's runs while it is held */
+  MpWire       *wire;           /* (nullable): not there before the constructor is done and after close() */
+  guint64       max_size;
+  gboolean      closed;         /* close() was called, or the peer was cut off */
+  MpFrame       frame;          /* the next message, when its kind is not 0: until it is taken nothing more is read */
+  GError       *in_error;       /* (owned) (nullable): why no more messages come; CLOSED at the end of the stream */
+  GError       *out_error;      /* (owned) (nullable): why none can be sent */
+  GQueue        receivers;      /* of MpOp, in the order of the calls */
+  GQueue        senders;        /* of MpOp that wait for the wire */
+  GQueue        in_wire;        /* of MpOp that wait for the wire to have sent all */
+  GQueue        sleepers;       /* of MpSleeper */
+  guint         n_polling;      /* threads that have the descriptor in a poll: it is not closed under them */
+
+  GPtrArray    *watches;        /* (owned) of MpConnectionWatch */
+  gboolean      started;
+  gboolean      lingering;      /* a message whose call has gone is in the wire: the context sees to it */
+};
+
+/* mp-connection-engine.c. All with the lock held. @finished: gathers calls that are done, for
+ * mp_connection_finish_ops(). */
+gboolean  mp_connection_check_in     (MpConnection  *self,
+                                      GError       **error);
+gboolean  mp_connection_check_out    (MpConnection  *self,
+                                      GError       **error);
+/* Moves what can be moved, without blocking. */
+void      mp_connection_pump         (MpConnection  *self,
+                                      GQueue        *finished);
+/* Looks for a whole message and reads for one. TRUE: self->frame has it, or there is an in_error. */
+gboolean  mp_connection_look         (MpConnection  *self);
+/* Takes self->frame. FALSE with error: the message is gone nevertheless, and perhaps the connection too. */
+gboolean  mp_connection_take         (MpConnection  *self,
+                                      GVariant     **value,
+                                      GBytes       **bytes,
+                                      GError       **error);
+/* Takes back what waits, or what is in the wire and untouched. FALSE: too late, it counts as sent; the call need not
+ * wait for it. */
+gboolean  mp_connection_take_back    (MpConnection  *self,
+                                      MpOp          *op);
+void      mp_connection_wake         (MpConnection  *self);
+GIOCondition mp_connection_get_wanted (MpConnection *self);
+/* Ends all calls and lets go of the socket. FALSE: something that counts as sent was lost. The signal `closed` is still
+ * to come if the connection was started, unless the caller stops it. */
+gboolean  mp_connection_shut         (MpConnection  *self,
+                                      GQueue        *finished);
+/* To be called when a thread comes out of its poll. */
+void      mp_connection_end_polling  (MpConnection  *self);
+
+/* Without the lock. */
+void      mp_op_clear                (MpOp          *op);
+void      mp_op_unref                (MpOp          *op);
+gboolean  mp_op_init_send            (MpOp          *op,
+                                      MpConnection  *self,
+                                      GVariant      *value,
+                                      GBytes        *bytes,
+                                      GError       **error);
+
+/* mp-connection-async.c */
+void      mp_connection_update_watches (MpConnection *self);            /* with the lock */
+void      mp_connection_finish_ops     (GQueue       *finished);        /* without */
+
+/* mp-connection.c. The first two without the lock, in the connection's context. */
+void      mp_connection_tell_message   (MpConnection *self,
+                                        GVariant     *value,
+                                        GBytes       *bytes);
+void      mp_connection_tell_closed    (MpConnection *self,
+                                        const GError *error);
+MpConnection *mp_connection_new_taking (int           fd,
+                                        gboolean      readable,
+                                        gboolean      writable,
+                                        guint64       max_size);
 
 G_END_DECLS

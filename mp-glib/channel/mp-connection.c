@@ -3,7 +3,556 @@
 
 #include "mp-glib/channel/mp-connection-private.h"
 
+#include "mp-glib/base/mp-error.h"
+#include "mp-glib/base/mp-shareable-private.h"
+#include "mp-glib/platform/mp-fd-private.h"
+#include "mp-glib/platform/mp-socket-private.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+
+#define KIND               "connection"
+#define STATE_TYPE         "(bbt)"   /* readable, writable, max-message-size */
+#define SEND_BUFFER        (1 << 20)
+#define DEFAULT_MAX_SIZE   (G_GUINT64_CONSTANT (1) << 32)
+
+/**
+ * MpConnection:
+ *
+ * One end of a channel between two processes, or two threads, that carries messages.
+ *
+ * A message is a [struct@GLib.Variant] or a [struct@GLib.Bytes]. It arrives as a whole or not at all, and in order.
+ * [func@Mp.pipe_new] makes the two ends; an end travels to another process as a part of a function's arguments or of a
+ * message, see [iface@Mp.Shareable], and is the other process's then: close this one's, because two processes that read
+ * from one end take the halves of each other's messages.
+ *
+ * ```c
+ * g_autoptr(MpConnection) parent = NULL, child = NULL;
+ *
+ * mp_pipe_new (TRUE, &parent, &child, &error);
+ * mp_connection_send (parent, g_variant_new_string ("hello"), -1, NULL, &error);
+ * ```
+ *
+ * There are three ways to receive: [method@Mp.Connection.recv] blocks, [method@Mp.Connection.recv_async] gives one
+ * message to a callback, and after [method@Mp.Connection.start] each message comes as a signal.
+ *
+ * Messages from the other side are not trusted: what is no message ends the connection with `MP_ERROR_PROTOCOL`.
+ *
+ * A connection may be used in several threads at once. Signals come in the main context that was the thread-default one
+ * when it was made.
+ *
+ * Since: 0.1
+ */
+
+enum { PROP_0, PROP_READABLE, PROP_WRITABLE, PROP_CLOSED, PROP_MAX_MESSAGE_SIZE, N_PROPS };
+static GParamSpec *props[N_PROPS];
+
+enum { SIGNAL_MESSAGE, SIGNAL_MESSAGE_BYTES, SIGNAL_CLOSED, N_SIGNALS };
+static guint signals[N_SIGNALS];
+
+static void mp_connection_shareable_init (MpShareableInterface *iface);
+
+G_DEFINE_FINAL_TYPE_WITH_CODE (MpConnection, mp_connection, G_TYPE_OBJECT,
+                               G_IMPLEMENT_INTERFACE (MP_TYPE_SHAREABLE, mp_connection_shareable_init))
+
+/* Busy: a part of a message is in this process, and would be missing in the other. */
+static gboolean
+check_idle (MpConnection  *self,
+            GError       **error)
+{
+  if (self->closed)
+    {
+      g_set_error (error, G_IO_ERROR, G_IO_ERROR_CLOSED, "Cannot send a connection that is closed");
+      return FALSE;
+    }
+  if (self->started || self->frame.kind != 0 || !mp_wire_is_idle (self->wire) ||
+      self->receivers.head != NULL || self->senders.head != NULL)
+    {
+      g_set_error (error, G_IO_ERROR, G_IO_ERROR_BUSY,
+                   "Cannot send a connection that is in use here: it is started, has calls under way, or holds a "
+                   "message that was not received or sent wholly");
+      return FALSE;
+    }
+
+  return TRUE;
+}
+
+static GVariant *
+mp_connection_describe (MpShareable  *shareable,
+                        GArray       *fds,
+                        GError      **error)
+{
+  MpConnection *self = MP_CONNECTION (shareable);
+  GVariant *state = NULL;
+  int fd = -1;
+  int saved_errno;
+
+  g_mutex_lock (&self->lock);
+  if (check_idle (self, error))
+    {
+      fd = mp_fd_dup (mp_wire_get_fd (self->wire));
+      saved_errno = errno;
+      if (fd >= 0)
+        state = g_variant_ref_sink (g_variant_new (STATE_TYPE, self->readable, self->writable, self->max_size));
+      else
+        g_set_error (error, G_IO_ERROR, g_io_error_from_errno (saved_errno), "Cannot send a connection: %s",
+                     g_strerror (saved_errno));
+    }
+  g_mutex_unlock (&self->lock);
+
+  if (fd >= 0)
+    g_array_append_val (fds, fd);
+  return state;
+}
+
+static gboolean
+is_stream_socket (int fd)
+{
+  socklen_t length = sizeof (int);
+  int type;
+
+  return mp_socket_peer_pid (fd) >= 0 && getsockopt (fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0 &&
+         type == SOCK_STREAM;
+}
+
+static MpShareable *
+mp_connection_adopt (GVariant  *state,
+                     int       *fds,
+                     guint      n_fds,
+                     GError   **error)
+{
+  gboolean readable, writable;
+  guint64 max_size;
+
+  if (n_fds != 1 || !g_variant_is_of_type (state, G_VARIANT_TYPE (STATE_TYPE)) || !is_stream_socket (fds[0]))
+    {
+      g_set_error (error, MP_ERROR, MP_ERROR_PROTOCOL, "Received a connection that is none");
+      return NULL;
+    }
+
+  g_variant_get (state, STATE_TYPE, &readable, &writable, &max_size);
+  return MP_SHAREABLE (mp_connection_new_taking (g_steal_fd (&fds[0]), readable, writable, MIN (max_size, G_MAXINT64)));
+}
+
+static gboolean
+mp_connection_get_isolated (MpShareable *shareable)
+{
+  return TRUE;
+}
+
+static void
+mp_connection_shareable_init (MpShareableInterface *iface)
+{
+  iface->kind = KIND;
+  iface->describe = mp_connection_describe;
+  iface->get_isolated = mp_connection_get_isolated;
+}
+
 void
 mp_connection_ensure_kind (void)
 {
+  static gsize done;
+
+  if (g_once_init_enter (&done))
+    {
+      mp_shareable_register_kind (KIND, mp_connection_adopt);
+      g_once_init_leave (&done, 1);
+    }
+}
+
+static void
+mp_connection_get_property (GObject    *object,
+                            guint       prop_id,
+                            GValue     *value,
+                            GParamSpec *pspec)
+{
+  MpConnection *self = MP_CONNECTION (object);
+
+  switch (prop_id)
+    {
+    case PROP_READABLE:
+      g_value_set_boolean (value, self->readable);
+      break;
+    case PROP_WRITABLE:
+      g_value_set_boolean (value, self->writable);
+      break;
+    case PROP_CLOSED:
+      g_value_set_boolean (value, mp_connection_is_closed (self));
+      break;
+    case PROP_MAX_MESSAGE_SIZE:
+      g_mutex_lock (&self->lock);
+      g_value_set_uint64 (value, self->max_size);
+      g_mutex_unlock (&self->lock);
+      break;
+    default:
+      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, prop_id, pspec);
+    }
+}
+
+static void
+mp_connection_set_property (GObject      *object,
+                            guint         prop_id,
+                            const GValue *value,
+                            GParamSpec   *pspec)
+{
+  MpConnection *self = MP_CONNECTION (object);
+
+  switch (prop_id)
+    {
+    case PROP_MAX_MESSAGE_SIZE:
+      g_mutex_lock (&self->lock);
+      self->max_size = g_value_get_uint64 (value);
+      if (self->wire != NULL)
+        mp_wire_set_max_length (self->wire, self->max_size);
+      g_mutex_unlock (&self->lock);
+      break;
+    default:
+      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, prop_id, pspec);
+    }
+}
+
+static gboolean
+close_connection (MpConnection *self)
+{
+  GQueue finished = G_QUEUE_INIT;
+  gboolean whole;
+
+  g_mutex_lock (&self->lock);
+  self->started = FALSE;
+  whole = mp_connection_shut (self, &finished);
+  mp_connection_update_watches (self);
+  g_mutex_unlock (&self->lock);
+
+  mp_connection_finish_ops (&finished);
+  return whole;
+}
+
+static void
+mp_connection_dispose (GObject *object)
+{
+  close_connection (MP_CONNECTION (object));
+
+  G_OBJECT_CLASS (mp_connection_parent_class)->dispose (object);
+}
+
+static void
+mp_connection_finalize (GObject *object)
+{
+  MpConnection *self = MP_CONNECTION (object);
+
+  g_clear_pointer (&self->wire, mp_wire_free);
+  g_clear_pointer (&self->watches, g_ptr_array_unref);
+  g_clear_pointer (&self->context, g_main_context_unref);
+  g_clear_error (&self->in_error);
+  g_clear_error (&self->out_error);
+  g_mutex_clear (&self->lock);
+
+  G_OBJECT_CLASS (mp_connection_parent_class)->finalize (object);
+}
+
+static void
+install_properties (GObjectClass *object_class)
+{
+  /**
+   * MpConnection:readable:
+   *
+   * Whether this end can receive.
+   *
+   * Since: 0.1
+   */
+  props[PROP_READABLE] = g_param_spec_boolean ("readable", NULL, NULL, FALSE,
+                                               G_PARAM_READABLE | G_PARAM_STATIC_STRINGS);
+
+  /**
+   * MpConnection:writable:
+   *
+   * Whether this end can send.
+   *
+   * Since: 0.1
+   */
+  props[PROP_WRITABLE] = g_param_spec_boolean ("writable", NULL, NULL, FALSE,
+                                               G_PARAM_READABLE | G_PARAM_STATIC_STRINGS);
+
+  /**
+   * MpConnection:closed:
+   *
+   * Whether this end is closed, or the end of the stream has been reached.
+   *
+   * There is a notification only together with [signal@Mp.Connection::closed].
+   *
+   * Since: 0.1
+   */
+  props[PROP_CLOSED] = g_param_spec_boolean ("closed", NULL, NULL, FALSE,
+                                             G_PARAM_READABLE | G_PARAM_EXPLICIT_NOTIFY | G_PARAM_STATIC_STRINGS);
+
+  /**
+   * MpConnection:max-message-size:
+   *
+   * The largest message that is sent or received, in bytes.
+   *
+   * Memory is taken as a message arrives, never on the word of the other side. A message that claims to be larger ends
+   * the connection.
+   *
+   * Since: 0.1
+   */
+  props[PROP_MAX_MESSAGE_SIZE] = g_param_spec_uint64 ("max-message-size", NULL, NULL, 0, G_MAXINT64, DEFAULT_MAX_SIZE,
+                                                      G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS);
+
+  g_object_class_install_properties (object_class, N_PROPS, props);
+}
+
+static void
+mp_connection_class_init (MpConnectionClass *klass)
+{
+  GObjectClass *object_class = G_OBJECT_CLASS (klass);
+
+  object_class->get_property = mp_connection_get_property;
+  object_class->set_property = mp_connection_set_property;
+  object_class->dispose = mp_connection_dispose;
+  object_class->finalize = mp_connection_finalize;
+  install_properties (object_class);
+
+  /**
+   * MpConnection::message:
+   * @self: the connection
+   * @value: the message
+   *
+   * A value has been received.
+   *
+   * Comes between [method@Mp.Connection.start] and [method@Mp.Connection.stop], in the main context that was the
+   * thread-default one when the connection was made.
+   *
+   * Since: 0.1
+   */
+  signals[SIGNAL_MESSAGE] = g_signal_new ("message", G_TYPE_FROM_CLASS (klass), G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
+                                          G_TYPE_NONE, 1, G_TYPE_VARIANT);
+
+  /**
+   * MpConnection::message-bytes:
+   * @self: the connection
+   * @bytes: the message
+   *
+   * A message of bytes has been received.
+   *
+   * Comes when [signal@Mp.Connection::message] comes.
+   *
+   * Since: 0.1
+   */
+  signals[SIGNAL_MESSAGE_BYTES] = g_signal_new ("message-bytes", G_TYPE_FROM_CLASS (klass), G_SIGNAL_RUN_LAST, 0, NULL,
+                                                NULL, NULL, G_TYPE_NONE, 1, G_TYPE_BYTES);
+
+  /**
+   * MpConnection::closed:
+   * @self: the connection
+   * @error: (nullable): what the other side did wrong; `NULL` at the end of the stream
+   *
+   * No more messages will come.
+   *
+   * Comes once, as the last signal of a started connection, when the other end is closed or did not keep to the
+   * protocol. It does not come for [method@Mp.Connection.close] of this end.
+   *
+   * Since: 0.1
+   */
+  signals[SIGNAL_CLOSED] = g_signal_new ("closed", G_TYPE_FROM_CLASS (klass), G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
+                                         G_TYPE_NONE, 1, G_TYPE_ERROR);
+}
+
+static void
+mp_connection_init (MpConnection *self)
+{
+  g_mutex_init (&self->lock);
+  self->context = g_main_context_ref_thread_default ();
+  self->watches = g_ptr_array_new ();
+  self->max_size = DEFAULT_MAX_SIZE;
+  self->closed = TRUE;   /* until a constructor gives it a socket */
+}
+
+MpConnection *
+mp_connection_new_taking (int      fd,
+                          gboolean readable,
+                          gboolean writable,
+                          guint64  max_size)
+{
+  MpConnection *self = g_object_new (MP_TYPE_CONNECTION, NULL);
+
+  self->readable = readable;
+  self->writable = writable;
+  self->max_size = max_size;
+  self->wire = mp_wire_new (fd, max_size);
+  self->closed = FALSE;
+  return self;
+}
+
+void
+mp_connection_tell_message (MpConnection *self,
+                            GVariant     *value,
+                            GBytes       *bytes)
+{
+  if (value != NULL)
+    g_signal_emit (self, signals[SIGNAL_MESSAGE], 0, value);
+  else
+    g_signal_emit (self, signals[SIGNAL_MESSAGE_BYTES], 0, bytes);
+}
+
+void
+mp_connection_tell_closed (MpConnection *self,
+                           const GError *error)
+{
+  g_object_notify_by_pspec (G_OBJECT (self), props[PROP_CLOSED]);
+  g_signal_emit (self, signals[SIGNAL_CLOSED], 0, error);
+}
+
+/**
+ * mp_pipe_new:
+ * @duplex: whether both ends can send and receive
+ * @first: (out) (transfer full): one end; if not @duplex, it can only receive
+ * @second: (out) (transfer full): the other end; if not @duplex, it can only send
+ * @error: return location for an error
+ *
+ * Makes two connections that are the two ends of one channel.
+ *
+ * The only errors are those of the system, such as `G_IO_ERROR_TOO_MANY_OPEN_FILES`.
+ *
+ * Returns: whether the pipe was made
+ *
+ * Since: 0.1
+ */
+gboolean
+mp_pipe_new (gboolean       duplex,
+             MpConnection **first,
+             MpConnection **second,
+             GError       **error)
+{
+  int fds[2];
+
+  g_return_val_if_fail (first != NULL && second != NULL, FALSE);
+
+  *first = *second = NULL;
+  if (mp_socket_pair (fds, SEND_BUFFER) < 0)
+    {
+      int saved_errno = errno;
+
+      g_set_error (error, G_IO_ERROR, g_io_error_from_errno (saved_errno), "Cannot make a pipe: %s",
+                   g_strerror (saved_errno));
+      return FALSE;
+    }
+
+  *first = mp_connection_new_taking (fds[0], TRUE, duplex, DEFAULT_MAX_SIZE);
+  *second = mp_connection_new_taking (fds[1], duplex, TRUE, DEFAULT_MAX_SIZE);
+  return TRUE;
+}
+
+/**
+ * mp_connection_new_from_fd:
+ * @fd: a connected stream socket of this machine
+ * @error: return location for an error
+ *
+ * Makes a connection of a socket whose other end is one as well.
+ *
+ * On success the descriptor belongs to the connection; after an error it is still the caller's. The only error is
+ * `G_IO_ERROR_INVALID_ARGUMENT`, when @fd is no connected `AF_UNIX` stream socket.
+ *
+ * Returns: (transfer full): the connection
+ *
+ * Since: 0.1
+ */
+MpConnection *
+mp_connection_new_from_fd (int      fd,
+                           GError **error)
+{
+  if (!is_stream_socket (fd))
+    {
+      g_set_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
+                   "Cannot make a connection: descriptor %d is no connected local stream socket", fd);
+      return NULL;
+    }
+
+  return mp_connection_new_taking (fd, TRUE, TRUE, DEFAULT_MAX_SIZE);
+}
+
+/**
+ * mp_connection_close:
+ * @self: a connection
+ * @error: return location for an error
+ *
+ * Closes this end.
+ *
+ * Calls under way end with `G_IO_ERROR_CLOSED`, those of other threads too, and no more signals come. Messages that have
+ * not been received are dropped. The other side receives what was sent, and then the end of the stream, unless another
+ * process has this end as well. To close twice is no error. A connection that is finalized is closed.
+ *
+ * The connection is closed in any case; the only error is `G_IO_ERROR_PENDING`: a message that counts as sent (see
+ * [method@Mp.Connection.send]) had not left wholly, and is lost.
+ *
+ * Returns: whether nothing was lost
+ *
+ * Since: 0.1
+ */
+gboolean
+mp_connection_close (MpConnection  *self,
+                     GError       **error)
+{
+  g_return_val_if_fail (MP_IS_CONNECTION (self), FALSE);
+
+  if (close_connection (self))
+    return TRUE;
+
+  g_set_error (error, G_IO_ERROR, G_IO_ERROR_PENDING,
+               "The connection is closed, but its last message had not been sent wholly");
+  return FALSE;
+}
+
+/**
+ * mp_connection_is_closed:
+ * @self: a connection
+ *
+ * Gets whether the connection is closed.
+ *
+ * It is after [method@Mp.Connection.close], when a receiving call or a signal has told of the end of the stream, and when
+ * the other side did not keep to the protocol. That the other side has closed is not noticed before.
+ *
+ * Returns: whether the connection is closed
+ *
+ * Since: 0.1
+ */
+gboolean
+mp_connection_is_closed (MpConnection *self)
+{
+  gboolean closed;
+
+  g_return_val_if_fail (MP_IS_CONNECTION (self), TRUE);
+
+  g_mutex_lock (&self->lock);
+  closed = self->closed || (self->in_error != NULL && self->frame.kind == 0);
+  g_mutex_unlock (&self->lock);
+
+  return closed;
+}
+
+/**
+ * mp_connection_get_fd:
+ * @self: a connection
+ *
+ * Gets the descriptor of the socket.
+ *
+ * For an event loop of another kind: readable means that it is worth to call [method@Mp.Connection.poll] with no time;
+ * messages that were read together with an earlier one do not show, so receive until nothing is left. The descriptor
+ * stays the connection's.
+ *
+ * Returns: the descriptor, -1 when the connection is closed
+ *
+ * Since: 0.1
+ */
+int
+mp_connection_get_fd (MpConnection *self)
+{
+  int fd;
+
+  g_return_val_if_fail (MP_IS_CONNECTION (self), -1);
+
+  g_mutex_lock (&self->lock);
+  fd = self->wire != NULL && !self->closed ? mp_wire_get_fd (self->wire) : -1;
+  g_mutex_unlock (&self->lock);
+
+  return fd;
 }

@@ -227,13 +227,15 @@ mp_wire_queue_value (MpWire        *self,
   if (encoded->n_pieces == 1)
     {
       place = begin_frame (&self->out, kind, tag, length, length, fds, n_fds);
-      memcpy (place, lead, lead_size);
+      if (lead_size > 0)
+        memcpy (place, lead, lead_size);
       memcpy (place + lead_size, encoded->pieces[0].data, encoded->size);
     }
   else
     {
       place = begin_frame (&self->out, kind, tag, length, lead_size, fds, n_fds);
-      memcpy (place, lead, lead_size);
+      if (lead_size > 0)
+        memcpy (place, lead, lead_size);
       for (i = 0; i < encoded->n_pieces; i++)
         append_piece (&self->out, &encoded->pieces[i]);
     }
@@ -292,7 +294,7 @@ gather (MpWireOutput *self,
   guint8 *buffered = self->buffer + self->start;
   guint i;
 
-  *fds = chunk->fds + chunk->n_fds_sent;
+  *fds = chunk->fds != NULL ? chunk->fds + chunk->n_fds_sent : NULL;
   *n_fds = MIN (chunk->n_fds - chunk->n_fds_sent, MP_SOCKET_MAX_FDS);
   *total = 0;
 
@@ -374,6 +376,12 @@ mp_wire_flush_blocking (MpWire  *self,
                         GError **error)
 {
   return flush (self, TRUE, error);
+}
+
+void
+mp_wire_drop_output (MpWire *self)
+{
+  mp_wire_output_clear (&self->out);
 }
 
 gsize

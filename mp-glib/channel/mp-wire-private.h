@@ -72,6 +72,7 @@ gboolean  mp_wire_flush        (MpWire         *self,
 /* Writes all, blocking; only for a worker's own side. */
 gboolean  mp_wire_flush_blocking (MpWire       *self,
                                 GError        **error);
+void      mp_wire_drop_output  (MpWire         *self);      /* what has not been sent: after an error only */
 gsize     mp_wire_get_pending  (MpWire         *self);      /* bytes queued and not yet taken by the kernel */
 /* Whether a byte of the frame queued last has left. When not, mp_wire_unqueue_last() takes that frame back. */
 gboolean  mp_wire_last_untouched (MpWire       *self);

@@ -1,0 +1,433 @@
+/* mp-connection-calls.c — SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include "mp-glib/channel/mp-connection-private.h"
+
+#include "mp-glib/base/mp-error.h"
+#include "mp-glib/base/mp-event-loop.h"
+#include "mp-glib/platform/mp-fd-private.h"
+#include "mp-glib/platform/mp-poll-private.h"
+
+#include <errno.h>
+
+/* The blocking calls. Each thread that waits polls the socket for itself, and does for all calls what can be done. */
+
+/* A thread that got no descriptor to be woken by looks again after this time. */
+#define BLIND_SLEEP_US 20000
+
+typedef struct
+{
+  const char   *what;
+  gint64        deadline;      /* -1: none */
+  GCancellable *cancellable;   /* (nullable) */
+  GPollFD       cancel_fd;     /* fd -1: not made */
+  gboolean      prepared;
+} Wait;
+
+static void
+close_event_fd (gpointer data)
+{
+  int fd = GPOINTER_TO_INT (data) - 1;
+
+  mp_fd_close (&fd);
+}
+
+static GPrivate event_fd_key = G_PRIVATE_INIT (close_event_fd);
+
+/* This thread's, kept for its next time; -1 when there are no descriptors left. */
+static int
+get_event_fd (void)
+{
+  int fd = GPOINTER_TO_INT (g_private_get (&event_fd_key)) - 1;
+
+  if (fd < 0)
+    {
+      fd = mp_fd_eventfd ();
+      g_private_set (&event_fd_key, GINT_TO_POINTER (fd + 1));
+    }
+  return fd;
+}
+
+static int
+get_interrupt_fd (void)
+{
+  int fd = mp_set_interrupt_fd (-1);
+
+  mp_set_interrupt_fd (fd);
+  return fd;
+}
+
+static Wait
+wait_init (const char   *what,
+           gint64        timeout_us,
+           GCancellable *cancellable)
+{
+  Wait wait = { what, -1, cancellable, { -1, 0, 0 }, FALSE };
+  gint64 now;
+
+  if (timeout_us > 0)
+    {
+      now = g_get_monotonic_time ();
+      wait.deadline = timeout_us < G_MAXINT64 - now ? now + timeout_us : G_MAXINT64;
+    }
+  else if (timeout_us == 0)
+    {
+      wait.deadline = 0;
+    }
+
+  return wait;
+}
+
+static void
+wait_clear (Wait *wait)
+{
+  if (wait->cancel_fd.fd >= 0)
+    g_cancellable_release_fd (wait->cancellable);
+}
+
+static gboolean
+set_cancelled (Wait    *wait,
+               GError **error)
+{
+  g_set_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED, "%s: cancelled", wait->what);
+  return FALSE;
+}
+
+/* Sleeps, without the lock, until there may be something to do. FALSE with error: the wait is over without it. */
+static gboolean
+sleep_once (MpConnection  *self,
+            Wait          *wait,
+            GIOCondition   condition,
+            GError       **error)
+{
+  GPollFD fds[4];
+  MpSleeper sleeper = { { NULL }, get_event_fd () };
+  gint64 timeout_us = -1;
+  int saved_errno = 0;
+
+  if (wait->deadline >= 0)
+    timeout_us = wait->deadline > 0 ? MAX (0, wait->deadline - g_get_monotonic_time ()) : 0;
+
+  if (timeout_us == 0)
+    {
+      g_set_error (error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT, "%s: timed out", wait->what);
+      return FALSE;
+    }
+  if (sleeper.event_fd < 0 && (timeout_us < 0 || timeout_us > BLIND_SLEEP_US))
+    timeout_us = BLIND_SLEEP_US;
+
+  sleeper.link.data = &sleeper;
+  g_queue_push_tail_link (&self->sleepers, &sleeper.link);
+  self->n_polling++;
+  fds[0] = (GPollFD) { mp_wire_get_fd (self->wire), condition, 0 };
+  fds[1] = (GPollFD) { sleeper.event_fd, G_IO_IN, 0 };
+  g_mutex_unlock (&self->lock);
+
+  /* Only now, because it makes a descriptor, and not under the lock, because the cancellable has one of its own. */
+  if (!wait->prepared && wait->cancellable != NULL && !g_cancellable_make_pollfd (wait->cancellable, &wait->cancel_fd))
+    wait->cancel_fd.fd = -1;
+  wait->prepared = TRUE;
+  fds[2] = wait->cancel_fd;
+  fds[3] = (GPollFD) { get_interrupt_fd (), G_IO_IN, 0 };
+  if (mp_poll_fds (fds, G_N_ELEMENTS (fds), timeout_us) < 0)
+    saved_errno = errno;
+
+  g_mutex_lock (&self->lock);
+  g_queue_unlink (&self->sleepers, &sleeper.link);
+  mp_connection_end_polling (self);
+  if (saved_errno == 0 && fds[1].revents != 0)
+    mp_fd_clear_signal (sleeper.event_fd);
+
+  if (saved_errno != 0)
+    g_set_error (error, G_IO_ERROR, g_io_error_from_errno (saved_errno), "%s: cannot wait: %s", wait->what,
+                 g_strerror (saved_errno));
+  else if (g_cancellable_is_cancelled (wait->cancellable))
+    set_cancelled (wait, error);
+  else if (fds[3].fd >= 0 && fds[3].revents != 0)
+    g_set_error (error, MP_ERROR, MP_ERROR_INTERRUPTED, "%s: interrupted by a signal", wait->what);
+  else
+    return TRUE;
+  return FALSE;
+}
+
+/* Puts a call into its queue and waits until it is done. Takes it back when the time is over first. */
+static gboolean
+run_op (MpConnection  *self,
+        MpOp          *op,
+        Wait          *wait,
+        GError       **error)
+{
+  GQueue finished = G_QUEUE_INIT;
+  GError *local_error = NULL;
+  gboolean ok;
+
+  if (g_cancellable_is_cancelled (wait->cancellable))
+    return set_cancelled (wait, error);
+
+  op->blocking = TRUE;
+  op->link.data = op;
+
+  g_mutex_lock (&self->lock);
+  ok = op->sends ? mp_connection_check_out (self, error) : mp_connection_check_in (self, error);
+  if (ok)
+    {
+      op->state = MP_OP_QUEUED;
+      g_queue_push_tail_link (op->sends ? &self->senders : &self->receivers, &op->link);
+      mp_connection_pump (self, &finished);
+      while (op->state != MP_OP_IDLE && local_error == NULL)
+        {
+          sleep_once (self, wait, mp_connection_get_wanted (self), &local_error);
+          mp_connection_pump (self, &finished);
+        }
+
+      /* It may have been done in the last moment. */
+      if (op->state != MP_OP_IDLE && mp_connection_take_back (self, op))
+        g_propagate_error (&op->error, g_steal_pointer (&local_error));
+      g_clear_error (&local_error);
+      /* What waits behind it may go now. */
+      mp_connection_pump (self, &finished);
+    }
+  g_mutex_unlock (&self->lock);
+
+  mp_connection_finish_ops (&finished);
+  if (op->error != NULL)
+    {
+      g_propagate_error (error, g_steal_pointer (&op->error));
+      ok = FALSE;
+    }
+  return ok;
+}
+
+static gboolean
+send_message (MpConnection  *self,
+              GVariant      *value,
+              GBytes        *bytes,
+              gint64         timeout_us,
+              GCancellable  *cancellable,
+              GError       **error)
+{
+  Wait wait = wait_init ("connection send", timeout_us, cancellable);
+  MpOp op = { .state = MP_OP_IDLE };
+  gboolean ok;
+
+  ok = mp_op_init_send (&op, self, value, bytes, error) && run_op (self, &op, &wait, error);
+  wait_clear (&wait);
+  mp_op_clear (&op);
+  return ok;
+}
+
+static gboolean
+recv_message (MpConnection   *self,
+              MpMessageKind   kind,
+              GVariant      **value,
+              GBytes        **bytes,
+              gint64          timeout_us,
+              GCancellable   *cancellable,
+              GError        **error)
+{
+  Wait wait = wait_init ("connection receive", timeout_us, cancellable);
+  MpOp op = { .state = MP_OP_IDLE, .kind = kind };
+  gboolean ok;
+
+  ok = run_op (self, &op, &wait, error);
+  wait_clear (&wait);
+  if (ok && value != NULL)
+    *value = g_steal_pointer (&op.value);
+  if (ok && bytes != NULL)
+    *bytes = g_steal_pointer (&op.bytes);
+  mp_op_clear (&op);
+  return ok;
+}
+
+/**
+ * mp_connection_send:
+ * @self: a connection
+ * @value: the message; a floating reference is taken
+ * @timeout_us: microseconds to wait, -1 for ever, 0 to try once
+ * @cancellable: (nullable): ends the wait
+ * @error: return location for an error
+ *
+ * Sends a value, and waits until it has left.
+ *
+ * A message leaves as a whole or not at all. When the time is over before its first byte has left, it is taken back,
+ * and the error says so. From its first byte on it counts as sent: the call then returns `TRUE` when the time is over,
+ * and what is left of the message goes with the next call on this connection, or by itself while the main context runs
+ * in which the connection was made.
+ *
+ * A message of any length leaves without the other side reading as long as it fits into the socket's buffer; do not
+ * rely on it.
+ *
+ * Objects whose handles are in @value travel along, see [iface@Mp.Shareable]. May be called in any thread.
+ *
+ * Errors: `G_IO_ERROR_TIMED_OUT`, `G_IO_ERROR_CANCELLED`, `G_IO_ERROR_CLOSED`, `G_IO_ERROR_BROKEN_PIPE` when the other
+ * end is closed, `G_IO_ERROR_NOT_SUPPORTED` for the receiving end of a pipe, `MP_ERROR_TOO_LARGE`, and those of
+ * handles.
+ *
+ * Returns: whether the message is sent
+ *
+ * Since: 0.1
+ */
+gboolean
+mp_connection_send (MpConnection  *self,
+                    GVariant      *value,
+                    gint64         timeout_us,
+                    GCancellable  *cancellable,
+                    GError       **error)
+{
+  g_return_val_if_fail (MP_IS_CONNECTION (self), FALSE);
+  g_return_val_if_fail (value != NULL, FALSE);
+
+  return send_message (self, value, NULL, timeout_us, cancellable, error);
+}
+
+/**
+ * mp_connection_send_bytes:
+ * @self: a connection
+ * @bytes: the message
+ * @timeout_us: microseconds to wait, -1 for ever, 0 to try once
+ * @cancellable: (nullable): ends the wait
+ * @error: return location for an error
+ *
+ * Sends bytes as one message, and waits until it has left.
+ *
+ * The other side receives it with [method@Mp.Connection.recv_bytes]. All else is as in [method@Mp.Connection.send].
+ *
+ * Returns: whether the message is sent
+ *
+ * Since: 0.1
+ */
+gboolean
+mp_connection_send_bytes (MpConnection  *self,
+                          GBytes        *bytes,
+                          gint64         timeout_us,
+                          GCancellable  *cancellable,
+                          GError       **error)
+{
+  g_return_val_if_fail (MP_IS_CONNECTION (self), FALSE);
+  g_return_val_if_fail (bytes != NULL, FALSE);
+
+  return send_message (self, NULL, bytes, timeout_us, cancellable, error);
+}
+
+/**
+ * mp_connection_recv:
+ * @self: a connection
+ * @timeout_us: microseconds to wait, -1 for ever, 0 to try once
+ * @cancellable: (nullable): ends the wait
+ * @error: return location for an error
+ *
+ * Receives a value.
+ *
+ * Calls that wait get messages in the order in which they were made. A call whose time is over takes nothing: what has
+ * come in of the next message is kept. May be called in any thread.
+ *
+ * Errors: `G_IO_ERROR_TIMED_OUT`, `G_IO_ERROR_CANCELLED`; `G_IO_ERROR_CLOSED` when this end is closed, or when the other
+ * end is and all whole messages have been received; `G_IO_ERROR_NOT_SUPPORTED` for the sending end of a pipe;
+ * `MP_ERROR_INVALID_TYPE` when the next message holds bytes, which stays there; `G_IO_ERROR_TOO_MANY_OPEN_FILES` when
+ * the message came with descriptors for which this process has no room, and is lost. After `MP_ERROR_PROTOCOL` and
+ * `MP_ERROR_TOO_LARGE`, which say that the other side sent what it should not have sent, the connection is closed.
+ *
+ * Returns: (transfer full): the value
+ *
+ * Since: 0.1
+ */
+GVariant *
+mp_connection_recv (MpConnection  *self,
+                    gint64         timeout_us,
+                    GCancellable  *cancellable,
+                    GError       **error)
+{
+  GVariant *value = NULL;
+
+  g_return_val_if_fail (MP_IS_CONNECTION (self), NULL);
+
+  recv_message (self, MP_MESSAGE_VALUE, &value, NULL, timeout_us, cancellable, error);
+  return value;
+}
+
+/**
+ * mp_connection_recv_bytes:
+ * @self: a connection
+ * @timeout_us: microseconds to wait, -1 for ever, 0 to try once
+ * @cancellable: (nullable): ends the wait
+ * @error: return location for an error
+ *
+ * Receives a message of bytes.
+ *
+ * A message that was sent as a value stays where it is: that is `MP_ERROR_INVALID_TYPE`. All else is as in
+ * [method@Mp.Connection.recv].
+ *
+ * Returns: (transfer full): the bytes
+ *
+ * Since: 0.1
+ */
+GBytes *
+mp_connection_recv_bytes (MpConnection  *self,
+                          gint64         timeout_us,
+                          GCancellable  *cancellable,
+                          GError       **error)
+{
+  GBytes *bytes = NULL;
+
+  g_return_val_if_fail (MP_IS_CONNECTION (self), NULL);
+
+  recv_message (self, MP_MESSAGE_BYTES, NULL, &bytes, timeout_us, cancellable, error);
+  return bytes;
+}
+
+/**
+ * mp_connection_poll:
+ * @self: a connection
+ * @timeout_us: microseconds to wait, -1 for ever, 0 to look once
+ * @cancellable: (nullable): ends the wait
+ * @error: return location for an error
+ *
+ * Waits until a receiving call would not block.
+ *
+ * That is so when a whole message is there, and at the end of the stream, where the receiving call gives the error.
+ * Unlike the other blocking calls this one returns `FALSE` without an error when the time is over.
+ *
+ * May be called in any thread; what it saw may have been taken by another thread meanwhile. Errors:
+ * `G_IO_ERROR_CANCELLED`, `G_IO_ERROR_CLOSED` when this end is closed, `G_IO_ERROR_NOT_SUPPORTED`.
+ *
+ * Returns: whether there is something to receive
+ *
+ * Since: 0.1
+ */
+gboolean
+mp_connection_poll (MpConnection  *self,
+                    gint64         timeout_us,
+                    GCancellable  *cancellable,
+                    GError       **error)
+{
+  Wait wait = wait_init ("connection poll", timeout_us, cancellable);
+  GQueue finished = G_QUEUE_INIT;
+  GError *local_error = NULL;
+  gboolean found = FALSE;
+
+  g_return_val_if_fail (MP_IS_CONNECTION (self), FALSE);
+
+  if (g_cancellable_is_cancelled (cancellable))
+    return set_cancelled (&wait, error);
+
+  g_mutex_lock (&self->lock);
+  while (local_error == NULL && mp_connection_check_in (self, &local_error))
+    {
+      mp_connection_pump (self, &finished);
+      found = self->receivers.head == NULL && mp_connection_look (self);
+      if (found)
+        break;
+      if (!sleep_once (self, &wait, mp_connection_get_wanted (self) | G_IO_IN, &local_error) && !self->closed)
+        found = self->receivers.head == NULL && mp_connection_look (self);
+    }
+  mp_connection_pump (self, &finished);
+  g_mutex_unlock (&self->lock);
+
+  mp_connection_finish_ops (&finished);
+  wait_clear (&wait);
+  if (found || g_error_matches (local_error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT))
+    g_clear_error (&local_error);
+  if (local_error != NULL)
+    g_propagate_error (error, local_error);
+  return found;
+}

@@ -1,0 +1,459 @@
+/* mp-connection-engine.c — SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include "mp-glib/channel/mp-connection-private.h"
+
+#include "mp-glib/base/mp-error.h"
+#include "mp-glib/platform/mp-fd-private.h"
+
+#include <string.h>
+
+/* Messages of asynchronous calls are written together up to about this many bytes. */
+#define GATHER_SIZE ((gsize) 65536)
+
+static gboolean
+set_closed (GError **error)
+{
+  g_set_error (error, G_IO_ERROR, G_IO_ERROR_CLOSED, "The connection is closed");
+  return FALSE;
+}
+
+gboolean
+mp_connection_check_in (MpConnection  *self,
+                        GError       **error)
+{
+  if (self->closed && self->in_error == NULL)
+    return set_closed (error);
+  if (self->readable)
+    return TRUE;
+
+  g_set_error (error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED, "This end of the pipe can only send");
+  return FALSE;
+}
+
+gboolean
+mp_connection_check_out (MpConnection  *self,
+                         GError       **error)
+{
+  if (self->closed)
+    return set_closed (error);
+  if (!self->writable)
+    {
+      g_set_error (error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED, "This end of the pipe can only receive");
+      return FALSE;
+    }
+  if (self->out_error != NULL)
+    {
+      g_propagate_error (error, g_error_copy (self->out_error));
+      return FALSE;
+    }
+
+  return TRUE;
+}
+
+gboolean
+mp_op_init_send (MpOp          *op,
+                 MpConnection  *self,
+                 GVariant      *value,
+                 GBytes        *bytes,
+                 GError       **error)
+{
+  guint64 size, max_size;
+
+  op->sends = TRUE;
+  op->kind = value != NULL ? MP_MESSAGE_VALUE : MP_MESSAGE_BYTES;
+  if (value != NULL && !mp_value_encode (value, &op->encoded, error))
+    return FALSE;
+  op->has_encoded = value != NULL;
+  if (bytes != NULL)
+    op->bytes = g_bytes_ref (bytes);
+
+  size = value != NULL ? op->encoded.size : g_bytes_get_size (bytes);
+  g_mutex_lock (&self->lock);
+  max_size = self->max_size;
+  g_mutex_unlock (&self->lock);
+  if (size <= max_size)
+    return TRUE;
+
+  g_set_error (error, MP_ERROR, MP_ERROR_TOO_LARGE,
+               "Cannot send a message of %" G_GUINT64_FORMAT " bytes: at most %" G_GUINT64_FORMAT " are allowed",
+               size, max_size);
+  return FALSE;
+}
+
+void
+mp_op_clear (MpOp *op)
+{
+  if (op->has_encoded)
+    mp_encoded_clear (&op->encoded);
+  op->has_encoded = FALSE;
+  g_clear_pointer (&op->bytes, g_bytes_unref);
+  g_clear_pointer (&op->value, g_variant_unref);
+  g_clear_error (&op->error);
+}
+
+void
+mp_op_unref (MpOp *op)
+{
+  if (!g_atomic_ref_count_dec (&op->ref_count))
+    return;
+
+  mp_op_clear (op);
+  g_clear_object (&op->task);
+  g_free (op);
+}
+
+void
+mp_connection_wake (MpConnection *self)
+{
+  GList *link;
+
+  for (link = self->sleepers.head; link != NULL; link = link->next)
+    {
+      MpSleeper *sleeper = link->data;
+
+      if (sleeper->event_fd >= 0)
+        mp_fd_signal (sleeper->event_fd);
+    }
+}
+
+/* The call is over. One that is not blocking is completed by whoever holds @finished. What it has sent is freed only
+ * then: that may run code of the user's. */
+static void
+finish_op (MpConnection *self,
+           GQueue       *queue,
+           MpOp         *op,
+           const GError *error,
+           GQueue       *finished)
+{
+  g_queue_unlink (queue, &op->link);
+  op->state = MP_OP_IDLE;
+  if (error != NULL)
+    op->error = g_error_copy (error);
+
+  if (op->watch != NULL)
+    op->watch->n_ops--;
+  op->watch = NULL;
+
+  if (op->blocking)
+    mp_connection_wake (self);   /* it sees for itself */
+  else
+    g_queue_push_tail_link (finished, &op->link);
+}
+
+static void
+fail_ops (MpConnection *self,
+          GQueue       *queue,
+          const GError *error,
+          GQueue       *finished)
+{
+  while (queue->head != NULL)
+    finish_op (self, queue, queue->head->data, error, finished);
+}
+
+static void
+release_wire (MpConnection *self)
+{
+  if (self->closed && self->n_polling == 0)
+    g_clear_pointer (&self->wire, mp_wire_free);
+}
+
+void
+mp_connection_end_polling (MpConnection *self)
+{
+  self->n_polling--;
+  release_wire (self);
+}
+
+gboolean
+mp_connection_shut (MpConnection *self,
+                    GQueue       *finished)
+{
+  g_autoptr(GError) error = NULL;
+  gboolean whole = TRUE;
+
+  if (self->closed)
+    return TRUE;
+
+  if (self->wire != NULL && mp_wire_get_pending (self->wire) > 0 && self->out_error == NULL)
+    whole = mp_wire_flush (self->wire, NULL) && mp_wire_get_pending (self->wire) == 0;
+
+  self->closed = TRUE;
+  self->lingering = FALSE;
+  set_closed (&error);
+  fail_ops (self, &self->receivers, self->in_error != NULL ? self->in_error : error, finished);
+  fail_ops (self, &self->in_wire, whole ? NULL : error, finished);
+  fail_ops (self, &self->senders, error, finished);
+  mp_frame_clear (&self->frame);
+  self->frame.kind = 0;
+
+  mp_connection_update_watches (self);
+  mp_connection_wake (self);
+  release_wire (self);
+  return whole;
+}
+
+static gboolean
+is_protocol_error (const GError *error)
+{
+  return error->domain == MP_ERROR;
+}
+
+/* No more messages will come. A peer that broke the rules is cut off by mp_connection_pump(). */
+static void
+end_input (MpConnection *self,
+           GError       *error)
+{
+  if (self->in_error == NULL)
+    self->in_error = error;
+  else
+    g_error_free (error);
+}
+
+gboolean
+mp_connection_look (MpConnection *self)
+{
+  GError *error = NULL;
+  gssize n = 1;
+
+  while (self->frame.kind == 0 && self->in_error == NULL && self->wire != NULL)
+    {
+      if (mp_wire_next (self->wire, &self->frame, &error))
+        {
+          if (self->readable &&
+              (self->frame.kind == MP_MESSAGE_VALUE || self->frame.kind == MP_MESSAGE_BYTES))
+            break;
+          mp_frame_clear (&self->frame);
+          self->frame.kind = 0;
+          error = g_error_new (MP_ERROR, MP_ERROR_PROTOCOL, "Received a message of a kind that does not exist here");
+        }
+      else if (error == NULL)
+        {
+          n = mp_wire_fill (self->wire, FALSE, &error);
+        }
+
+      if (error != NULL)
+        end_input (self, error);
+      else if (n == 0)
+        return FALSE;
+    }
+
+  return self->frame.kind != 0 || self->in_error != NULL;
+}
+
+gboolean
+mp_connection_take (MpConnection  *self,
+                    GVariant     **value,
+                    GBytes       **bytes,
+                    GError       **error)
+{
+  MpFrame *frame = &self->frame;
+  GError *local_error = NULL;
+
+  if (frame->kind == MP_MESSAGE_BYTES)
+    *bytes = frame->bytes != NULL ? g_steal_pointer (&frame->bytes) : g_bytes_new (frame->data, frame->size);
+  else
+    *value = mp_frame_get_value (frame, 0, NULL, &local_error);
+
+  mp_frame_clear (frame);
+  frame->kind = 0;
+  if (local_error == NULL)
+    return TRUE;
+
+  if (is_protocol_error (local_error))
+    end_input (self, g_error_copy (local_error));
+  g_propagate_error (error, local_error);
+  return FALSE;
+}
+
+/* Gives the next message to the first call that waits for one. */
+static void
+deliver (MpConnection *self,
+         MpOp         *op,
+         GQueue       *finished)
+{
+  g_autoptr(GError) error = NULL;
+
+  if (self->frame.kind == op->kind)
+    mp_connection_take (self, &op->value, &op->bytes, &error);
+  else
+    g_set_error (&error, MP_ERROR, MP_ERROR_INVALID_TYPE,
+                 self->frame.kind == MP_MESSAGE_BYTES ? "The next message holds bytes, not a value; it stays there"
+                                                      : "The next message holds a value, not bytes; it stays there");
+  finish_op (self, &self->receivers, op, error, finished);
+}
+
+static void
+pump_input (MpConnection *self,
+            GQueue       *finished)
+{
+  while (self->receivers.head != NULL && mp_connection_look (self))
+    {
+      if (self->frame.kind != 0)
+        deliver (self, self->receivers.head->data, finished);
+      else
+        fail_ops (self, &self->receivers, self->in_error, finished);
+    }
+
+  if (self->in_error != NULL && is_protocol_error (self->in_error))
+    mp_connection_shut (self, finished);
+}
+
+static void
+hand_to_wire (MpConnection *self,
+              MpOp         *op)
+{
+  MpPiece piece;
+
+  if (op->kind == MP_MESSAGE_VALUE)
+    {
+      mp_wire_queue_value (self->wire, op->kind, 0, NULL, 0, &op->encoded);
+    }
+  else
+    {
+      piece.data = g_bytes_get_data (op->bytes, &piece.size);
+      piece.bytes = op->bytes;
+      mp_wire_queue (self->wire, op->kind, 0, &piece, 1, NULL, 0);
+    }
+
+  g_queue_unlink (&self->senders, &op->link);
+  g_queue_push_tail_link (&self->in_wire, &op->link);
+  op->state = MP_OP_IN_WIRE;
+}
+
+/* Whether the message goes to the wire by itself: one that may be taken back again, or refused for its descriptors. */
+static gboolean
+goes_alone (MpOp *op)
+{
+  return op->blocking || (op->has_encoded && op->encoded.fds != NULL);
+}
+
+static void
+fill_wire (MpConnection *self)
+{
+  while (self->senders.head != NULL)
+    {
+      MpOp *op = self->senders.head->data;
+      gboolean alone = goes_alone (op);
+
+      if (alone && mp_wire_get_pending (self->wire) > 0)
+        return;
+      hand_to_wire (self, op);
+      if (alone || mp_wire_get_pending (self->wire) >= GATHER_SIZE)
+        return;
+    }
+}
+
+/* A message that the system refuses as a whole (for its descriptors: too many in flight) harms no other. */
+static void
+output_failed (MpConnection *self,
+               GError       *error,
+               GQueue       *finished)
+{
+  if (!g_error_matches (error, G_IO_ERROR, G_IO_ERROR_BROKEN_PIPE) && self->in_wire.length == 1 &&
+      mp_wire_last_untouched (self->wire))
+    {
+      mp_wire_unqueue_last (self->wire);
+      fail_ops (self, &self->in_wire, error, finished);
+      g_error_free (error);
+      return;
+    }
+
+  self->out_error = error;
+  mp_wire_drop_output (self->wire);
+  fail_ops (self, &self->in_wire, error, finished);
+  fail_ops (self, &self->senders, error, finished);
+}
+
+static void
+pump_output (MpConnection *self,
+             GQueue       *finished)
+{
+  GError *error = NULL;
+
+  while (self->wire != NULL && !self->closed && self->out_error == NULL)
+    {
+      if (mp_wire_get_pending (self->wire) == 0)
+        fill_wire (self);
+      if (mp_wire_get_pending (self->wire) == 0)
+        break;
+
+      if (!mp_wire_flush (self->wire, &error))
+        output_failed (self, g_steal_pointer (&error), finished);
+      else if (mp_wire_get_pending (self->wire) > 0)
+        break;
+      else
+        fail_ops (self, &self->in_wire, NULL, finished);   /* all sent */
+    }
+
+  if (self->in_wire.head == NULL)
+    self->lingering = FALSE;
+}
+
+void
+mp_connection_pump (MpConnection *self,
+                    GQueue       *finished)
+{
+  pump_output (self, finished);
+  pump_input (self, finished);
+  mp_connection_update_watches (self);
+}
+
+/* The call goes before its message has left wholly: what the wire still needs of it lives on. */
+static void
+leave_behind (MpConnection *self,
+              MpOp         *op)
+{
+  MpOp *rest = g_new (MpOp, 1);
+
+  *rest = *op;
+  op->has_encoded = FALSE;
+  op->bytes = NULL;
+  rest->blocking = FALSE;
+  rest->state = MP_OP_IN_WIRE;
+  rest->link = (GList) { rest, NULL, NULL };
+  g_atomic_ref_count_init (&rest->ref_count);
+  g_queue_push_tail_link (&self->in_wire, &rest->link);
+  self->lingering = TRUE;
+}
+
+gboolean
+mp_connection_take_back (MpConnection *self,
+                         MpOp         *op)
+{
+  if (op->state == MP_OP_QUEUED)
+    {
+      g_queue_unlink (op->sends ? &self->senders : &self->receivers, &op->link);
+      op->state = MP_OP_IDLE;
+      return TRUE;
+    }
+  if (op->state == MP_OP_IDLE)
+    return FALSE;
+
+  /* A blocking call's message is alone in the wire, so it is the last one. */
+  g_queue_unlink (&self->in_wire, &op->link);
+  op->state = MP_OP_IDLE;
+  if (mp_wire_last_untouched (self->wire))
+    {
+      mp_wire_unqueue_last (self->wire);
+      return TRUE;
+    }
+
+  leave_behind (self, op);
+  mp_connection_update_watches (self);
+  return FALSE;
+}
+
+GIOCondition
+mp_connection_get_wanted (MpConnection *self)
+{
+  GIOCondition wanted = 0;
+
+  if (self->wire == NULL || self->closed)
+    return 0;
+  if (self->in_error == NULL && self->frame.kind == 0 && (self->started || self->receivers.head != NULL))
+    wanted |= G_IO_IN;
+  if (self->out_error == NULL && (mp_wire_get_pending (self->wire) > 0 || self->senders.head != NULL))
+    wanted |= G_IO_OUT;
+  return wanted;
+}

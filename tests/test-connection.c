@@ -1,0 +1,900 @@
+/* test-connection.c — SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include <mp-glib/mp-glib.h>
+
+#include "mp-glib/channel/mp-wire-private.h"
+#include "mp-glib/platform/mp-fd-private.h"
+#include "mp-glib/platform/mp-socket-private.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define LONG_TIME (60 * G_USEC_PER_SEC)
+
+typedef struct
+{
+  MpConnection *first;
+  MpConnection *second;
+} Pipe;
+
+static void
+pipe_open (Pipe *pipe)
+{
+  g_autoptr(GError) error = NULL;
+
+  mp_pipe_new (TRUE, &pipe->first, &pipe->second, &error);
+  g_assert_no_error (error);
+}
+
+static void
+pipe_clear (Pipe *pipe)
+{
+  g_assert_finalize_object (pipe->first);
+  g_assert_finalize_object (pipe->second);
+}
+
+static void
+send_ok (MpConnection *connection,
+         GVariant     *value)
+{
+  g_autoptr(GError) error = NULL;
+
+  g_assert_true (mp_connection_send (connection, value, LONG_TIME, NULL, &error));
+  g_assert_no_error (error);
+}
+
+static void
+recv_ok (MpConnection *connection,
+         const char   *expected)
+{
+  g_autoptr(GError) error = NULL;
+  g_autoptr(GVariant) value = mp_connection_recv (connection, LONG_TIME, NULL, &error);
+  g_autofree char *text = NULL;
+
+  g_assert_no_error (error);
+  text = g_variant_print (value, FALSE);
+  g_assert_cmpstr (text, ==, expected);
+}
+
+/* Bytes of a message that fills the socket's buffer many times over. */
+static GBytes *
+make_large (gsize size)
+{
+  guint8 *data = g_malloc (size);
+  gsize i;
+
+  for (i = 0; i < size; i++)
+    data[i] = i * 7 + (i >> 12);
+  return g_bytes_new_take (data, size);
+}
+
+static void
+keep_result_cb (GObject      *object,
+                GAsyncResult *result,
+                gpointer      user_data)
+{
+  GAsyncResult **place = user_data;
+
+  g_assert_null (*place);
+  *place = g_object_ref (result);
+}
+
+static void
+wait_for_result (GAsyncResult **result)
+{
+  while (*result == NULL)
+    g_main_context_iteration (NULL, TRUE);
+}
+
+static void
+test_values (void)
+{
+  g_autoptr(GError) error = NULL;
+  Pipe pipe;
+
+  pipe_open (&pipe);
+  send_ok (pipe.first, g_variant_new_int32 (42));
+  send_ok (pipe.first, g_variant_new ("(sa{sv})", "grüße", NULL));
+  send_ok (pipe.second, g_variant_new_string ("back"));
+  recv_ok (pipe.second, "42");
+  recv_ok (pipe.second, "('grüße', {})");
+  recv_ok (pipe.first, "'back'");
+
+  g_assert_true (mp_connection_close (pipe.first, &error));
+  g_assert_no_error (error);
+  g_assert_true (mp_connection_is_closed (pipe.first));
+  g_assert_cmpint (mp_connection_get_fd (pipe.first), ==, -1);
+  g_assert_null (mp_connection_recv (pipe.second, LONG_TIME, NULL, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CLOSED);
+  g_clear_error (&error);
+  g_assert_true (mp_connection_is_closed (pipe.second));
+  g_assert_false (mp_connection_send (pipe.second, g_variant_new_int32 (1), LONG_TIME, NULL, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_BROKEN_PIPE);
+  pipe_clear (&pipe);
+}
+
+static void
+test_bytes (void)
+{
+  g_autoptr(GBytes) small = g_bytes_new ("abc", 3);
+  g_autoptr(GBytes) empty = g_bytes_new (NULL, 0);
+  g_autoptr(GError) error = NULL;
+  GBytes *received;
+  Pipe pipe;
+
+  pipe_open (&pipe);
+  g_assert_true (mp_connection_send_bytes (pipe.first, small, LONG_TIME, NULL, NULL));
+  g_assert_true (mp_connection_send_bytes (pipe.first, empty, LONG_TIME, NULL, NULL));
+  send_ok (pipe.first, g_variant_new_int32 (3));
+
+  /* The wrong call takes nothing. */
+  g_assert_null (mp_connection_recv (pipe.second, LONG_TIME, NULL, &error));
+  g_assert_error (error, MP_ERROR, MP_ERROR_INVALID_TYPE);
+  g_clear_error (&error);
+
+  received = mp_connection_recv_bytes (pipe.second, LONG_TIME, NULL, NULL);
+  g_assert_true (g_bytes_equal (received, small));
+  g_bytes_unref (received);
+  received = mp_connection_recv_bytes (pipe.second, LONG_TIME, NULL, NULL);
+  g_assert_true (g_bytes_equal (received, empty));
+  g_bytes_unref (received);
+
+  g_assert_null (mp_connection_recv_bytes (pipe.second, LONG_TIME, NULL, &error));
+  g_assert_error (error, MP_ERROR, MP_ERROR_INVALID_TYPE);
+  recv_ok (pipe.second, "3");
+  pipe_clear (&pipe);
+}
+
+static void
+test_simplex (void)
+{
+  g_autoptr(MpConnection) first = NULL;
+  g_autoptr(MpConnection) second = NULL;
+  g_autoptr(GError) error = NULL;
+  gboolean readable, writable;
+
+  g_assert_true (mp_pipe_new (FALSE, &first, &second, NULL));
+  g_object_get (first, "readable", &readable, "writable", &writable, NULL);
+  g_assert_true (readable && !writable);
+  g_object_get (second, "readable", &readable, "writable", &writable, NULL);
+  g_assert_true (!readable && writable);
+
+  g_assert_false (mp_connection_send (first, g_variant_new_int32 (1), 0, NULL, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED);
+  g_clear_error (&error);
+  g_assert_null (mp_connection_recv (second, 0, NULL, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED);
+  send_ok (second, g_variant_new_int32 (1));
+  recv_ok (first, "1");
+}
+
+static void
+test_poll (void)
+{
+  g_autoptr(GError) error = NULL;
+  Pipe pipe;
+
+  pipe_open (&pipe);
+  g_assert_false (mp_connection_poll (pipe.first, 0, NULL, &error));
+  g_assert_false (mp_connection_poll (pipe.first, 1000, NULL, &error));
+  g_assert_no_error (error);
+  send_ok (pipe.second, g_variant_new_int32 (1));
+  send_ok (pipe.second, g_variant_new_int32 (2));
+  g_assert_true (mp_connection_poll (pipe.first, LONG_TIME, NULL, &error));
+  recv_ok (pipe.first, "1");
+  g_assert_true (mp_connection_poll (pipe.first, 0, NULL, &error));
+  recv_ok (pipe.first, "2");
+  g_assert_false (mp_connection_poll (pipe.first, 0, NULL, &error));
+  g_assert_no_error (error);
+  mp_connection_close (pipe.second, NULL);
+  g_assert_true (mp_connection_poll (pipe.first, LONG_TIME, NULL, &error));
+  g_assert_no_error (error);
+  pipe_clear (&pipe);
+}
+
+static void
+test_timeout (void)
+{
+  g_autoptr(GCancellable) cancellable = g_cancellable_new ();
+  g_autoptr(GError) error = NULL;
+  gint64 before;
+  Pipe pipe;
+
+  pipe_open (&pipe);
+  g_assert_null (mp_connection_recv (pipe.first, 0, NULL, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT);
+  g_clear_error (&error);
+  before = g_get_monotonic_time ();
+  g_assert_null (mp_connection_recv (pipe.first, 20000, NULL, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT);
+  g_assert_cmpint (g_get_monotonic_time () - before, >=, 20000);
+  g_clear_error (&error);
+  g_cancellable_cancel (cancellable);
+  g_assert_null (mp_connection_recv (pipe.first, -1, cancellable, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+  g_clear_error (&error);
+  g_assert_false (mp_connection_send (pipe.first, g_variant_new_int32 (1), -1, cancellable, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+  pipe_clear (&pipe);
+}
+
+/* Messages until no byte more goes; how many were accepted. */
+static guint
+fill_socket (MpConnection *connection,
+             GBytes       *bytes)
+{
+  g_autoptr(GError) error = NULL;
+  guint n = 0;
+
+  while (mp_connection_send_bytes (connection, bytes, 0, NULL, &error))
+    n++;
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT);
+  return n;
+}
+
+static void
+test_whole_or_not (void)
+{
+  g_autoptr(GBytes) bytes = make_large (100000);
+  g_autoptr(GError) error = NULL;
+  guint n, i;
+  Pipe pipe;
+
+  pipe_open (&pipe);
+  n = fill_socket (pipe.first, bytes);
+  g_assert_cmpuint (n, >, 1);
+
+  /* The last of them left only in part. It goes on with the calls that follow. */
+  for (i = 0; i < n; i++)
+    {
+      g_autoptr(GBytes) received = NULL;
+
+      while (received == NULL)
+        {
+          received = mp_connection_recv_bytes (pipe.second, 0, NULL, &error);
+          if (received == NULL)
+            {
+              g_assert_error (error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT);
+              g_clear_error (&error);
+              mp_connection_poll (pipe.first, 0, NULL, NULL);
+            }
+        }
+      g_assert_true (g_bytes_equal (received, bytes));
+    }
+
+  /* And what timed out was not sent. */
+  send_ok (pipe.first, g_variant_new_string ("end"));
+  recv_ok (pipe.second, "'end'");
+  pipe_clear (&pipe);
+}
+
+static void
+test_rest_by_context (void)
+{
+  g_autoptr(GBytes) bytes = make_large (5000000);
+  g_autoptr(GBytes) received = NULL;
+  Pipe pipe;
+
+  pipe_open (&pipe);
+  g_assert_true (mp_connection_send_bytes (pipe.first, bytes, 0, NULL, NULL));
+  while (received == NULL)
+    {
+      g_main_context_iteration (NULL, FALSE);
+      received = mp_connection_recv_bytes (pipe.second, 0, NULL, NULL);
+    }
+  g_assert_true (g_bytes_equal (received, bytes));
+  g_assert_true (mp_connection_close (pipe.first, NULL));
+  pipe_clear (&pipe);
+}
+
+static void
+test_close_loses_rest (void)
+{
+  g_autoptr(GBytes) bytes = make_large (5000000);
+  g_autoptr(GError) error = NULL;
+  Pipe pipe;
+
+  pipe_open (&pipe);
+  g_assert_true (mp_connection_send_bytes (pipe.first, bytes, 0, NULL, NULL));
+  g_assert_false (mp_connection_close (pipe.first, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_PENDING);
+  g_clear_error (&error);
+  g_assert_null (mp_connection_recv_bytes (pipe.second, LONG_TIME, NULL, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CLOSED);
+  pipe_clear (&pipe);
+}
+
+static void
+test_large (void)
+{
+  g_autoptr(GBytes) bytes = make_large (20000001);
+  g_autoptr(GVariant) value = NULL;
+  g_autoptr(GVariant) received = NULL;
+  GAsyncResult *sent = NULL, *got = NULL;
+  Pipe pipe;
+
+  pipe_open (&pipe);
+  value = g_variant_ref_sink (g_variant_new ("(s@ay)", "many bytes",
+                                             g_variant_new_from_bytes (G_VARIANT_TYPE_BYTESTRING, bytes, FALSE)));
+  mp_connection_send_async (pipe.first, value, NULL, keep_result_cb, &sent);
+  mp_connection_recv_async (pipe.second, NULL, keep_result_cb, &got);
+  wait_for_result (&got);
+  wait_for_result (&sent);
+  g_assert_true (mp_connection_send_finish (pipe.first, sent, NULL));
+  received = mp_connection_recv_finish (pipe.second, got, NULL);
+  g_assert_true (g_variant_equal (value, received));
+  g_object_unref (sent);
+  g_object_unref (got);
+  pipe_clear (&pipe);
+}
+
+static void
+test_async (void)
+{
+  g_autoptr(GCancellable) cancellable = g_cancellable_new ();
+  g_autoptr(GError) error = NULL;
+  GAsyncResult *results[4] = { NULL };
+  GVariant *value;
+  GBytes *bytes;
+  guint i;
+  Pipe pipe;
+
+  pipe_open (&pipe);
+  mp_connection_recv_async (pipe.first, cancellable, keep_result_cb, &results[0]);
+  mp_connection_recv_async (pipe.first, NULL, keep_result_cb, &results[1]);
+  mp_connection_recv_bytes_async (pipe.first, NULL, keep_result_cb, &results[2]);
+  mp_connection_recv_async (pipe.first, NULL, keep_result_cb, &results[3]);
+  g_cancellable_cancel (cancellable);
+  wait_for_result (&results[0]);
+  g_assert_null (mp_connection_recv_finish (pipe.first, results[0], &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+  g_clear_error (&error);
+
+  send_ok (pipe.second, g_variant_new_int32 (1));
+  bytes = g_bytes_new ("two", 3);
+  g_assert_true (mp_connection_send_bytes (pipe.second, bytes, -1, NULL, NULL));
+  wait_for_result (&results[1]);
+  wait_for_result (&results[2]);
+  value = mp_connection_recv_finish (pipe.first, results[1], NULL);
+  g_assert_cmpint (g_variant_get_int32 (value), ==, 1);
+  g_variant_unref (value);
+  g_bytes_unref (bytes);
+  bytes = mp_connection_recv_bytes_finish (pipe.first, results[2], NULL);
+  g_assert_cmpuint (g_bytes_get_size (bytes), ==, 3);
+  g_bytes_unref (bytes);
+
+  mp_connection_close (pipe.first, NULL);
+  wait_for_result (&results[3]);
+  g_assert_null (mp_connection_recv_finish (pipe.first, results[3], &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CLOSED);
+  for (i = 0; i < G_N_ELEMENTS (results); i++)
+    g_object_unref (results[i]);
+  pipe_clear (&pipe);
+}
+
+static void
+test_async_send_cancel (void)
+{
+  g_autoptr(GCancellable) cancellable = g_cancellable_new ();
+  g_autoptr(GBytes) bytes = make_large (3000000);
+  g_autoptr(GError) error = NULL;
+  GAsyncResult *results[3] = { NULL };
+  guint i;
+  Pipe pipe;
+
+  pipe_open (&pipe);
+  mp_connection_send_bytes_async (pipe.first, bytes, cancellable, keep_result_cb, &results[0]);
+  mp_connection_send_async (pipe.first, g_variant_new_int32 (1), cancellable, keep_result_cb, &results[1]);
+  mp_connection_send_async (pipe.first, g_variant_new_int32 (2), NULL, keep_result_cb, &results[2]);
+  g_cancellable_cancel (cancellable);
+
+  /* The first has begun to leave, so it does; the second has not. */
+  wait_for_result (&results[1]);
+  g_assert_false (mp_connection_send_finish (pipe.first, results[1], &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+  while (results[0] == NULL)
+    {
+      g_autoptr(GBytes) received = mp_connection_recv_bytes (pipe.second, 0, NULL, NULL);
+
+      g_assert_true (received == NULL || g_bytes_equal (received, bytes));
+      g_main_context_iteration (NULL, FALSE);
+      if (received != NULL)
+        wait_for_result (&results[0]);
+    }
+  g_assert_true (mp_connection_send_bytes_finish (pipe.first, results[0], NULL));
+  wait_for_result (&results[2]);
+  g_assert_true (mp_connection_send_finish (pipe.first, results[2], NULL));
+  recv_ok (pipe.second, "2");
+  for (i = 0; i < G_N_ELEMENTS (results); i++)
+    g_object_unref (results[i]);
+  pipe_clear (&pipe);
+}
+
+typedef struct
+{
+  GString *text;
+  guint    n_closed;
+  guint    stop_after;
+} Log;
+
+static void
+message_cb (MpConnection *connection,
+            GVariant     *value,
+            gpointer      user_data)
+{
+  Log *log = user_data;
+  g_autofree char *text = g_variant_print (value, FALSE);
+
+  g_string_append_printf (log->text, "%s ", text);
+  if (--log->stop_after == 0)
+    mp_connection_stop (connection);
+}
+
+static void
+message_bytes_cb (MpConnection *connection,
+                  GBytes       *bytes,
+                  gpointer      user_data)
+{
+  Log *log = user_data;
+
+  g_string_append_printf (log->text, "%.*s ", (int) g_bytes_get_size (bytes),
+                          (const char *) g_bytes_get_data (bytes, NULL));
+}
+
+static void
+closed_cb (MpConnection *connection,
+           GError       *error,
+           gpointer      user_data)
+{
+  Log *log = user_data;
+
+  g_assert_true (mp_connection_is_closed (connection));
+  g_string_append (log->text, error == NULL ? "end" : error->domain == MP_ERROR ? "bad" : "?");
+  log->n_closed++;
+}
+
+static void
+connect_log (MpConnection *connection,
+             Log          *log)
+{
+  log->text = g_string_new (NULL);
+  g_signal_connect (connection, "message", G_CALLBACK (message_cb), log);
+  g_signal_connect (connection, "message-bytes", G_CALLBACK (message_bytes_cb), log);
+  g_signal_connect (connection, "closed", G_CALLBACK (closed_cb), log);
+}
+
+static void
+test_signals (void)
+{
+  g_autoptr(GBytes) bytes = g_bytes_new ("two", 3);
+  Log log = { NULL, 0, 3 };
+  Pipe pipe;
+
+  pipe_open (&pipe);
+  connect_log (pipe.first, &log);
+  send_ok (pipe.second, g_variant_new_int32 (1));
+  g_assert_true (mp_connection_send_bytes (pipe.second, bytes, -1, NULL, NULL));
+  send_ok (pipe.second, g_variant_new_int32 (3));
+  send_ok (pipe.second, g_variant_new_int32 (4));
+  send_ok (pipe.second, g_variant_new_int32 (5));
+  send_ok (pipe.second, g_variant_new_int32 (6));
+  while (g_main_context_iteration (NULL, FALSE))
+    ;
+  g_assert_cmpstr (log.text->str, ==, "");
+
+  mp_connection_start (pipe.first);
+  while (log.stop_after > 0)
+    g_main_context_iteration (NULL, TRUE);
+  while (g_main_context_iteration (NULL, FALSE))
+    ;
+  g_assert_cmpstr (log.text->str, ==, "1 two 3 4 ");
+  recv_ok (pipe.first, "5");
+  mp_connection_start (pipe.first);
+  mp_connection_close (pipe.second, NULL);
+  while (log.n_closed == 0)
+    g_main_context_iteration (NULL, TRUE);
+  while (g_main_context_iteration (NULL, FALSE))
+    ;
+  g_assert_cmpstr (log.text->str, ==, "1 two 3 4 6 end");
+  g_assert_cmpuint (log.n_closed, ==, 1);
+  g_string_free (log.text, TRUE);
+  pipe_clear (&pipe);
+}
+
+static void
+test_drop_started (void)
+{
+  Pipe pipe;
+
+  pipe_open (&pipe);
+  mp_connection_start (pipe.first);
+  mp_connection_start (pipe.second);
+  g_main_context_iteration (NULL, FALSE);
+  pipe_clear (&pipe);
+  while (g_main_context_iteration (NULL, FALSE))
+    ;
+}
+
+static gpointer
+recv_thread (gpointer data)
+{
+  GError *error = NULL;
+  GVariant *value = mp_connection_recv (data, -1, NULL, &error);
+  gint64 number = value != NULL ? g_variant_get_int32 (value) : -error->code;
+
+  g_clear_pointer (&value, g_variant_unref);
+  g_clear_error (&error);
+  return GINT_TO_POINTER (number);
+}
+
+static void
+test_threads (void)
+{
+  GThread *threads[8];
+  gint64 sum = 0;
+  guint i;
+  Pipe pipe;
+
+  pipe_open (&pipe);
+  for (i = 0; i < G_N_ELEMENTS (threads); i++)
+    threads[i] = g_thread_new ("receiver", recv_thread, pipe.first);
+  for (i = 0; i < G_N_ELEMENTS (threads) / 2; i++)
+    send_ok (pipe.second, g_variant_new_int32 (100 + i));
+
+  /* Half of them get a message, whoever read it from the socket; close() wakes the others. */
+  while (mp_connection_poll (pipe.first, 0, NULL, NULL))
+    g_thread_yield ();
+  mp_connection_close (pipe.first, NULL);
+  for (i = 0; i < G_N_ELEMENTS (threads); i++)
+    sum += GPOINTER_TO_INT (g_thread_join (threads[i]));
+  g_assert_cmpint (sum, ==, 100 + 101 + 102 + 103 - 4 * G_IO_ERROR_CLOSED);
+  pipe_clear (&pipe);
+}
+
+static void
+test_travel (void)
+{
+  g_autoptr(MpConnection) arrived = NULL;
+  g_autoptr(GVariant) handle = NULL;
+  g_autoptr(GVariant) message = NULL;
+  g_autoptr(GVariant) part = NULL;
+  g_autoptr(GError) error = NULL;
+  Pipe road, pipe;
+
+  pipe_open (&road);
+  pipe_open (&pipe);
+  handle = mp_shareable_to_variant (MP_SHAREABLE (pipe.second));
+  send_ok (road.first, g_variant_new ("(s@h@h)", "twice", handle, handle));
+  g_assert_true (mp_connection_close (pipe.second, NULL));
+
+  message = mp_connection_recv (road.second, LONG_TIME, NULL, &error);
+  g_assert_no_error (error);
+  part = g_variant_get_child_value (message, 2);
+  g_clear_pointer (&message, g_variant_unref);
+  arrived = MP_CONNECTION (mp_shareable_from_variant (part, &error));
+  g_assert_no_error (error);
+  g_assert_true (arrived != pipe.second);
+  g_clear_pointer (&part, g_variant_unref);
+
+  send_ok (pipe.first, g_variant_new_string ("to the traveller"));
+  recv_ok (arrived, "'to the traveller'");
+  send_ok (arrived, g_variant_new_string ("from it"));
+  recv_ok (pipe.first, "'from it'");
+  pipe_clear (&pipe);
+  pipe_clear (&road);
+}
+
+static void
+test_travel_refused (void)
+{
+  g_autoptr(GVariant) handle = NULL;
+  g_autoptr(GError) error = NULL;
+  GAsyncResult *result = NULL;
+  Pipe road, pipe;
+
+  pipe_open (&road);
+  pipe_open (&pipe);
+  handle = mp_shareable_to_variant (MP_SHAREABLE (pipe.second));
+
+  /* A message has come in that would stay behind. */
+  send_ok (pipe.first, g_variant_new_int32 (1));
+  g_assert_true (mp_connection_poll (pipe.second, LONG_TIME, NULL, NULL));
+  g_assert_false (mp_connection_send (road.first, handle, LONG_TIME, NULL, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_BUSY);
+  g_clear_error (&error);
+  recv_ok (pipe.second, "1");
+
+  mp_connection_recv_async (pipe.second, NULL, keep_result_cb, &result);
+  g_assert_false (mp_connection_send (road.first, handle, LONG_TIME, NULL, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_BUSY);
+  g_clear_error (&error);
+
+  mp_connection_close (pipe.second, NULL);
+  g_assert_false (mp_connection_send (road.first, handle, LONG_TIME, NULL, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CLOSED);
+  g_clear_error (&error);
+  wait_for_result (&result);
+  g_object_unref (result);
+
+  pipe_clear (&pipe);
+  g_assert_false (mp_connection_send (road.first, handle, LONG_TIME, NULL, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND);
+
+  /* The road is as good as before. */
+  send_ok (road.first, g_variant_new_int32 (2));
+  recv_ok (road.second, "2");
+  pipe_clear (&road);
+}
+
+/* No room for one more descriptor: the message is lost with a clear error, and the connection goes on. */
+static void
+test_descriptor_limit (void)
+{
+  g_autoptr(GVariant) handle = NULL;
+  g_autoptr(GVariant) value = NULL;
+  g_autoptr(GError) error = NULL;
+  struct rlimit limit, low;
+  int fds[64];
+  guint n = 0, i;
+  Pipe road, pipe;
+
+  pipe_open (&road);
+  pipe_open (&pipe);
+  handle = mp_shareable_to_variant (MP_SHAREABLE (pipe.second));
+  send_ok (road.first, handle);
+  send_ok (road.first, g_variant_new_int32 (2));
+
+  g_assert_cmpint (getrlimit (RLIMIT_NOFILE, &limit), ==, 0);
+  low = limit;
+  low.rlim_cur = 64;
+  g_assert_cmpint (setrlimit (RLIMIT_NOFILE, &low), ==, 0);
+  while (n < G_N_ELEMENTS (fds) && (fds[n] = mp_fd_dup (0)) >= 0)
+    n++;
+  value = mp_connection_recv (road.second, LONG_TIME, NULL, &error);
+  for (i = 0; i < n; i++)
+    close (fds[i]);
+  g_assert_cmpint (setrlimit (RLIMIT_NOFILE, &limit), ==, 0);
+
+  g_assert_null (value);
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_TOO_MANY_OPEN_FILES);
+  recv_ok (road.second, "2");
+  send_ok (road.first, handle);
+  value = mp_connection_recv (road.second, LONG_TIME, NULL, NULL);
+  g_assert_nonnull (value);
+  pipe_clear (&road);
+  pipe_clear (&pipe);
+}
+
+static void
+check_bad_peer (gconstpointer data,
+                gsize         size,
+                int           code)
+{
+  g_autoptr(MpConnection) connection = NULL;
+  g_autoptr(GError) error = NULL;
+  Log log = { NULL };
+  char byte;
+  int fds[2];
+
+  g_assert_cmpint (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), ==, 0);
+  connection = mp_connection_new_from_fd (fds[0], &error);
+  g_assert_no_error (error);
+  connect_log (connection, &log);
+  g_assert_cmpint (write (fds[1], data, size), ==, size);
+  g_assert_null (mp_connection_recv (connection, LONG_TIME, NULL, &error));
+  g_assert_error (error, MP_ERROR, code);
+  g_clear_error (&error);
+
+  /* It is cut off, and the error stays. */
+  g_assert_true (mp_connection_is_closed (connection));
+  g_assert_cmpint (read (fds[1], &byte, 1), ==, 0);
+  g_assert_null (mp_connection_recv (connection, LONG_TIME, NULL, &error));
+  g_assert_error (error, MP_ERROR, code);
+  g_string_free (log.text, TRUE);
+  close (fds[1]);
+}
+
+static void
+test_bad_peer (void)
+{
+  const MpFrameHeader unknown = { 8, 0, 77, 0 };
+  const MpFrameHeader too_long = { G_MAXUINT64, 0, 1, 0 };
+  const MpFrameHeader many_fds = { 8, 0, 1, 5000 };
+  const MpFrameHeader no_fds = { 0, 0, 1, 1 };
+  const MpFrameHeader no_value = { 8, 0, 1, 0 };
+  guint8 frame[24] = { 0 };
+
+  memcpy (frame, &unknown, sizeof unknown);
+  check_bad_peer (frame, sizeof frame, MP_ERROR_PROTOCOL);
+  check_bad_peer (&too_long, sizeof too_long, MP_ERROR_TOO_LARGE);
+  check_bad_peer (&many_fds, sizeof many_fds, MP_ERROR_PROTOCOL);
+  check_bad_peer (&no_fds, sizeof no_fds, MP_ERROR_PROTOCOL);
+  memcpy (frame, &no_value, sizeof no_value);
+  check_bad_peer (frame, sizeof frame, MP_ERROR_PROTOCOL);
+}
+
+static void
+test_bad_peer_signal (void)
+{
+  g_autoptr(MpConnection) connection = NULL;
+  Log log = { NULL };
+  char byte;
+  int fds[2];
+
+  g_assert_cmpint (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), ==, 0);
+  connection = mp_connection_new_from_fd (fds[0], NULL);
+  connect_log (connection, &log);
+  mp_connection_start (connection);
+  g_assert_cmpint (write (fds[1], "this is no message at all", 25), ==, 25);
+  while (log.n_closed == 0)
+    g_main_context_iteration (NULL, TRUE);
+  g_assert_cmpstr (log.text->str, ==, "bad");
+  g_assert_cmpint (read (fds[1], &byte, 1), <=, 0);
+  g_string_free (log.text, TRUE);
+  close (fds[1]);
+}
+
+static void
+test_new_from_fd (void)
+{
+  g_autoptr(GError) error = NULL;
+  int fds[2];
+
+  g_assert_cmpint (pipe2 (fds, O_CLOEXEC), ==, 0);
+  g_assert_null (mp_connection_new_from_fd (fds[0], &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT);
+  g_clear_error (&error);
+  g_assert_null (mp_connection_new_from_fd (-1, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT);
+  close (fds[0]);
+  close (fds[1]);
+}
+
+/* A peer that dies in the middle of a message: what came before it is received, then the end. */
+static void
+test_killed_peer (void)
+{
+  g_autoptr(MpConnection) connection = NULL;
+  g_autoptr(GBytes) bytes = make_large (8000000);
+  g_autoptr(GError) error = NULL;
+  int fds[2], status;
+  pid_t pid;
+
+  g_assert_cmpint (mp_socket_pair (fds, 0), ==, 0);
+  pid = fork ();
+  if (pid == 0)
+    {
+      MpWire *wire = mp_wire_new (fds[1], G_MAXINT64);
+      MpPiece piece = { "whole", 5, NULL };
+
+      close (fds[0]);
+      mp_wire_queue (wire, 2, 0, &piece, 1, NULL, 0);   /* 2: bytes */
+      piece = (MpPiece) { g_bytes_get_data (bytes, NULL), g_bytes_get_size (bytes), bytes };
+      mp_wire_queue (wire, 2, 0, &piece, 1, NULL, 0);
+      mp_wire_flush (wire, NULL);
+      raise (SIGKILL);
+    }
+
+  close (fds[1]);
+  connection = mp_connection_new_from_fd (fds[0], NULL);
+  g_clear_pointer (&bytes, g_bytes_unref);
+  bytes = mp_connection_recv_bytes (connection, LONG_TIME, NULL, &error);
+  g_assert_no_error (error);
+  g_assert_cmpmem ("whole", 5, g_bytes_get_data (bytes, NULL), g_bytes_get_size (bytes));
+  g_assert_null (mp_connection_recv_bytes (connection, LONG_TIME, NULL, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CLOSED);
+  g_assert_cmpint (waitpid (pid, &status, 0), ==, pid);
+}
+
+static void
+test_max_size (void)
+{
+  g_autoptr(GBytes) bytes = make_large (1001);
+  g_autoptr(GError) error = NULL;
+  Pipe pipe;
+
+  pipe_open (&pipe);
+  g_object_set (pipe.first, "max-message-size", G_GUINT64_CONSTANT (1000), NULL);
+  g_assert_false (mp_connection_send_bytes (pipe.first, bytes, LONG_TIME, NULL, &error));
+  g_assert_error (error, MP_ERROR, MP_ERROR_TOO_LARGE);
+  g_clear_error (&error);
+  g_assert_true (mp_connection_send_bytes (pipe.second, bytes, LONG_TIME, NULL, NULL));
+  g_assert_null (mp_connection_recv_bytes (pipe.first, LONG_TIME, NULL, &error));
+  g_assert_error (error, MP_ERROR, MP_ERROR_TOO_LARGE);
+  pipe_clear (&pipe);
+}
+
+static void
+test_interrupt (void)
+{
+  g_autoptr(GError) error = NULL;
+  int fds[2];
+  Pipe pipe;
+
+  pipe_open (&pipe);
+  g_assert_cmpint (pipe2 (fds, O_CLOEXEC), ==, 0);
+  g_assert_cmpint (write (fds[1], "!", 1), ==, 1);
+  g_assert_cmpint (mp_set_interrupt_fd (fds[0]), ==, -1);
+  g_assert_null (mp_connection_recv (pipe.first, -1, NULL, &error));
+  g_assert_error (error, MP_ERROR, MP_ERROR_INTERRUPTED);
+  g_assert_cmpint (mp_set_interrupt_fd (-1), ==, fds[0]);
+  send_ok (pipe.second, g_variant_new_int32 (1));
+  recv_ok (pipe.first, "1");
+  close (fds[0]);
+  close (fds[1]);
+  pipe_clear (&pipe);
+}
+
+/* Callbacks come in the context of the caller, not in that of the connection. */
+static gpointer
+other_context_thread (gpointer data)
+{
+  g_autoptr(GMainContext) context = g_main_context_new ();
+  GAsyncResult *result = NULL;
+  GVariant *value;
+  int number;
+
+  g_main_context_push_thread_default (context);
+  mp_connection_recv_async (data, NULL, keep_result_cb, &result);
+  while (result == NULL)
+    g_main_context_iteration (context, TRUE);
+  value = mp_connection_recv_finish (data, result, NULL);
+  number = g_variant_get_int32 (value);
+  g_variant_unref (value);
+  g_object_unref (result);
+  g_main_context_pop_thread_default (context);
+  return GINT_TO_POINTER (number);
+}
+
+static void
+test_other_context (void)
+{
+  GThread *thread;
+  Pipe pipe;
+
+  pipe_open (&pipe);
+  thread = g_thread_new ("other", other_context_thread, pipe.first);
+  send_ok (pipe.second, g_variant_new_int32 (7));
+  g_assert_cmpint (GPOINTER_TO_INT (g_thread_join (thread)), ==, 7);
+  pipe_clear (&pipe);
+}
+
+int
+main (int   argc,
+      char *argv[])
+{
+  g_test_init (&argc, &argv, NULL);
+
+  g_test_add_func ("/connection/values", test_values);
+  g_test_add_func ("/connection/bytes", test_bytes);
+  g_test_add_func ("/connection/simplex", test_simplex);
+  g_test_add_func ("/connection/poll", test_poll);
+  g_test_add_func ("/connection/timeout", test_timeout);
+  g_test_add_func ("/connection/whole-or-not", test_whole_or_not);
+  g_test_add_func ("/connection/rest-by-context", test_rest_by_context);
+  g_test_add_func ("/connection/close-loses-rest", test_close_loses_rest);
+  g_test_add_func ("/connection/large", test_large);
+  g_test_add_func ("/connection/async", test_async);
+  g_test_add_func ("/connection/async-send-cancel", test_async_send_cancel);
+  g_test_add_func ("/connection/signals", test_signals);
+  g_test_add_func ("/connection/drop-started", test_drop_started);
+  g_test_add_func ("/connection/threads", test_threads);
+  g_test_add_func ("/connection/travel", test_travel);
+  g_test_add_func ("/connection/travel-refused", test_travel_refused);
+  g_test_add_func ("/connection/descriptor-limit", test_descriptor_limit);
+  g_test_add_func ("/connection/bad-peer", test_bad_peer);
+  g_test_add_func ("/connection/bad-peer-signal", test_bad_peer_signal);
+  g_test_add_func ("/connection/new-from-fd", test_new_from_fd);
+  g_test_add_func ("/connection/killed-peer", test_killed_peer);
+  g_test_add_func ("/connection/max-size", test_max_size);
+  g_test_add_func ("/connection/interrupt", test_interrupt);
+  g_test_add_func ("/connection/other-context", test_other_context);
+
+  return g_test_run ();
+}
