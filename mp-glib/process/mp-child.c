@@ -229,7 +229,6 @@ mp_child_new (MpSettings           *settings,
   mp_child_queue_setup (self, config);
   self->ref_count++;   /* alive, until finish() */
   g_queue_push_tail_link (&all_children, &self->link);
-  watch_wire (self);
   mp_child_flush (self);
   return self;
 }
@@ -354,6 +353,8 @@ mp_child_launched (MpChild *self,
   self->pidfd = pidfd;
   self->state = MP_CHILD_BOOTING;
   mp_child_close_ends (self);
+  /* Not before: a forked process may be ready sooner than the server has told its pid. */
+  watch_wire (self);
   watch_pid (self);
   for (int signum = 1; signum < 64; signum++)
     if ((self->pending_signals & (G_GUINT64_CONSTANT (1) << signum)) != 0)
@@ -517,6 +518,7 @@ on_wire (MpWatch *watch, GIOCondition condition, gpointer data)
   MpChild *self = data;
 
   mp_child_ref (self);
+  announce (self);
   if ((condition & G_IO_OUT) != 0)
     mp_child_flush (self);
   if ((condition & ~G_IO_OUT) != 0 && !self->wire_ended)
@@ -532,6 +534,7 @@ static void
 watch_wire (MpChild *self)
 {
   self->wire_watch = mp_hub_add_watch (mp_wire_get_fd (self->wire), G_IO_IN, on_wire, self);
+  update_wire_watch (self);
 }
 
 void
@@ -751,7 +754,10 @@ mp_child_signal (MpChild  *self,
     }
   if (mp_platform_signal (self->pid, self->pidfd, signum) == 0)
     return TRUE;
-  set_errno_error (error, "cannot send a signal");
+  if (errno == ESRCH)
+    g_set_error (error, G_IO_ERROR, G_IO_ERROR_CLOSED, "%s has ended", self->name);
+  else
+    set_errno_error (error, "cannot send a signal");
   return FALSE;
 }
 
