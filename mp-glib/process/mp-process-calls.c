@@ -203,14 +203,17 @@ mp_process_start_async (MpProcess           *self,
   MpProcessCore *core = NULL;
   GTask *task = NULL;
   GError *error = NULL;
+  gboolean launched = FALSE;
 
   g_return_if_fail (MP_IS_PROCESS (self));
   g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
 
   core = mp_process_get_core (self);
+  launched = !g_cancellable_set_error_if_cancelled (cancellable, &error) &&
+             check_startable (self, &error) && mp_process_launch (self, &error);
+  /* Only now: the first GTask of a program starts a thread, after which it could not be forked. */
   task = make_task (self, cancellable, mp_process_start_async);
-  if (g_cancellable_set_error_if_cancelled (cancellable, &error) ||
-      !check_startable (self, &error) || !mp_process_launch (self, &error))
+  if (!launched)
     mp_process_core_fail (core, task, error, callback, user_data);
   else
     mp_process_core_await_start (core, task, callback, user_data);
@@ -384,6 +387,7 @@ send_signal (MpProcess   *self,
              GError     **error)
 {
   MpProcessCore *core = NULL;
+  GError *failure = NULL;
   gboolean success = FALSE;
 
   g_return_val_if_fail (MP_IS_PROCESS (self), FALSE);
@@ -400,9 +404,18 @@ send_signal (MpProcess   *self,
     }
 
   mp_hub_lock ();
-  success = check_started (core, what, error) &&
-            (core->child == NULL || mp_child_signal (core->child, signum, error));
+  success = check_started (core, what, &failure) &&
+            (core->child == NULL || mp_child_signal (core->child, signum, &failure));
   mp_hub_unlock ();
+
+  /* It has ended, and we have not been told yet. */
+  if (g_error_matches (failure, G_IO_ERROR, G_IO_ERROR_CLOSED))
+    {
+      g_clear_error (&failure);
+      success = TRUE;
+    }
+  if (failure != NULL)
+    g_propagate_error (error, failure);
 
   return success;
 }

@@ -11,18 +11,17 @@
 #include "mp-glib/platform/mp-fd-private.h"
 
 /* Somebody who has called an asynchronous start or join. Referred to by the queue it waits in (later by the post that
- * delivers it) and by its source on the cancellable. */
+ * cleans up) and by its source on the cancellable. */
 typedef struct
 {
   gatomicrefcount      ref_count;
   MpProcessCore       *core;        /* (owned) */
-  GTask               *task;        /* (owned) made without callback */
+  GTask               *task;        /* (owned) (nullable) made without callback; gone when it is completed */
   GAsyncReadyCallback  callback;
   gpointer             user_data;
   GMainContext        *context;     /* (owned) the task's, with the hub's source on it */
   GSource             *cancel;      /* (owned) (nullable) */
   GQueue              *queue;       /* (nullable) the one it waits in; under the lock */
-  GError              *error;       /* (owned) (nullable) its result; set before it is posted */
 } MpProcessWaiter;
 
 typedef struct
@@ -109,29 +108,19 @@ waiter_unref (gpointer data)
     return;
 
   g_clear_pointer (&self->cancel, g_source_unref);
-  g_clear_error (&self->error);
-  g_clear_object (&self->task);
   mp_hub_unref_context (self->context);
   mp_process_core_unref (self->core);
   g_free (self);
 }
 
 static void
-waiter_deliver (gpointer data)
+waiter_finish (gpointer data)
 {
   MpProcessWaiter *self = data;
 
   if (self->cancel != NULL)
-    {
-      g_source_destroy (self->cancel);
-      g_clear_pointer (&self->cancel, g_source_unref);
-    }
-  if (self->error != NULL)
-    g_task_return_error (self->task, g_steal_pointer (&self->error));
-  else
-    g_task_return_boolean (self->task, TRUE);
-  if (self->callback != NULL)
-    self->callback (g_task_get_source_object (self->task), G_ASYNC_RESULT (self->task), self->user_data);
+    g_source_destroy (self->cancel);
+  g_clear_pointer (&self->cancel, g_source_unref);
 }
 
 /* With the lock held. @error: (transfer full) (nullable). */
@@ -142,8 +131,13 @@ waiter_complete (MpProcessWaiter *self,
   if (self->queue != NULL)
     g_queue_remove (self->queue, self);
   self->queue = NULL;
-  self->error = error;
-  mp_hub_post (self->context, self->core, waiter_deliver, self, waiter_unref);
+
+  if (error != NULL)
+    g_task_return_error (self->task, error);
+  else
+    g_task_return_boolean (self->task, TRUE);
+  mp_hub_post_task (g_steal_pointer (&self->task), self->core, self->callback, self->user_data);
+  mp_hub_post (self->context, self->core, waiter_finish, self, waiter_unref);
 }
 
 static gboolean
@@ -340,6 +334,8 @@ child_started (MpChild  *child,
   self->pid = mp_child_get_pid (child);
   g_queue_push_tail_link (&running, &self->link);
   post (self, emit_started_cb, (GDestroyNotify) mp_process_core_unref);
+  if (!g_queue_is_empty (&self->lines))
+    post (self, emit_lines_cb, (GDestroyNotify) mp_process_core_unref);
   mp_active_children_changed (self);
   mp_hub_changed ();
 }
@@ -382,7 +378,8 @@ child_line (MpChild    *child,
   MpProcessCore *self = data;
   MpProcessLine *item = g_new (MpProcessLine, 1);
 
-  if (g_queue_is_empty (&self->lines))
+  /* What comes before the pid is known waits for that. */
+  if (g_queue_is_empty (&self->lines) && self->pid != 0)
     post (self, emit_lines_cb, (GDestroyNotify) mp_process_core_unref);
   item->stream = stream;
   item->text = g_strdup (line);

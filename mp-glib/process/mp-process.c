@@ -517,6 +517,7 @@ mp_process_launch (MpProcess  *self,
       .own_group = priv->detached,
       .board = -1,
       .context = priv->core->context,
+      .owner = priv->core,
     };
 
   run = make_run (self, error);
@@ -673,7 +674,7 @@ mp_process_is_alive (MpProcess *self)
  *
  * Gives the error that its function failed with, or that its start failed with.
  *
- * [func@Mp.error_dup_details] gives the details: type and traceback of an exception of a binding, last lines of the
+ * [func@Mp.Error.dup_details] gives the details: type and traceback of an exception of a binding, last lines of the
  * standard error of a process that did not start.
  *
  * Returns: (transfer full) (nullable): the error, `NULL` when there is none (yet)
