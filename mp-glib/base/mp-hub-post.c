@@ -434,22 +434,32 @@ task_post_run (gpointer data)
 }
 
 /* A task without a callback still puts a source on its context, only to say that it is completed, and lives until that
- * has run: for ever in a program without a main loop. */
+ * has run: for ever in a program without a main loop. So it is run here, as the main loop would do it. */
+static void
+complete_task (GTask *task)
+{
+  GSource *source = g_main_context_find_source_by_user_data (g_task_get_context (task), task);
+  GSourceFunc func = NULL;
+  gpointer data = NULL;
+
+  if (source == NULL)
+    return;
+
+  g_source_ref (source);
+  source->callback_funcs->get (source->callback_data, source, &func, &data);
+  func (data);
+  g_source_destroy (source);
+  g_source_unref (source);
+}
+
 static void
 task_post_free (gpointer data)
 {
   TaskPost *self = data;
-  GMainContext *context = g_task_get_context (self->task);
   GSource *current = g_main_current_source ();
 
-  if (current == NULL || g_source_get_context (current) != context)
-    {
-      GSource *source = g_main_context_find_source_by_user_data (context, self->task);
-
-      if (source != NULL)
-        g_source_destroy (source);
-    }
-
+  if (current == NULL || g_source_get_context (current) != g_task_get_context (self->task))
+    complete_task (self->task);
   g_object_unref (self->task);
   g_slice_free (TaskPost, self);
 }

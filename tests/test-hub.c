@@ -1,0 +1,1181 @@
+/* test-hub.c — SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include "mp-glib/base/mp-error.h"
+#include "mp-glib/base/mp-event-loop.h"
+#include "mp-glib/base/mp-hub-private.h"
+#include "mp-glib/platform/mp-fd-private.h"
+#include "mp-glib/platform/mp-poll-private.h"
+
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* Long enough to tell "woken" from "woken by the clock". */
+#define LONG (20 * G_USEC_PER_SEC)
+
+/* A pipe whose read end is watched: each byte is counted. */
+typedef struct
+{
+  int      fds[2];
+  MpWatch *watch;
+  int      n_bytes;        /* hub's lock */
+  int      n_calls;
+  void  (* func) (gpointer data);   /* (nullable) called after each byte, lock held */
+  gpointer data;
+} Source;
+
+static gboolean
+not_yet (gpointer data)
+{
+  return FALSE;
+}
+
+static gboolean
+is_positive (gpointer data)
+{
+  return *(int *) data > 0;
+}
+
+static void
+source_cb (MpWatch      *watch,
+           GIOCondition  condition,
+           gpointer      data)
+{
+  Source *source = data;
+  char byte;
+
+  source->n_calls++;
+  /* Another thread may have taken it: then the kernel has told both. */
+  if (mp_poll_fds (&(GPollFD) { source->fds[0], G_IO_IN, 0 }, 1, 0) == 1 && read (source->fds[0], &byte, 1) == 1)
+    {
+      source->n_bytes++;
+      if (source->func != NULL)
+        source->func (source->data);
+    }
+}
+
+static void
+source_init (Source *source)
+{
+  memset (source, 0, sizeof *source);
+  g_assert_no_errno (mp_fd_pipe (source->fds));
+  mp_hub_lock ();
+  source->watch = mp_hub_add_watch (source->fds[0], G_IO_IN, source_cb, source);
+  mp_hub_unlock ();
+}
+
+static void
+source_clear (Source *source)
+{
+  mp_hub_lock ();
+  if (source->watch != NULL)
+    mp_hub_remove_watch (source->watch);
+  mp_hub_unlock ();
+  mp_fd_close (&source->fds[0]);
+  mp_fd_close (&source->fds[1]);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Source, source_clear)
+
+static void
+source_write (Source *source)
+{
+  g_assert_cmpint (write (source->fds[1], "x", 1), ==, 1);
+}
+
+static void
+turn_once (void)
+{
+  g_autoptr(GError) error = NULL;
+
+  g_assert_false (mp_hub_wait (NULL, not_yet, NULL, "turn", 0, NULL, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT);
+}
+
+/* Callbacks that note that they were called. */
+static GString *notes;
+
+static void
+note_cb (gpointer data)
+{
+  g_string_append (notes, data);
+}
+
+static char *
+take_notes (void)
+{
+  char *text = g_strdup (notes->str);
+
+  g_string_truncate (notes, 0);
+  return text;
+}
+
+#define assert_notes(expected) \
+  G_STMT_START { \
+    g_autofree char *notes_ = take_notes (); \
+    g_assert_cmpstr (notes_, ==, expected); \
+  } G_STMT_END
+
+static void
+post (GMainContext  *context,
+      gconstpointer  owner,
+      const char    *text)
+{
+  mp_hub_lock ();
+  mp_hub_post (context, owner, note_cb, (gpointer) text, NULL);
+  mp_hub_unlock ();
+}
+
+static void
+test_watch (void)
+{
+  g_auto(Source) source;
+  g_autoptr(GError) error = NULL;
+
+  source_init (&source);
+  turn_once ();
+  g_assert_cmpint (source.n_calls, ==, 0);
+  source_write (&source);
+  g_assert_true (mp_hub_wait (NULL, is_positive, &source.n_bytes, "test", LONG, NULL, &error));
+  g_assert_no_error (error);
+  g_assert_cmpint (source.n_bytes, ==, 1);
+  turn_once ();
+  g_assert_cmpint (source.n_calls, ==, 1);
+}
+
+static void
+remove_both (gpointer data)
+{
+  Source *sources = data;
+  int i;
+
+  for (i = 0; i < 2; i++)
+    g_clear_pointer (&sources[i].watch, mp_hub_remove_watch);
+}
+
+/* Both are ready in one batch; the first to be called removes itself and the other. */
+static void
+test_watch_removed_in_batch (void)
+{
+  Source sources[2];
+  int i;
+
+  for (i = 0; i < 2; i++)
+    {
+      source_init (&sources[i]);
+      sources[i].func = remove_both;
+      sources[i].data = sources;
+      source_write (&sources[i]);
+    }
+  turn_once ();
+  g_assert_cmpint (sources[0].n_calls + sources[1].n_calls, ==, 1);
+  turn_once ();
+  g_assert_cmpint (sources[0].n_calls + sources[1].n_calls, ==, 1);
+  for (i = 0; i < 2; i++)
+    source_clear (&sources[i]);
+}
+
+static void
+replace_both (gpointer data)
+{
+  Source *sources = data;
+  int i;
+
+  /* In the places of those that are gone, where their events still point to. */
+  remove_both (sources);
+  for (i = 2; i < 4; i++)
+    source_init (&sources[i]);
+}
+
+static void
+test_watch_replaced_in_batch (void)
+{
+  Source sources[4];
+  int i;
+
+  for (i = 0; i < 2; i++)
+    {
+      source_init (&sources[i]);
+      sources[i].func = replace_both;
+      sources[i].data = sources;
+      source_write (&sources[i]);
+    }
+  turn_once ();
+  g_assert_cmpint (sources[0].n_calls + sources[1].n_calls, ==, 1);
+  g_assert_cmpint (sources[2].n_calls + sources[3].n_calls, ==, 0);
+  for (i = 0; i < 4; i++)
+    source_clear (&sources[i]);
+}
+
+static void
+test_watch_asleep (void)
+{
+  g_auto(Source) source;
+
+  source_init (&source);
+  mp_hub_lock ();
+  mp_hub_modify_watch (source.watch, 0);
+  mp_hub_unlock ();
+  source_write (&source);
+  mp_fd_close (&source.fds[1]);
+  turn_once ();                      /* neither the byte nor the end is told */
+  g_assert_cmpint (source.n_calls, ==, 0);
+  mp_hub_lock ();
+  mp_hub_modify_watch (source.watch, G_IO_IN);
+  mp_hub_unlock ();
+  turn_once ();
+  g_assert_cmpint (source.n_bytes, ==, 1);
+}
+
+static void
+test_timer_order (void)
+{
+  g_autoptr(GRand) rand = g_rand_new_with_seed (1);
+  gint64 now = g_get_monotonic_time ();
+  MpTimer *removed[64];
+  int order[8], i, fired = 0;
+  static const char *names[] = { "a", "b", "c", "d", "e", "f", "g", "h" };
+
+  for (i = 0; i < 8; i++)
+    order[i] = i;
+  for (i = 7; i > 0; i--)
+    {
+      int j = g_rand_int_range (rand, 0, i + 1), other = order[i];
+
+      order[i] = order[j];
+      order[j] = other;
+    }
+
+  mp_hub_lock ();
+  for (i = 0; i < 64; i++)
+    {
+      removed[i] = mp_hub_add_timer (now + g_rand_int_range (rand, 0, 3000), note_cb, (gpointer) "!");
+      if (i % 8 == 0)
+        mp_hub_add_timer (now + 100 * order[i / 8], note_cb, (gpointer) names[order[i / 8]]);
+    }
+  for (i = 0; i < 64; i++)
+    mp_hub_remove_timer (removed[i]);
+  mp_hub_add_timer (now + 4000, (MpTimerFunc) g_atomic_int_inc, &fired);
+  mp_hub_unlock ();
+
+  g_assert_true (mp_hub_wait (NULL, is_positive, &fired, "test", LONG, NULL, NULL));
+  g_assert_cmpint (g_get_monotonic_time () - now, >=, 4000);
+  assert_notes ("abcdefgh");
+}
+
+static void
+again_cb (gpointer data)
+{
+  int *n = data;
+
+  (*n)++;
+  mp_hub_add_timer (0, again_cb, n);
+}
+
+static gboolean
+is_three (gpointer data)
+{
+  return *(int *) data == 3;
+}
+
+/* One that is always due does not keep the hub to itself. */
+static void
+test_timer_again (void)
+{
+  g_autoptr(GError) error = NULL;
+  int n = 0;
+
+  if (!g_test_subprocess ())
+    {
+      g_test_trap_subprocess (NULL, 0, 0);   /* because the timer stays */
+      g_test_trap_assert_passed ();
+      return;
+    }
+
+  mp_hub_lock ();
+  mp_hub_add_timer (0, again_cb, &n);
+  mp_hub_unlock ();
+  g_assert_true (mp_hub_wait (NULL, is_three, &n, "test", LONG, NULL, &error));
+  g_assert_no_error (error);
+}
+
+static void
+test_post_loop (void)
+{
+  GMainContext *context = mp_hub_ref_context (NULL);
+  int a, b;
+
+  g_assert_true (context == g_main_context_default ());
+  g_assert_false (g_main_context_pending (context));
+  post (context, &a, "1");
+  post (context, &b, "2");
+  post (context, &a, "3");
+  assert_notes ("");
+  while (g_main_context_iteration (context, FALSE))
+    ;
+  assert_notes ("123");
+  mp_hub_unref_context (context);
+}
+
+static void
+repost_cb (gpointer data)
+{
+  int *n = data;
+
+  if (++*n < 1000)
+    {
+      mp_hub_lock ();
+      mp_hub_post (g_main_context_default (), data, repost_cb, data, NULL);
+      mp_hub_unlock ();
+    }
+}
+
+static gboolean
+stop_cb (gpointer data)
+{
+  *(gboolean *) data = TRUE;
+  return G_SOURCE_REMOVE;
+}
+
+/* A post that posts itself again lets the other sources of the context come. */
+static void
+test_post_fair (void)
+{
+  GMainContext *context = mp_hub_ref_context (NULL);
+  gboolean stopped = FALSE;
+  int n = 0;
+
+  g_timeout_add_full (G_PRIORITY_DEFAULT, 0, stop_cb, &stopped, NULL);
+  repost_cb (&n);
+  while (!stopped)
+    g_main_context_iteration (context, TRUE);
+  g_assert_cmpint (n, <, 1000);
+  while (n < 1000)
+    g_main_context_iteration (context, TRUE);
+  mp_hub_unref_context (context);
+}
+
+static void
+nested_cb (gpointer data)
+{
+  g_autoptr(GError) error = NULL;
+
+  g_string_append (notes, "[");
+  post (g_main_context_default (), data, "4");
+  mp_hub_wait (data, not_yet, NULL, "nested", 0, NULL, &error);
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT);
+  g_string_append (notes, "]");
+}
+
+/* A callback blocks: what is due is run there, in order, and not again afterwards. */
+static void
+test_post_nested (void)
+{
+  GMainContext *context = mp_hub_ref_context (NULL);
+  int a, b, round;
+
+  for (round = 0; round < 2; round++)
+    {
+      post (context, &a, "1");
+      mp_hub_lock ();
+      mp_hub_post (context, &a, nested_cb, &a, NULL);
+      mp_hub_unlock ();
+      post (context, &b, "x");
+      post (context, &a, "3");
+      if (round == 0)
+        {
+          mp_hub_wait (&a, not_yet, NULL, "outer", 0, NULL, NULL);
+          assert_notes ("1[34]");
+        }
+      while (g_main_context_iteration (context, FALSE))
+        ;
+      assert_notes (round == 0 ? "x" : "1[34]x");
+    }
+  mp_hub_unref_context (context);
+}
+
+static void
+loop_cb (gpointer data)
+{
+  Source *source = data;
+
+  /* Both what is posted and what the kernel brings come to a loop within a callback. */
+  post (g_main_context_default (), source, "2");
+  g_string_append (notes, "[");
+  while (notes->str[notes->len - 1] != '2')
+    g_main_context_iteration (NULL, TRUE);
+  source_write (source);
+  while (source->n_bytes == 0)
+    g_main_context_iteration (NULL, TRUE);
+  g_string_append (notes, "]");
+}
+
+static void
+test_post_nested_loop (void)
+{
+  GMainContext *context = mp_hub_ref_context (NULL);
+  g_auto(Source) source;
+
+  source_init (&source);
+  mp_hub_lock ();
+  mp_hub_post (context, &source, loop_cb, &source, NULL);
+  mp_hub_unlock ();
+  while (source.n_bytes == 0)
+    g_main_context_iteration (context, TRUE);
+  assert_notes ("[2]");
+  mp_hub_unref_context (context);
+}
+
+static void
+test_wait_owner_only (void)
+{
+  GMainContext *context = mp_hub_ref_context (NULL);
+  int a, b;
+
+  post (context, &b, "b");
+  post (context, &a, "a");
+  mp_hub_wait (&a, not_yet, NULL, "test", 0, NULL, NULL);
+  assert_notes ("a");
+  while (g_main_context_iteration (context, FALSE))
+    ;
+  assert_notes ("b");
+  mp_hub_unref_context (context);
+}
+
+static void
+post_on_byte (gpointer data)
+{
+  mp_hub_post (g_main_context_default (), data, note_cb, (gpointer) "told", NULL);
+}
+
+/* The callbacks that belong to what ends the wait have run when it returns. */
+static void
+test_wait_tells_first (void)
+{
+  GMainContext *context = mp_hub_ref_context (NULL);
+  g_auto(Source) source;
+
+  source_init (&source);
+  source.func = post_on_byte;
+  source.data = &source;
+  source_write (&source);
+  g_assert_true (mp_hub_wait (&source, is_positive, &source.n_bytes, "test", LONG, NULL, NULL));
+  assert_notes ("told");
+  mp_hub_unref_context (context);
+}
+
+static void
+test_wait_timeout (void)
+{
+  g_autoptr(GError) error = NULL;
+  gint64 begin = g_get_monotonic_time ();
+
+  g_assert_false (mp_hub_wait (NULL, not_yet, NULL, "test", 3000, NULL, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT);
+  g_assert_cmpstr (error->message, ==, "test: timed out");
+  g_assert_cmpint (g_get_monotonic_time () - begin, >=, 3000);
+}
+
+/* A thread that does @func when the main one is asleep in the kernel. */
+typedef struct
+{
+  void  (* func) (gpointer data);
+  gpointer data;
+  char     stat[64];   /* of the thread to fall asleep */
+} Later;
+
+static gpointer
+later_thread (gpointer data)
+{
+  Later *later = data;
+  g_autofree char *text = NULL;
+
+  /* "… (comm) S …": asleep. With the leader's and the follower's kind of sleep alike. */
+  do
+    {
+      g_clear_pointer (&text, g_free);
+      g_assert_true (g_file_get_contents (later->stat, &text, NULL, NULL));
+      g_thread_yield ();
+    }
+  while (strrchr (text, ')')[2] != 'S');
+
+  later->func (later->data);
+  return NULL;
+}
+
+static GThread *
+do_later (Later    *later,
+          void   (* func) (gpointer data),
+          gpointer  data)
+{
+  later->func = func;
+  later->data = data;
+  g_snprintf (later->stat, sizeof later->stat, "/proc/self/task/%d/stat", (int) gettid ());
+  return g_thread_new ("later", later_thread, later);
+}
+
+static void
+test_wait_cancel (void)
+{
+  g_autoptr(GCancellable) cancellable = g_cancellable_new ();
+  g_autoptr(GError) error = NULL;
+  Later later;
+  GThread *thread;
+  int yes = 1;
+
+  thread = do_later (&later, (void (*) (gpointer)) g_cancellable_cancel, cancellable);
+  g_assert_false (mp_hub_wait (NULL, not_yet, NULL, "test", LONG, cancellable, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+  g_assert_cmpstr (error->message, ==, "test: cancelled");
+  g_thread_join (thread);
+
+  /* What is there already is given all the same. */
+  g_assert_true (mp_hub_wait (NULL, is_positive, &yes, "test", -1, cancellable, NULL));
+}
+
+static void
+write_one (gpointer data)
+{
+  g_assert_cmpint (write (*(int *) data, "x", 1), ==, 1);
+}
+
+static void
+test_wait_interrupt (void)
+{
+  g_autoptr(GError) error = NULL;
+  int fds[2], round;
+  char byte;
+
+  g_assert_no_errno (mp_fd_pipe (fds));
+  g_assert_cmpint (mp_set_interrupt_fd (fds[0]), ==, -1);
+  g_assert_cmpint (mp_set_interrupt_fd (fds[0]), ==, fds[0]);
+  for (round = 0; round < 2; round++)
+    {
+      Later later;
+      GThread *thread = do_later (&later, write_one, &fds[1]);
+
+      g_assert_false (mp_hub_wait (NULL, not_yet, NULL, "test", -1, NULL, &error));
+      g_assert_error (error, MP_ERROR, MP_ERROR_INTERRUPTED);
+      g_clear_error (&error);
+      g_thread_join (thread);
+
+      /* Nothing was read from it. */
+      g_assert_false (mp_hub_wait (NULL, not_yet, NULL, "test", 0, NULL, &error));
+      g_assert_error (error, MP_ERROR, MP_ERROR_INTERRUPTED);
+      g_clear_error (&error);
+      g_assert_cmpint (read (fds[0], &byte, 1), ==, 1);
+    }
+  turn_once ();
+  g_assert_cmpint (mp_set_interrupt_fd (-1), ==, fds[0]);
+  mp_fd_close (&fds[0]);
+  mp_fd_close (&fds[1]);
+}
+
+static void
+set_one (gpointer data)
+{
+  mp_hub_lock ();
+  *(int *) data = 1;
+  mp_hub_changed ();
+  mp_hub_unlock ();
+}
+
+/* The leader is woken by a thread that changes something itself, without any descriptor; and that leaves nothing ready. */
+static void
+test_wait_changed (void)
+{
+  GMainContext *context = mp_hub_ref_context (NULL);
+  Later later;
+  GThread *thread;
+  int yes = 0;
+
+  thread = do_later (&later, set_one, &yes);
+  g_assert_true (mp_hub_wait (NULL, is_positive, &yes, "test", LONG, NULL, NULL));
+  g_thread_join (thread);
+  g_assert_false (g_main_context_pending (context));
+  mp_hub_unref_context (context);
+}
+
+typedef struct
+{
+  Source *source;
+  int     done;        /* bytes after which it is over */
+  GThread *thread;
+  int     n_asked;     /* atomic: its done() was called */
+} Waiter;
+
+static gboolean
+waiter_is_done (gpointer data)
+{
+  Waiter *waiter = data;
+
+  g_atomic_int_inc (&waiter->n_asked);
+  return waiter->source->n_bytes >= waiter->done;
+}
+
+static gpointer
+waiter_thread (gpointer data)
+{
+  g_autoptr(GError) error = NULL;
+
+  g_assert_true (mp_hub_wait (data, waiter_is_done, data, "waiter", LONG, NULL, &error));
+  g_assert_no_error (error);
+  return NULL;
+}
+
+/* Several threads wait; whoever takes the byte, all that it ends are woken, and somebody goes on waiting for the next. */
+static void
+test_wait_threads (void)
+{
+  Waiter waiters[6];
+  g_auto(Source) source;
+  guint i;
+
+  source_init (&source);
+  for (i = 0; i < G_N_ELEMENTS (waiters); i++)
+    {
+      waiters[i] = (Waiter) { &source, i / 2 + 1, NULL, 0 };
+      waiters[i].thread = g_thread_new ("waiter", waiter_thread, &waiters[i]);
+      while (g_atomic_int_get (&waiters[i].n_asked) == 0)
+        g_thread_yield ();
+    }
+  for (i = 0; i < G_N_ELEMENTS (waiters); i += 2)
+    {
+      source_write (&source);
+      g_thread_join (waiters[i].thread);
+      g_thread_join (waiters[i + 1].thread);
+    }
+  g_assert_cmpint (source.n_bytes, ==, 3);
+}
+
+typedef struct
+{
+  GCancellable *cancellable;
+  int           n_asked;     /* atomic */
+} Leader;
+
+static gboolean
+leader_is_done (gpointer data)
+{
+  g_atomic_int_inc (&((Leader *) data)->n_asked);
+  return FALSE;
+}
+
+static gpointer
+leader_thread (gpointer data)
+{
+  Leader *leader = data;
+
+  g_assert_false (mp_hub_wait (NULL, leader_is_done, leader, "leader", LONG, leader->cancellable, NULL));
+  return NULL;
+}
+
+typedef struct
+{
+  Leader  *leader;
+  GThread *thread;
+  Source  *source;
+} HandOver;
+
+/* With the main thread asleep as the leader's follower. */
+static void
+leader_goes (gpointer data)
+{
+  HandOver *self = data;
+
+  g_cancellable_cancel (self->leader->cancellable);
+  g_thread_join (self->thread);
+  source_write (self->source);
+}
+
+/* The leader goes away empty-handed: another takes its place. */
+static void
+test_wait_hand_over (void)
+{
+  Leader leader = { g_cancellable_new (), 0 };
+  HandOver hand_over = { &leader, NULL, NULL };
+  g_auto(Source) source;
+  GThread *thread;
+  Later later;
+
+  source_init (&source);
+  hand_over.source = &source;
+  hand_over.thread = g_thread_new ("leader", leader_thread, &leader);
+  /* Asked a second time when it has its descriptor for the cancellable, and keeps the lock until it sleeps. */
+  while (g_atomic_int_get (&leader.n_asked) < 2)
+    g_thread_yield ();
+  thread = do_later (&later, leader_goes, &hand_over);
+  g_assert_true (mp_hub_wait (NULL, is_positive, &source.n_bytes, "test", LONG, NULL, NULL));
+  g_thread_join (thread);
+  g_object_unref (leader.cancellable);
+}
+
+typedef struct
+{
+  GMainContext *context;
+  GMainLoop    *loop;
+  GThread      *thread;
+} LoopThread;
+
+static gpointer
+loop_thread (gpointer data)
+{
+  LoopThread *self = data;
+
+  g_main_context_push_thread_default (self->context);
+  g_main_loop_run (self->loop);
+  g_main_context_pop_thread_default (self->context);
+  return NULL;
+}
+
+static gboolean
+quit_cb (gpointer data)
+{
+  g_main_loop_quit (data);
+  return G_SOURCE_REMOVE;
+}
+
+typedef struct
+{
+  GThread *ran_in;
+  GThread *freed_in;
+  int      done;     /* hub's lock */
+} Where;
+
+static void
+where_cb (gpointer data)
+{
+  Where *where = data;
+
+  where->ran_in = g_thread_self ();
+}
+
+static void
+where_free (gpointer data)
+{
+  Where *where = data;
+
+  where->freed_in = g_thread_self ();
+  set_one (&where->done);
+}
+
+/* A context that another thread runs: the callback comes there, whoever waits here. */
+static void
+test_wait_foreign_context (void)
+{
+  LoopThread loop;
+  GMainContext *context;
+  Where where = { NULL, NULL, 0 };
+
+  loop.context = g_main_context_new ();
+  loop.loop = g_main_loop_new (loop.context, FALSE);
+  loop.thread = g_thread_new ("loop", loop_thread, &loop);
+  while (!g_main_loop_is_running (loop.loop))
+    g_thread_yield ();
+
+  context = mp_hub_ref_context (loop.context);
+  mp_hub_lock ();
+  mp_hub_post (context, &where, where_cb, &where, where_free);
+  mp_hub_unlock ();
+  g_assert_true (mp_hub_wait (&where, is_positive, &where.done, "test", LONG, NULL, NULL));
+  g_assert_true (where.ran_in == loop.thread);
+  g_assert_true (where.freed_in == loop.thread);
+  mp_hub_unref_context (context);
+
+  g_main_context_invoke (loop.context, quit_cb, loop.loop);
+  g_thread_join (loop.thread);
+  g_main_loop_unref (loop.loop);
+  g_main_context_unref (loop.context);
+}
+
+static void
+default_cb (gpointer data)
+{
+  g_autoptr(GMainContext) context = g_main_context_ref_thread_default ();
+
+  g_assert_true (context == data);
+  g_assert_true (g_main_context_is_owner (context));
+  g_string_append (notes, "in");
+}
+
+/* A context of this thread's that is not pushed now is so while its callbacks run. */
+static void
+test_wait_own_context (void)
+{
+  g_autoptr(GMainContext) context = g_main_context_new ();
+  GMainContext *used = mp_hub_ref_context (context);
+
+  mp_hub_lock ();
+  mp_hub_post (used, used, default_cb, context, NULL);
+  mp_hub_unlock ();
+  mp_hub_wait (used, not_yet, NULL, "test", 0, NULL, NULL);
+  assert_notes ("in");
+  mp_hub_unref_context (used);
+}
+
+static void
+set_flag (gpointer data)
+{
+  *(gboolean *) data = TRUE;
+}
+
+/* What was posted is run though nobody refers to the context any more; then the context goes. */
+static void
+test_context_last_posts (void)
+{
+  GMainContext *context = g_main_context_new ();
+  GSource *witness = g_idle_source_new ();
+  gboolean gone = FALSE;
+  int a;
+
+  g_source_set_callback (witness, G_SOURCE_FUNC (stop_cb), &gone, set_flag);
+  g_source_set_priority (witness, G_PRIORITY_LOW);
+  g_source_attach (witness, context);
+  g_source_unref (witness);
+
+  mp_hub_unref_context (mp_hub_ref_context (context));
+  post (context, &a, "1");
+  post (context, &a, "2");
+  while (notes->len == 0)
+    g_main_context_iteration (context, TRUE);
+  assert_notes ("12");
+  g_main_context_unref (context);
+  g_assert_true (gone);
+}
+
+static gboolean
+is_readable (int fd)
+{
+  GPollFD pollfd = { fd, G_IO_IN, 0 };
+
+  return mp_poll_fds (&pollfd, 1, 0) == 1;
+}
+
+static gpointer
+post_thread (gpointer data)
+{
+  post (g_main_context_default (), data, "4");
+  return NULL;
+}
+
+static void
+test_event_loop (void)
+{
+  g_auto(Source) source;
+  int fd = mp_event_loop_get_fd (), a;
+
+  g_assert_cmpint (fd, >=, 0);
+  g_assert_cmpint (mp_event_loop_get_fd (), ==, fd);
+  g_assert_false (is_readable (fd));
+
+  /* From this thread, in which nothing is asleep. */
+  post (g_main_context_default (), &a, "1");
+  post (g_main_context_default (), &a, "2");
+  g_assert_true (is_readable (fd));
+  mp_event_loop_dispatch ();
+  assert_notes ("12");
+  g_assert_false (is_readable (fd));
+
+  /* What the kernel brings, with a callback. */
+  source_init (&source);
+  source.func = post_on_byte;
+  source.data = &source;
+  source_write (&source);
+  g_assert_true (is_readable (fd));
+  mp_event_loop_dispatch ();
+  assert_notes ("told");
+  g_assert_false (is_readable (fd));
+
+  /* From another thread. */
+  g_thread_join (g_thread_new ("post", post_thread, &a));
+  g_assert_true (is_readable (fd));
+  mp_event_loop_dispatch ();
+  assert_notes ("4");
+
+  /* Run by a blocking call instead: at most one call for nothing. */
+  post (g_main_context_default (), &a, "5");
+  mp_hub_wait (&a, not_yet, NULL, "test", 0, NULL, NULL);
+  assert_notes ("5");
+  mp_event_loop_dispatch ();
+  g_assert_false (is_readable (fd));
+}
+
+static void
+test_event_loop_repost (void)
+{
+  int fd = mp_event_loop_get_fd (), n = 990, rounds = 0;
+
+  repost_cb (&n);
+  while (is_readable (fd))
+    {
+      mp_event_loop_dispatch ();
+      rounds++;
+    }
+  g_assert_cmpint (n, ==, 1000);
+  g_assert_cmpint (rounds, ==, 9);
+}
+
+static void
+unlocked_cb (gpointer data)
+{
+  /* Another thread gets the lock: so this one does not have it. */
+  g_thread_join (g_thread_new ("lock", (GThreadFunc) (void (*) (void)) set_one, data));
+  g_string_append (notes, "u");
+}
+
+static void
+test_run_unlocked (void)
+{
+  int values[40] = { 0 };
+  guint i;
+
+  mp_hub_lock ();
+  mp_hub_lock ();
+  for (i = 0; i < G_N_ELEMENTS (values); i++)
+    mp_hub_run_unlocked (unlocked_cb, &values[i]);
+  mp_hub_unlock ();
+  assert_notes ("");
+  mp_hub_unlock ();
+  assert_notes ("uuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuu");
+  for (i = 0; i < G_N_ELEMENTS (values); i++)
+    g_assert_cmpint (values[i], ==, 1);
+}
+
+static void
+unlocked_on_byte (gpointer data)
+{
+  mp_hub_run_unlocked (set_one, data);
+}
+
+/* What is freed after a turn may be what ends the wait. */
+static void
+test_run_unlocked_wait (void)
+{
+  g_auto(Source) source;
+  int yes = 0;
+
+  source_init (&source);
+  source.func = unlocked_on_byte;
+  source.data = &yes;
+  source_write (&source);
+  g_assert_true (mp_hub_wait (NULL, is_positive, &yes, "test", LONG, NULL, NULL));
+}
+
+static void
+task_cb (GObject      *object,
+         GAsyncResult *result,
+         gpointer      user_data)
+{
+  g_assert_true (g_task_propagate_boolean (G_TASK (result), NULL));
+  g_assert_true (G_IS_CANCELLABLE (object));
+  note_cb (user_data);
+}
+
+/* Without a main loop: the callback runs, and neither task nor object stays. */
+static void
+test_post_task (void)
+{
+  GCancellable *object = g_cancellable_new ();
+  GTask *task = g_task_new (object, NULL, NULL, NULL);
+
+  g_task_return_boolean (task, TRUE);
+  mp_hub_lock ();
+  mp_hub_post_task (task, object, task_cb, (gpointer) "task");
+  mp_hub_unlock ();
+  mp_hub_wait (object, not_yet, NULL, "test", 0, NULL, NULL);
+  assert_notes ("task");
+  g_assert_finalize_object (object);
+  g_assert_false (g_main_context_pending (NULL));
+}
+
+static void
+in_forked_child (Source *source)
+{
+  int yes = 0;
+
+  mp_hub_reset_after_fork ();
+  source_clear (source);            /* what the parent had, in a child that frees its copy */
+  source_init (source);
+  mp_hub_unref_context (g_main_context_ref (g_main_context_default ()));
+  mp_hub_lock ();
+  mp_hub_add_timer (g_get_monotonic_time () + 1000, (MpTimerFunc) g_atomic_int_inc, &yes);
+  mp_hub_unlock ();
+  source_write (source);
+  if (!mp_hub_wait (NULL, is_positive, &yes, "child", LONG, NULL, NULL) || source->n_bytes != 1)
+    _exit (1);
+  post (g_main_context_default (), source, "c");
+  mp_hub_wait (source, not_yet, NULL, "child", 0, NULL, NULL);
+  _exit (g_str_equal (notes->str, "c") ? 0 : 2);
+}
+
+static void
+test_fork (void)
+{
+  GMainContext *context = mp_hub_ref_context (NULL);
+  MpTimer *timer;
+  Source source;
+  int status;
+  pid_t pid;
+
+  source_init (&source);
+  mp_hub_lock ();
+  timer = mp_hub_add_timer (g_get_monotonic_time () + LONG, set_one, &status);
+  mp_hub_unlock ();
+  post (context, &source, "p");
+  pid = fork ();
+  if (pid == 0)
+    {
+      mp_hub_reset_after_fork ();
+      mp_hub_lock ();
+      mp_hub_remove_timer (timer);
+      mp_hub_unlock ();
+      in_forked_child (&source);
+    }
+  g_assert_no_errno (pid);
+  g_assert_cmpint (waitpid (pid, &status, 0), ==, pid);
+  g_assert_cmpint (status, ==, 0);
+
+  /* The parent has all that it had. */
+  source_write (&source);
+  g_assert_true (mp_hub_wait (&source, is_positive, &source.n_bytes, "test", LONG, NULL, NULL));
+  assert_notes ("p");
+  mp_hub_lock ();
+  mp_hub_remove_timer (timer);
+  mp_hub_unlock ();
+  source_clear (&source);
+  mp_hub_unref_context (context);
+}
+
+/* Four threads send a byte each through a pipe, wait for it, and have a callback of it, all at once, while a fifth runs
+ * a main loop. */
+#define N_ROUNDS 2000
+
+typedef struct
+{
+  Source        source;
+  GMainContext *context;
+  int           round;
+  int           n_told;
+} Player;
+
+static void
+player_told (gpointer data)
+{
+  Player *player = data;
+
+  player->n_told++;
+}
+
+static void
+player_on_byte (gpointer data)
+{
+  Player *player = data;
+
+  mp_hub_post (player->context, player, player_told, player, NULL);
+}
+
+static gboolean
+player_is_done (gpointer data)
+{
+  Player *player = data;
+
+  return player->source.n_bytes >= player->round;
+}
+
+static gpointer
+player_thread (gpointer data)
+{
+  Player *player = data;
+
+  player->context = mp_hub_ref_context (player->context);
+  source_init (&player->source);
+  player->source.func = player_on_byte;
+  player->source.data = player;
+  for (player->round = 1; player->round <= N_ROUNDS; )
+    {
+      source_write (&player->source);
+      g_assert_true (mp_hub_wait (player, player_is_done, player, "player", LONG, NULL, NULL));
+      g_assert_cmpint (player->n_told, ==, player->round);
+      mp_hub_lock ();
+      player->round++;
+      mp_hub_unlock ();
+    }
+  source_clear (&player->source);
+  mp_hub_unref_context (player->context);
+  return NULL;
+}
+
+static void
+test_stress (void)
+{
+  Player players[4];
+  GThread *threads[4];
+  LoopThread loop;
+  GMainContext *context;
+  guint i;
+
+  loop.context = g_main_context_new ();
+  loop.loop = g_main_loop_new (loop.context, FALSE);
+  context = mp_hub_ref_context (loop.context);
+  loop.thread = g_thread_new ("loop", loop_thread, &loop);
+  for (i = 0; i < G_N_ELEMENTS (players); i++)
+    {
+      memset (&players[i], 0, sizeof players[i]);
+      players[i].context = g_main_context_new ();
+      threads[i] = g_thread_new ("player", player_thread, &players[i]);
+    }
+  for (i = 0; i < G_N_ELEMENTS (players); i++)
+    {
+      g_thread_join (threads[i]);
+      g_main_context_unref (players[i].context);
+    }
+  g_main_context_invoke (loop.context, quit_cb, loop.loop);
+  g_thread_join (loop.thread);
+  g_main_loop_unref (loop.loop);
+  mp_hub_unref_context (context);
+  g_main_context_unref (loop.context);
+}
+
+int
+main (int   argc,
+      char *argv[])
+{
+  int result;
+
+  g_test_init (&argc, &argv, NULL);
+  notes = g_string_new (NULL);
+
+  g_test_add_func ("/hub/watch", test_watch);
+  g_test_add_func ("/hub/watch/removed-in-batch", test_watch_removed_in_batch);
+  g_test_add_func ("/hub/watch/replaced-in-batch", test_watch_replaced_in_batch);
+  g_test_add_func ("/hub/watch/asleep", test_watch_asleep);
+  g_test_add_func ("/hub/timer/order", test_timer_order);
+  g_test_add_func ("/hub/timer/again", test_timer_again);
+  g_test_add_func ("/hub/post/loop", test_post_loop);
+  g_test_add_func ("/hub/post/fair", test_post_fair);
+  g_test_add_func ("/hub/post/nested", test_post_nested);
+  g_test_add_func ("/hub/post/nested-loop", test_post_nested_loop);
+  g_test_add_func ("/hub/post/task", test_post_task);
+  g_test_add_func ("/hub/wait/owner-only", test_wait_owner_only);
+  g_test_add_func ("/hub/wait/tells-first", test_wait_tells_first);
+  g_test_add_func ("/hub/wait/timeout", test_wait_timeout);
+  g_test_add_func ("/hub/wait/cancel", test_wait_cancel);
+  g_test_add_func ("/hub/wait/interrupt", test_wait_interrupt);
+  g_test_add_func ("/hub/wait/changed", test_wait_changed);
+  g_test_add_func ("/hub/wait/threads", test_wait_threads);
+  g_test_add_func ("/hub/wait/hand-over", test_wait_hand_over);
+  g_test_add_func ("/hub/wait/foreign-context", test_wait_foreign_context);
+  g_test_add_func ("/hub/wait/own-context", test_wait_own_context);
+  g_test_add_func ("/hub/context/last-posts", test_context_last_posts);
+  g_test_add_func ("/hub/run-unlocked", test_run_unlocked);
+  g_test_add_func ("/hub/run-unlocked/wait", test_run_unlocked_wait);
+  g_test_add_func ("/hub/event-loop", test_event_loop);
+  g_test_add_func ("/hub/event-loop/repost", test_event_loop_repost);
+  g_test_add_func ("/hub/fork", test_fork);
+  g_test_add_func ("/hub/stress", test_stress);
+
+  result = g_test_run ();
+  g_string_free (notes, TRUE);
+  return result;
+}
