@@ -15,6 +15,6 @@ export LC_ALL=C
 directory=$(mktemp -d)
 trap 'rm -rf "$directory"' EXIT
 # Through a pipe: a process that the program left behind would hold it open.
-{ "$@"; echo "$?" > "$directory/status"; } | $order > "$directory/output"
+{ status=0; "$@" || status=$?; echo "$status" > "$directory/status"; } | $order > "$directory/output"
 $order < "$expected" | diff -u - "$directory/output"
 [ "$(cat "$directory/status")" -eq 0 ]

@@ -144,6 +144,7 @@ class Greeter : Mp.Process {
     public override bool run () throws Error {
         /* The property's value came from the owner: it tells by its exit status. */
         Posix.exit (greeting == "hello" ? 42 : 1);
+        return false;
     }
 }
 
