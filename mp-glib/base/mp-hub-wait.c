@@ -209,9 +209,13 @@ prepare (Wait *wait)
 static gint64
 time_left (Wait *wait)
 {
+  gint64 left;
+
   if (wait->deadline < 0)
     return -1;
-  return MAX (0, wait->deadline - g_get_monotonic_time ());
+  /* Not inside of MAX(), which would read the clock a second time: -1 is for ever. */
+  left = wait->deadline - g_get_monotonic_time ();
+  return MAX (0, left);
 }
 
 /* Runs the callbacks that are due, then looks; the two in this order, so that all that belongs to the state which ends
