@@ -26,10 +26,13 @@ Variant echo (Variant args) throws Error {
 }
 
 void answer_later (Mp.Invocation invocation, Variant args) {
-    Idle.add (() => {
+    /* A forked worker has a main context of its own. */
+    var source = new IdleSource ();
+    source.set_callback (() => {
         invocation.return_value (new Variant.string (invocation.get_function ()));
         return Source.REMOVE;
     });
+    source.attach (MainContext.ref_thread_default ());
 }
 
 int offset;
