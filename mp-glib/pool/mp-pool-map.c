@@ -533,8 +533,9 @@ assemble (MpMap *self)
   for (gsize i = 0; i < self->n_items; i++)
     g_variant_unref (children[i]);
   g_free (children);
-  /* One block instead of a million values. */
-  g_variant_get_data (result);
+  /* One block instead of a million values; but objects that came in them live only as long as they do. */
+  if (!mp_type_may_hold_handles (element))
+    g_variant_get_data (result);
 
   return result;
 }
