@@ -3,6 +3,8 @@
 
 #include "mp-glib/mp-glib.h"
 
+#include <signal.h>
+
 /* What the tests of MpProcess share: each runs with every start method. Names of functions come from here: MP_FUNCTION
  * stands for an entry of the program that includes this. */
 
@@ -23,12 +25,21 @@ wait_for_word (GVariant *args, gpointer user_data, GError **error)
   return word != NULL ? g_variant_new_tuple (NULL, 0) : NULL;
 }
 
+/* One for each method: a context has a fork server of its own. */
+G_GNUC_UNUSED static MpContext *
+get_context (void)
+{
+  static MpContext *contexts[MP_START_METHOD_FORK + 1];
+
+  if (contexts[method] == NULL)
+    contexts[method] = mp_context_new (method);
+  return contexts[method];
+}
+
 G_GNUC_UNUSED static MpProcess *
 process_new (const char *function, GVariant *args)
 {
-  g_autoptr(MpContext) context = mp_context_new (method);
-
-  return g_object_new (MP_TYPE_PROCESS, "function", function, "args", args, "context", context, NULL);
+  return g_object_new (MP_TYPE_PROCESS, "function", function, "args", args, "context", get_context (), NULL);
 }
 
 G_GNUC_UNUSED static void
@@ -66,12 +77,14 @@ waiting_process_new (MpConnection **connection)
 {
   g_autoptr(MpConnection) far = NULL;
   g_autoptr(GError) error = NULL;
-  g_autoptr(GVariant) handle = NULL;
+  MpProcess *process = NULL;
 
   mp_pipe_new (TRUE, connection, &far, &error);
   g_assert_no_error (error);
-  handle = g_variant_ref_sink (mp_shareable_to_variant (MP_SHAREABLE (far)));
-  return process_new (MP_FUNCTION (wait_for_word), handle);
+  process = process_new (MP_FUNCTION (wait_for_word), mp_shareable_to_variant (MP_SHAREABLE (far)));
+  /* The handle stands for it only as long as it lives. */
+  g_object_set_data_full (G_OBJECT (process), "far", g_steal_pointer (&far), g_object_unref);
+  return process;
 }
 
 G_GNUC_UNUSED static void
@@ -124,6 +137,8 @@ add_tests (const char *prefix, const ProcessTest *tests, guint n_tests)
   static const MpStartMethod methods[] = { MP_START_METHOD_FORK, MP_START_METHOD_SPAWN, MP_START_METHOD_FORKSERVER };
   static const char * const suites[] = { "fork", "spawn", "forkserver" };
 
+  /* A shell that puts us into the background may have it ignored, which a forked process would inherit. */
+  signal (SIGINT, SIG_DFL);
   /* Fork comes first, as long as there is one thread. */
   for (guint m = 0; m < G_N_ELEMENTS (methods); m++)
     for (guint i = 0; i < n_tests; i++)

@@ -451,7 +451,6 @@ static void
 test_subclass (void)
 {
   const char *strv[] = { "one", "two", NULL };
-  g_autoptr(MpContext) context = mp_context_new (method);
   g_autoptr(MpConnection) near = NULL;
   g_autoptr(MpConnection) far = NULL;
   g_autoptr(GObject) object = g_object_new (G_TYPE_OBJECT, NULL);
@@ -462,7 +461,7 @@ test_subclass (void)
   g_autoptr(GError) error = NULL;
 
   mp_pipe_new (TRUE, &near, &far, NULL);
-  job = g_object_new (TEST_TYPE_JOB, "context", context, "boolean", TRUE, "uchar", 200, "int", -5, "uint", 4000000000u,
+  job = g_object_new (TEST_TYPE_JOB, "context", get_context (), "boolean", TRUE, "uchar", 200, "int", -5, "uint", 4000000000u,
                       "int64", G_MININT64, "uint64", G_MAXUINT64, "double", 0.25, "string", "grün", "strv", strv,
                       "variant", g_variant_new_int16 (-9), "enum", FRUIT_PEAR, "bytes", bytes, "connection", far,
                       "object", object, NULL);
@@ -479,11 +478,10 @@ test_subclass (void)
 static void
 test_unknown_class (void)
 {
-  g_autoptr(MpContext) context = mp_context_new (method);
   g_autoptr(MpProcess) process = NULL;
   g_autoptr(GError) error = NULL;
 
-  process = g_object_new (TEST_TYPE_STRANGER, "context", context, "capture-output", TRUE, NULL);
+  process = g_object_new (TEST_TYPE_STRANGER, "context", get_context (), "capture-output", TRUE, NULL);
   start (process);
   join (process);
   g_assert_cmpint (mp_process_get_exit_status (process), ==, 1);

@@ -38,6 +38,8 @@ typedef struct
   gpointer             user_data;
 } TaskPost;
 
+static GSList *left_behind;   /* (element-type GHashTable): contexts of the process that this one was forked from */
+
 static void record_unref (MpHubContext *record);
 
 static Post *
@@ -554,9 +556,9 @@ mp_hub_forget_contexts (void)
   if (mp_hub.contexts == NULL)
     return;
 
-  /* The posts, and what they would free, belong to the parent: they are left lying. */
+  /* The posts, and what they would free, belong to the parent: they are left lying, in sight of a leak checker. */
   g_hash_table_iter_init (&iter, mp_hub.contexts);
   while (g_hash_table_iter_next (&iter, NULL, (gpointer *) &record))
     record_detach (record);
-  g_clear_pointer (&mp_hub.contexts, g_hash_table_unref);
+  left_behind = g_slist_prepend (left_behind, g_steal_pointer (&mp_hub.contexts));
 }

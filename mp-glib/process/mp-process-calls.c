@@ -132,6 +132,7 @@ mp_process_start (MpProcess     *self,
                   GCancellable  *cancellable,
                   GError       **error)
 {
+  g_autoptr(MpProcess) kept = NULL;
   MpProcessCore *core = NULL;
   GError *failure = NULL;
 
@@ -145,6 +146,8 @@ mp_process_start (MpProcess     *self,
   if (!check_startable (self, error) || !mp_process_launch (self, error))
     return FALSE;
 
+  /* A handler may drop the last reference of others. */
+  kept = g_object_ref (self);
   core = mp_process_get_core (self);
   if (mp_hub_wait (core, start_is_over, core, "process start", timeout_us, cancellable, &failure))
     {
@@ -297,6 +300,7 @@ mp_process_join (MpProcess     *self,
                  GCancellable  *cancellable,
                  GError       **error)
 {
+  g_autoptr(MpProcess) kept = NULL;
   MpProcessCore *core = NULL;
   GError *failure = NULL;
 
@@ -308,6 +312,7 @@ mp_process_join (MpProcess     *self,
   if (!check_joinable (self, error))
     return FALSE;
 
+  kept = g_object_ref (self);
   core = mp_process_get_core (self);
   if (!mp_hub_wait (core, has_ended, core, "process join", timeout_us, cancellable, error))
     return FALSE;

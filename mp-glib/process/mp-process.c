@@ -283,7 +283,8 @@ install_settings (void)
   /**
    * MpProcess:args:
    *
-   * What the function is given; `NULL` stands for an empty tuple. Set before the start.
+   * What the function is given; `NULL` stands for an empty tuple. Set before the start. Objects whose handles
+   * ([method@Mp.Shareable.to_variant]) are in it must live until the start.
    *
    * Since: 0.1
    */
