@@ -124,7 +124,7 @@ handle_fork (Server *self, MpFrame *frame)
                      "the fork server has no descriptors left" : "a request to fork was malformed"));
       return;
     }
-  error = mp_launch_check_threads ("the fork server");
+  error = mp_launch_check_threads (NULL);
   if (error != NULL)
     {
       queue_failure (self, frame->tag, error);

@@ -24,7 +24,8 @@ mp_launch_check_threads (const char *who)
     return NULL;
   names = threads != NULL ? g_strjoinv (", ", threads) : g_strdup ("cannot be listed: there is no /proc");
   return g_error_new (MP_ERROR, MP_ERROR_UNSAFE_FORK,
-                      "%s: a process with more than one thread cannot be forked safely; the others: %s", who, names);
+                      "%s%sa process with more than one thread cannot be forked safely; the others: %s",
+                      who != NULL ? who : "", who != NULL ? ": " : "", names);
 }
 
 /* What to execute and how it is told: this program's own command line, or the context's. */

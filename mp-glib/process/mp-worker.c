@@ -152,7 +152,7 @@ get_ready (MpWorker *self, gboolean from_server, GError **error)
     }
   if (self->role != MP_ROLE_FORK_SERVER)
     return TRUE;
-  refusal = mp_launch_check_threads (self->name);
+  refusal = mp_launch_check_threads (NULL);
   if (refusal == NULL)
     return TRUE;
   g_propagate_error (error, refusal);
