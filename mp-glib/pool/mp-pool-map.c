@@ -496,11 +496,16 @@ add_chunk (MpMap      *self,
       GVariant *child = NULL;
 
       if (self->slots[chunk] != NULL)
-        child = g_variant_get_child_value (self->slots[chunk], i);
+        {
+          child = g_variant_get_child_value (self->slots[chunk], i);
+        }
       else
-        child = g_variant_ref_sink (g_variant_new_from_data (g_variant_type_element (G_VARIANT_TYPE (self->raw_type)),
-                                                             self->raw + (first_of (self, chunk) + i) * self->raw_size,
-                                                             self->raw_size, TRUE, NULL, NULL));
+        {
+          g_autoptr(GBytes) bytes = g_bytes_new (self->raw + (first_of (self, chunk) + i) * self->raw_size, self->raw_size);
+
+          child = g_variant_ref_sink (g_variant_new_from_bytes (g_variant_type_element (G_VARIANT_TYPE (self->raw_type)),
+                                                                bytes, TRUE));
+        }
       if (!uniform && !self->wrapped[chunk])
         {
           GVariant *inner = child;

@@ -363,6 +363,17 @@ settle_unit (MpPoolWorker       *self,
   mp_pool_core_unit_ended (self->core, unit, &answer);
 }
 
+static void
+get_to_work (MpPoolWorker *self)
+{
+  self->state = MP_WORKER_READY;
+  self->ready_time = g_get_monotonic_time ();
+  self->core->ever_ready = TRUE;
+  self->core->n_hard = 0;
+  mp_pool_core_dispatch (self->core);
+  mp_pool_core_refill (self->core, self);
+}
+
 /* The answer to the initializer. */
 static void
 initializer_answered (MpPoolWorker       *self,
@@ -384,11 +395,7 @@ initializer_answered (MpPoolWorker       *self,
     }
   else
     {
-      self->state = MP_WORKER_READY;
-      self->ready_time = g_get_monotonic_time ();
-      self->core->ever_ready = TRUE;
-      self->core->n_hard = 0;
-      mp_pool_core_dispatch (self->core);
+      get_to_work (self);
     }
   mp_pool_drop_variant (g_steal_pointer (&answer.value));
   mp_answer_clear (&answer);
@@ -508,11 +515,7 @@ ready_cb (MpChild  *child,
         }
       return;
     }
-  self->state = MP_WORKER_READY;
-  self->ready_time = g_get_monotonic_time ();
-  core->ever_ready = TRUE;
-  core->n_hard = 0;
-  mp_pool_core_dispatch (core);
+  get_to_work (self);
 }
 
 /* What the one unit that was running ends with. */

@@ -1,0 +1,1311 @@
+/* test-pool.c — SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include "pool-test.h"
+
+#include <signal.h>
+#include <stdlib.h>
+
+/* Values, errors, futures, iterators and ends of a pool, with a main loop where it matters. */
+
+static GVariant *
+text_or_number (GVariant *args, gpointer user_data, GError **error)
+{
+  int x = g_variant_get_int32 (args);
+
+  return x % 10 == 7 ? g_variant_new_string ("seven") : g_variant_new_int32 (x);
+}
+
+/* Of one type for the first half. */
+static GVariant *
+number_then_text (GVariant *args, gpointer user_data, GError **error)
+{
+  int x = g_variant_get_int32 (args);
+
+  return x >= 50 ? g_variant_new_string ("late") : g_variant_new_int32 (x);
+}
+
+static GVariant *
+greet (GVariant *args, gpointer user_data, GError **error)
+{
+  g_autofree char *text = g_strdup_printf ("hello %s", g_variant_get_string (args, NULL));
+
+  return g_variant_new_string (text);
+}
+
+static GVariant *
+add_pair (GVariant *args, gpointer user_data, GError **error)
+{
+  int a, b;
+
+  g_variant_get (args, "(ii)", &a, &b);
+  return g_variant_new_int32 (a + b);
+}
+
+static GVariant *
+describe_type (GVariant *args, gpointer user_data, GError **error)
+{
+  return g_variant_new_string (g_variant_get_type_string (args));
+}
+
+static GVariant *
+fail_from_ten (GVariant *args, gpointer user_data, GError **error)
+{
+  int x = g_variant_get_int32 (args);
+
+  if (x < 10)
+    return g_variant_new_int32 (x);
+  g_set_error (error, g_quark_from_string ("test-pool-error"), x, "item %d is too large", x);
+  return NULL;
+}
+
+static GVariant *
+fail_with_details (GVariant *args, gpointer user_data, GError **error)
+{
+  GVariantDict details = G_VARIANT_DICT_INIT (NULL);
+  g_autoptr(GVariant) all = NULL;
+
+  g_variant_dict_insert (&details, "traceback", "s", "line 1\nline 2");
+  all = g_variant_ref_sink (g_variant_dict_end (&details));
+  mp_invocation_set_error_details (mp_invocation_get_current (), all);
+  g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND, "not here");
+  return NULL;
+}
+
+static GVariant *
+fail_odd (GVariant *args, gpointer user_data, GError **error)
+{
+  int x = g_variant_get_int32 (args);
+
+  if (x % 2 == 0)
+    return g_variant_new_int32 (x);
+  g_set_error (error, G_IO_ERROR, G_IO_ERROR_FAILED, "odd: %d", x);
+  return NULL;
+}
+
+static GVariant *
+return_nothing (GVariant *args, gpointer user_data, GError **error)
+{
+  return NULL;
+}
+
+static GVariant *
+square_chunk (GVariant *args, gpointer user_data, GError **error)
+{
+  gsize n = 0;
+  const gint32 *numbers = g_variant_get_fixed_array (args, &n, sizeof (gint32));
+  g_autofree gint32 *squares = g_new (gint32, n);
+
+  for (gsize i = 0; i < n; i++)
+    squares[i] = numbers[i] * numbers[i];
+  return g_variant_new_fixed_array (G_VARIANT_TYPE_INT32, squares, n, sizeof (gint32));
+}
+
+static GVariant *
+lose_one (GVariant *args, gpointer user_data, GError **error)
+{
+  gsize n = 0;
+  const gint32 *numbers = g_variant_get_fixed_array (args, &n, sizeof (gint32));
+
+  return g_variant_new_fixed_array (G_VARIANT_TYPE_INT32, numbers, n - 1, sizeof (gint32));
+}
+
+static GVariant *
+tell_worker (GVariant *args, gpointer user_data, GError **error)
+{
+  return g_variant_new_int32 (mp_invocation_get_worker_number (mp_invocation_get_current ()));
+}
+
+/* Initializers, and what shows that they ran. */
+
+static int initialized_with = -1;
+
+static GVariant *
+initialize (GVariant *args, gpointer user_data, GError **error)
+{
+  initialized_with = g_variant_get_int32 (args);
+  return NULL;
+}
+
+static GVariant *
+tell_initialized (GVariant *args, gpointer user_data, GError **error)
+{
+  return g_variant_new_int32 (initialized_with);
+}
+
+static GVariant *
+count_calls (GVariant *args, gpointer user_data, GError **error)
+{
+  static int n;
+
+  return g_variant_new ("(ii)", getpid (), ++n);
+}
+
+/* Objects. */
+
+static GVariant *
+give_pipe (GVariant *args, gpointer user_data, GError **error)
+{
+  static MpConnection *near, *far;
+
+  if (!mp_pipe_new (TRUE, &near, &far, error) ||
+      !mp_connection_send (near, g_variant_new_string ("from the worker"), LONG, NULL, error))
+    return NULL;
+  return mp_shareable_to_variant (MP_SHAREABLE (far));
+}
+
+/* Functions that answer later. */
+
+static gboolean
+answer_cb (gpointer user_data)
+{
+  MpInvocation *invocation = user_data;
+
+  mp_invocation_return_value (invocation, g_variant_new_int32 (42));
+  return G_SOURCE_REMOVE;
+}
+
+static void
+answer_later (MpInvocation *invocation, GVariant *args, gpointer user_data)
+{
+  GSource *source = g_idle_source_new ();
+
+  if (g_variant_is_of_type (args, G_VARIANT_TYPE_INT32) && g_variant_get_int32 (args) < 0)
+    {
+      g_autoptr(GError) error = g_error_new_literal (G_IO_ERROR, G_IO_ERROR_INVALID_DATA, "less than nothing");
+
+      mp_invocation_return_error (invocation, error);
+      g_source_unref (source);
+      return;
+    }
+  g_source_set_callback (source, answer_cb, g_object_ref (invocation), g_object_unref);
+  g_source_attach (source, g_main_context_get_thread_default ());
+  g_source_unref (source);
+}
+
+/* A pool in a worker. */
+static GVariant *
+sum_of_squares (GVariant *args, gpointer user_data, GError **error)
+{
+  g_autoptr(MpPool) pool = mp_pool_new (2);
+  g_autoptr(GVariant) result = mp_pool_map (pool, MP_FUNCTION (square), make_ints (g_variant_get_int32 (args)), 0, LONG,
+                                            NULL, error);
+  gsize n = 0;
+  const gint32 *squares;
+  int sum = 0;
+
+  if (result == NULL)
+    return NULL;
+  squares = g_variant_get_fixed_array (result, &n, sizeof (gint32));
+  for (gsize i = 0; i < n; i++)
+    sum += squares[i];
+  return g_variant_new_int32 (sum);
+}
+
+/* Tests. */
+
+static void
+test_apply (void)
+{
+  MpPool *pool = mp_pool_new (2);
+  g_autoptr(GVariant) unit = NULL, big = NULL, empty = NULL;
+
+  g_assert_cmpuint (mp_pool_get_n_workers (pool), ==, 2);
+  g_assert_cmpint (apply_int (pool, MP_FUNCTION (square), g_variant_new_int32 (7)), ==, 49);
+  g_assert_cmpint (apply_int (pool, MP_FUNCTION (tell_pid), NULL), !=, getpid ());
+  unit = apply (pool, MP_FUNCTION (describe_type), NULL);
+  g_assert_cmpstr (g_variant_get_string (unit, NULL), ==, "()");
+  big = apply (pool, MP_FUNCTION (echo), make_ints (100000));
+  g_assert_cmpuint (g_variant_n_children (big), ==, 100000);
+  empty = apply (pool, MP_FUNCTION (echo), g_variant_new ("as", NULL));
+  g_assert_cmpstr (g_variant_get_type_string (empty), ==, "as");
+  finish (pool);
+}
+
+static void
+test_map_numbers (void)
+{
+  static const int sizes[] = { 1, 2, 3, 7, 8, 9, 100, 4097 };
+  static const guint chunks[] = { 0, 1, 3, 1000 };
+  MpPool *pool = mp_pool_new (3);
+
+  for (guint i = 0; i < G_N_ELEMENTS (sizes); i++)
+    for (guint j = 0; j < G_N_ELEMENTS (chunks); j++)
+      {
+        g_autoptr(GVariant) result = map (pool, MP_FUNCTION (square), make_ints (sizes[i]), chunks[j]);
+
+        check_squares (result, sizes[i]);
+      }
+  finish (pool);
+}
+
+/* The same items back, whatever they are and however they are cut. */
+static void
+test_map_types (void)
+{
+  static const char * const texts[] = {
+    "[true, false, true]", "@ay [1, 2, 3, 4, 5]", "@an [-1, 2]", "@ax [1, 2, 3]", "[1.5, -0.5, 2e300]",
+    "['a', 'bc', '', 'def']", "[(1, 2), (3, 4), (5, 6)]", "[('x', 1), ('longer', 2)]", "{'one': 1, 'two': 2}",
+    "[[1, 2], [], [3]]", "[@mi 1, nothing]", "[@(yx) (1, 2), (3, 4)]", "[(), ()]", "@ad []",
+  };
+  MpPool *pool = mp_pool_new (2);
+
+  for (guint i = 0; i < G_N_ELEMENTS (texts); i++)
+    for (guint chunk_size = 0; chunk_size < 3; chunk_size++)
+      {
+        g_autoptr(GError) error = NULL;
+        g_autoptr(GVariant) items = g_variant_parse (NULL, texts[i], NULL, NULL, &error);
+        g_autoptr(GVariant) result = NULL;
+
+        g_assert_no_error (error);
+        result = map (pool, MP_FUNCTION (echo), items, chunk_size);
+        if (g_variant_n_children (items) > 0)
+          g_assert_true (g_variant_equal (items, result));
+        else
+          g_assert_cmpstr (g_variant_get_type_string (result), ==, "av");
+      }
+  finish (pool);
+}
+
+static void
+test_map_boxed (void)
+{
+  MpPool *pool = mp_pool_new (2);
+  g_autoptr(GVariant) uniform = NULL, mixed = NULL, types = NULL;
+  g_autofree char *text = NULL;
+  g_autofree const char **names = NULL;
+
+  /* Each item comes out of its variant. */
+  uniform = map (pool, MP_FUNCTION (square), g_variant_new_parsed ("[<1>, <2>, <3>]"), 0);
+  g_assert_cmpstr (g_variant_get_type_string (uniform), ==, "ai");
+  types = map (pool, MP_FUNCTION (describe_type), g_variant_new_parsed ("[<1>, <'a'>, <(1, 2)>]"), 2);
+  names = g_variant_get_strv (types, NULL);
+  g_assert_cmpstr (names[0], ==, "i");
+  g_assert_cmpstr (names[2], ==, "(ii)");
+  mixed = map (pool, MP_FUNCTION (echo), g_variant_new_parsed ("[<1>, <'a'>, <(1, 2)>]"), 1);
+  text = g_variant_print (mixed, FALSE);
+  g_assert_cmpstr (text, ==, "[<1>, <'a'>, <(1, 2)>]");
+  finish (pool);
+}
+
+static void
+check_mixed (GVariant *result, int n, gboolean late)
+{
+  g_assert_cmpstr (g_variant_get_type_string (result), ==, "av");
+  g_assert_cmpuint (g_variant_n_children (result), ==, n);
+  for (int i = 0; i < n; i++)
+    {
+      g_autoptr(GVariant) box = g_variant_get_child_value (result, i);
+      g_autoptr(GVariant) item = g_variant_get_variant (box);
+
+      if (late ? i >= 50 : i % 10 == 7)
+        g_assert_cmpstr (g_variant_get_string (item, NULL), ==, late ? "late" : "seven");
+      else
+        g_assert_cmpint (g_variant_get_int32 (item), ==, i);
+    }
+}
+
+static void
+test_map_mixed_results (void)
+{
+  static const guint chunks[] = { 0, 1, 4, 10, 50, 100 };
+  MpPool *pool = mp_pool_new (2);
+
+  for (guint i = 0; i < G_N_ELEMENTS (chunks); i++)
+    {
+      g_autoptr(GVariant) mixed = map (pool, MP_FUNCTION (text_or_number), make_ints (100), chunks[i]);
+      g_autoptr(GVariant) late = map (pool, MP_FUNCTION (number_then_text), make_ints (100), chunks[i]);
+
+      check_mixed (mixed, 100, FALSE);
+      check_mixed (late, 100, TRUE);
+    }
+  finish (pool);
+}
+
+static void
+test_map_strings_and_tuples (void)
+{
+  static const char * const names[] = { "a", "b", "c", "d", "e", NULL };
+  MpPool *pool = mp_pool_new (2);
+  g_autoptr(GVariant) greetings = NULL, sums = NULL;
+  g_autofree const char **strings = NULL;
+  g_autofree char *text = NULL;
+
+  greetings = map (pool, MP_FUNCTION (greet), g_variant_new_strv (names, -1), 2);
+  strings = g_variant_get_strv (greetings, NULL);
+  g_assert_cmpuint (g_strv_length ((char **) strings), ==, 5);
+  g_assert_cmpstr (strings[4], ==, "hello e");
+  sums = map (pool, MP_FUNCTION (add_pair), g_variant_new_parsed ("[(1, 2), (3, 4), (5, 6)]"), 0);
+  text = g_variant_print (sums, FALSE);
+  g_assert_cmpstr (text, ==, "[3, 7, 11]");
+  finish (pool);
+}
+
+static void
+test_map_empty (void)
+{
+  MpPool *pool = mp_pool_new (1);
+  const char *declared = MP_FUNCTION_FULL (square, "i", "i", MP_FUNCTION_FLAGS_NONE);
+  g_autoptr(GVariant) undeclared = map (pool, MP_FUNCTION (square), make_ints (0), 0);
+  g_autoptr(GVariant) typed = map (pool, declared, make_ints (0), 0);
+  g_autoptr(GError) error = NULL;
+  g_autoptr(MpResultIter) iter = NULL;
+
+  g_assert_cmpstr (g_variant_get_type_string (undeclared), ==, "av");
+  g_assert_cmpstr (g_variant_get_type_string (typed), ==, "ai");
+  iter = mp_pool_imap (pool, declared, make_ints (0), 0, &error);
+  g_assert_no_error (error);
+  g_assert_null (mp_result_iter_next (iter, LONG, NULL, &error));
+  g_assert_no_error (error);
+  finish (pool);
+}
+
+static void
+test_map_error (void)
+{
+  static const guint chunks[] = { 0, 1, 3 };
+  MpPool *pool = mp_pool_new (2);
+
+  for (guint i = 0; i < G_N_ELEMENTS (chunks); i++)
+    {
+      g_autoptr(GError) error = NULL;
+
+      /* The first by its place, and a domain of its own comes through. */
+      g_assert_null (mp_pool_map (pool, MP_FUNCTION (fail_from_ten), make_ints (100), chunks[i], LONG, NULL, &error));
+      g_assert_error (error, g_quark_from_string ("test-pool-error"), error->code);
+      g_assert_cmpint (error->code, >=, 10);
+      g_assert_cmpint (error->code, <=, i == 0 ? 13 : 12);
+      if (chunks[i] == 1)
+        g_assert_cmpstr (error->message, ==, "item 10 is too large");
+    }
+  g_assert_cmpint (apply_int (pool, MP_FUNCTION (square), g_variant_new_int32 (3)), ==, 9);
+  finish (pool);
+}
+
+static void
+test_error_details (void)
+{
+  MpPool *pool = mp_pool_new (1);
+  g_autoptr(MpFuture) future = submit (pool, MP_FUNCTION (fail_with_details), NULL);
+  g_autoptr(GError) error = NULL;
+  g_autoptr(GVariant) details = NULL, same = NULL;
+  const char *text = NULL;
+
+  g_assert_null (mp_future_get (future, LONG, NULL, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND);
+  g_assert_cmpstr (error->message, ==, "not here");
+  g_assert_false (mp_future_is_successful (future));
+  g_assert_true (mp_future_is_ready (future));
+  details = mp_future_dup_error_details (future);
+  g_assert_true (g_variant_lookup (details, "traceback", "&s", &text));
+  g_assert_cmpstr (text, ==, "line 1\nline 2");
+  g_assert_true (g_variant_lookup (details, "function", "&s", &text));
+  g_assert_cmpstr (text, ==, "fail_with_details");
+  g_assert_true (g_variant_lookup (details, "worker", "&s", &text));
+  same = mp_error_dup_details (error);
+  g_assert_nonnull (same);
+  g_assert_true (g_variant_equal (details, same));
+  finish (pool);
+}
+
+static void
+expect_error (MpPool *pool, const char *function, GVariant *args, GQuark domain, int code, const char *part)
+{
+  g_autoptr(GError) error = NULL;
+  g_autoptr(GVariant) result = mp_pool_apply (pool, function, args, LONG, NULL, &error);
+
+  g_assert_null (result);
+  g_assert_error (error, domain, code);
+  g_assert_nonnull (strstr (error->message, part));
+}
+
+static void
+test_bad_functions (void)
+{
+  MpPool *pool = mp_pool_new (1);
+  const char *typed = MP_FUNCTION_FULL (echo, "i", "i", MP_FUNCTION_FLAGS_NONE);
+  const char *wrong = MP_FUNCTION_FULL (echo, NULL, "s", MP_FUNCTION_FLAGS_NONE);
+  g_autoptr(GError) error = NULL;
+
+  expect_error (pool, "no-such-function", NULL, MP_ERROR, MP_ERROR_NO_SUCH_FUNCTION, "no-such-function");
+  expect_error (pool, MP_FUNCTION (return_nothing), NULL, MP_ERROR, MP_ERROR_NO_RESULT, "return_nothing");
+  expect_error (pool, typed, g_variant_new_string ("no"), MP_ERROR, MP_ERROR_INVALID_TYPE, "echo");
+  expect_error (pool, wrong, g_variant_new_int32 (1), MP_ERROR, MP_ERROR_INVALID_TYPE, "echo");
+  expect_error (pool, "", NULL, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT, "name");
+  g_assert_null (mp_pool_submit (pool, typed, g_variant_new_string ("no"), &error));
+  g_assert_error (error, MP_ERROR, MP_ERROR_INVALID_TYPE);
+  g_clear_error (&error);
+  g_assert_null (mp_pool_map (pool, MP_FUNCTION (square), g_variant_new_int32 (1), 0, LONG, NULL, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT);
+  finish (pool);
+}
+
+static void
+test_chunk_function (void)
+{
+  MpPool *pool = mp_pool_new (2);
+  g_autoptr(GVariant) result = map (pool, MP_CHUNK_FUNCTION (square_chunk), make_ints (1000), 0);
+  g_autoptr(MpResultIter) iter = NULL;
+  g_autoptr(GError) error = NULL;
+
+  check_squares (result, 1000);
+  g_assert_null (mp_pool_map (pool, MP_CHUNK_FUNCTION (lose_one), make_ints (10), 5, LONG, NULL, &error));
+  g_assert_error (error, MP_ERROR, MP_ERROR_INVALID_TYPE);
+  g_clear_error (&error);
+
+  iter = mp_pool_imap (pool, MP_CHUNK_FUNCTION (square_chunk), make_ints (10), 3, &error);
+  g_assert_no_error (error);
+  for (int i = 0; i < 10; i++)
+    {
+      g_autoptr(GVariant) value = mp_result_iter_next (iter, LONG, NULL, &error);
+
+      g_assert_no_error (error);
+      g_assert_cmpint (g_variant_get_int32 (value), ==, i * i);
+    }
+  g_assert_null (mp_result_iter_next (iter, LONG, NULL, &error));
+  g_assert_no_error (error);
+  finish (pool);
+}
+
+static void
+test_future (void)
+{
+  MpPool *pool = mp_pool_new (1);
+  Gate gate = gate_new ();
+  g_autoptr(MpFuture) waits = submit (pool, MP_FUNCTION (wait_at_gate), gate_handle (&gate));
+  g_autoptr(MpFuture) next = submit (pool, MP_FUNCTION (square), g_variant_new_int32 (5));
+  g_autoptr(GCancellable) cancelled = g_cancellable_new ();
+  g_autoptr(GError) error = NULL;
+
+  gate_await (&gate);
+  g_assert_false (mp_future_is_ready (waits));
+  g_assert_false (mp_future_is_successful (waits));
+  g_assert_false (mp_future_wait (waits, 0, NULL, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT);
+  g_clear_error (&error);
+  g_assert_null (mp_future_get (next, 1000, NULL, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT);
+  g_clear_error (&error);
+  g_cancellable_cancel (cancelled);
+  g_assert_null (mp_future_get (next, LONG, cancelled, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+  g_clear_error (&error);
+
+  gate_open (&gate);
+  g_assert_true (mp_future_wait (next, LONG, NULL, &error));
+  g_assert_cmpint (get_int (next), ==, 25);
+  g_assert_cmpint (get_int (next), ==, 25);
+  g_assert_true (mp_future_is_successful (next));
+  g_assert_true (mp_future_is_ready (waits));
+  gate_clear (&gate);
+  finish (pool);
+}
+
+static void
+test_future_map (void)
+{
+  MpPool *pool = mp_pool_new (2);
+  g_autoptr(GError) error = NULL;
+  g_autoptr(MpFuture) future = mp_pool_submit_map (pool, MP_FUNCTION (square), make_ints (500), 7, &error);
+  g_autoptr(GVariant) result = NULL;
+
+  g_assert_no_error (error);
+  while (!mp_future_is_ready (future))
+    g_thread_yield ();
+  result = mp_future_get (future, 0, NULL, &error);
+  g_assert_no_error (error);
+  check_squares (result, 500);
+  finish (pool);
+}
+
+static void
+test_future_outlives_pool (void)
+{
+  MpPool *pool = mp_pool_new (1);
+  Gate gate = gate_new ();
+  g_autoptr(MpFuture) busy = submit (pool, MP_FUNCTION (wait_at_gate), gate_handle (&gate));
+  g_autoptr(MpFuture) queued = submit (pool, MP_FUNCTION (square), g_variant_new_int32 (5));
+  g_autoptr(MpFuture) done = NULL;
+  g_autoptr(GError) error = NULL;
+
+  gate_await (&gate);
+  g_assert_finalize_object (pool);
+  g_assert_null (mp_future_get (busy, LONG, NULL, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CLOSED);
+  g_clear_error (&error);
+  g_assert_null (mp_future_get (queued, LONG, NULL, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CLOSED);
+  gate_clear (&gate);
+}
+
+static void
+test_async (void)
+{
+  MpPool *pool = mp_pool_new (2);
+  g_autoptr(GAsyncResult) applied = NULL, mapped = NULL, failed = NULL, got = NULL, waited = NULL, refused = NULL;
+  g_autoptr(MpFuture) future = submit (pool, MP_FUNCTION (square), g_variant_new_int32 (6));
+  g_autoptr(GVariant) value = NULL, squares = NULL, result = NULL;
+  g_autoptr(GError) error = NULL;
+
+  mp_pool_apply_async (pool, MP_FUNCTION (square), g_variant_new_int32 (5), NULL, result_cb, &applied);
+  mp_pool_map_async (pool, MP_FUNCTION (square), make_ints (1000), 0, NULL, result_cb, &mapped);
+  mp_pool_apply_async (pool, MP_FUNCTION (return_nothing), NULL, NULL, result_cb, &failed);
+  mp_pool_map_async (pool, MP_FUNCTION (square), g_variant_new_int32 (1), 0, NULL, result_cb, &refused);
+  mp_future_get_async (future, NULL, result_cb, &got);
+  mp_future_wait_async (future, NULL, result_cb, &waited);
+  g_assert_null (applied);
+  g_assert_null (refused);
+  while (applied == NULL || mapped == NULL || failed == NULL || got == NULL || waited == NULL || refused == NULL)
+    g_main_context_iteration (NULL, TRUE);
+
+  value = mp_pool_apply_finish (pool, applied, &error);
+  g_assert_no_error (error);
+  g_assert_cmpint (g_variant_get_int32 (value), ==, 25);
+  squares = mp_pool_map_finish (pool, mapped, &error);
+  g_assert_no_error (error);
+  check_squares (squares, 1000);
+  result = mp_future_get_finish (future, got, &error);
+  g_assert_no_error (error);
+  g_assert_cmpint (g_variant_get_int32 (result), ==, 36);
+  g_assert_true (mp_future_wait_finish (future, waited, &error));
+  g_assert_null (mp_pool_apply_finish (pool, failed, &error));
+  g_assert_error (error, MP_ERROR, MP_ERROR_NO_RESULT);
+  g_clear_error (&error);
+  g_assert_null (mp_pool_map_finish (pool, refused, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT);
+
+  g_clear_object (&applied);
+  g_clear_object (&mapped);
+  g_clear_object (&failed);
+  g_clear_object (&refused);
+  finish (pool);
+}
+
+static void
+test_async_cancel (void)
+{
+  MpPool *pool = mp_pool_new (1);
+  Gate gate = gate_new ();
+  g_autoptr(MpFuture) busy = submit (pool, MP_FUNCTION (wait_at_gate), gate_handle (&gate));
+  g_autoptr(GCancellable) cancellable = g_cancellable_new ();
+  g_autoptr(GCancellable) before = g_cancellable_new ();
+  g_autoptr(GAsyncResult) queued = NULL, late = NULL, waiting = NULL;
+  g_autoptr(GError) error = NULL;
+
+  gate_await (&gate);
+  mp_pool_apply_async (pool, MP_FUNCTION (square), g_variant_new_int32 (5), cancellable, result_cb, &queued);
+  mp_future_get_async (busy, cancellable, result_cb, &waiting);
+  g_cancellable_cancel (cancellable);
+  g_assert_null (queued);
+  g_cancellable_cancel (before);
+  mp_pool_apply_async (pool, MP_FUNCTION (square), g_variant_new_int32 (5), before, result_cb, &late);
+  while (queued == NULL || late == NULL || waiting == NULL)
+    g_main_context_iteration (NULL, TRUE);
+  g_assert_null (mp_pool_apply_finish (pool, queued, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+  g_clear_error (&error);
+  g_assert_null (mp_pool_apply_finish (pool, late, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+  g_clear_error (&error);
+  g_assert_null (mp_future_get_finish (busy, waiting, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+
+  /* The task itself was not called off with the wait. */
+  gate_open (&gate);
+  get_int (busy);
+  gate_clear (&gate);
+  g_clear_object (&queued);
+  g_clear_object (&late);
+  finish (pool);
+}
+
+static gpointer
+cancel_at_gate (gpointer data)
+{
+  gpointer *both = data;
+
+  gate_await_in_thread (both[0]);
+  g_cancellable_cancel (both[1]);
+  return NULL;
+}
+
+static void
+test_blocking_ends_early (void)
+{
+  MpPool *pool = mp_pool_new (1);
+  Gate gate = gate_new (), other = gate_new ();
+  g_autoptr(GCancellable) cancellable = g_cancellable_new ();
+  gpointer both[] = { &gate, cancellable };
+  GThread *thread = NULL;
+  g_autoptr(GError) error = NULL;
+
+  thread = g_thread_new ("cancel", cancel_at_gate, both);
+  g_assert_null (mp_pool_apply (pool, MP_FUNCTION (wait_at_gate), gate_handle (&gate), LONG, cancellable, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+  g_clear_error (&error);
+  g_thread_join (thread);
+
+  /* What is queued behind it is dropped unsent or unheard; what comes then is served. */
+  g_assert_null (mp_pool_map (pool, MP_FUNCTION (square), make_ints (1000), 1, 1000, NULL, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT);
+  g_clear_error (&error);
+  g_assert_null (mp_pool_apply (pool, MP_FUNCTION (wait_at_gate), gate_handle (&other), 0, NULL, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT);
+  g_clear_error (&error);
+  gate_open (&gate);
+  gate_open (&other);
+  g_assert_cmpint (apply_int (pool, MP_FUNCTION (square), g_variant_new_int32 (4)), ==, 16);
+  gate_clear (&gate);
+  gate_clear (&other);
+  finish (pool);
+}
+
+static void
+check_iter (MpPool *pool, gboolean ordered, int n, guint chunk_size)
+{
+  g_autofree gboolean *seen = g_new0 (gboolean, n + 1);
+  g_autoptr(GError) error = NULL;
+  g_autoptr(MpResultIter) iter = NULL;
+
+  if (ordered)
+    iter = mp_pool_imap (pool, MP_FUNCTION (square), make_ints (n), chunk_size, &error);
+  else
+    iter = mp_pool_imap_unordered (pool, MP_FUNCTION (echo), make_ints (n), chunk_size, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (mp_result_iter_get_n_items (iter), ==, n);
+  for (int i = 0; i < n; i++)
+    {
+      g_autoptr(GVariant) value = mp_result_iter_next (iter, LONG, NULL, &error);
+      int x;
+
+      g_assert_no_error (error);
+      x = g_variant_get_int32 (value);
+      if (ordered)
+        {
+          g_assert_cmpint (x, ==, i * i);
+        }
+      else
+        {
+          g_assert_cmpint (x, <, n);
+          g_assert_false (seen[x]);
+          seen[x] = TRUE;
+        }
+    }
+  for (int i = 0; i < 2; i++)
+    {
+      g_assert_null (mp_result_iter_next (iter, LONG, NULL, &error));
+      g_assert_no_error (error);
+    }
+}
+
+static void
+test_imap (void)
+{
+  static const int sizes[] = { 1, 2, 10, 1000, 5000 };
+  static const guint chunks[] = { 0, 1, 3, 100 };
+  MpPool *pool = mp_pool_new (2);
+
+  for (guint i = 0; i < G_N_ELEMENTS (sizes); i++)
+    for (guint j = 0; j < G_N_ELEMENTS (chunks); j++)
+      {
+        check_iter (pool, TRUE, sizes[i], chunks[j]);
+        check_iter (pool, FALSE, sizes[i], chunks[j]);
+      }
+  finish (pool);
+}
+
+static void
+test_imap_errors (void)
+{
+  MpPool *pool = mp_pool_new (2);
+
+  for (guint chunk_size = 1; chunk_size < 5; chunk_size++)
+    {
+      g_autoptr(GError) error = NULL;
+      g_autoptr(MpResultIter) iter = mp_pool_imap (pool, MP_FUNCTION (fail_odd), make_ints (30), chunk_size, &error);
+
+      for (int i = 0; i < 30; i++)
+        {
+          g_autoptr(GVariant) value = mp_result_iter_next (iter, LONG, NULL, &error);
+          g_autofree char *text = g_strdup_printf ("odd: %d", i);
+
+          if (i % 2 == 0)
+            {
+              g_assert_no_error (error);
+              g_assert_cmpint (g_variant_get_int32 (value), ==, i);
+              continue;
+            }
+          g_assert_null (value);
+          g_assert_error (error, G_IO_ERROR, G_IO_ERROR_FAILED);
+          g_assert_cmpstr (error->message, ==, text);
+          g_clear_error (&error);
+        }
+      g_assert_null (mp_result_iter_next (iter, LONG, NULL, &error));
+      g_assert_no_error (error);
+    }
+  finish (pool);
+}
+
+static void
+test_imap_async (void)
+{
+  MpPool *pool = mp_pool_new (2);
+  g_autoptr(GError) error = NULL;
+  g_autoptr(MpResultIter) iter = mp_pool_imap (pool, MP_FUNCTION (square), make_ints (3), 1, &error);
+  GAsyncResult *results[5] = { NULL };
+
+  for (int i = 0; i < 5; i++)
+    mp_result_iter_next_async (iter, NULL, result_cb, &results[i]);
+  for (int i = 0; i < 5; i++)
+    {
+      g_autoptr(GVariant) value = NULL;
+
+      while (results[i] == NULL)
+        g_main_context_iteration (NULL, TRUE);
+      value = mp_result_iter_next_finish (iter, results[i], &error);
+      g_assert_no_error (error);
+      if (i < 3)
+        g_assert_cmpint (g_variant_get_int32 (value), ==, i * i);
+      else
+        g_assert_null (value);
+      g_object_unref (results[i]);
+    }
+  finish (pool);
+}
+
+static int n_started;
+
+static GVariant *
+count_start (GVariant *args, gpointer user_data, GError **error)
+{
+  return g_variant_new_int32 (++n_started);
+}
+
+/* A reader that takes its time does not find all computed: the last one says how many had been begun before it. */
+static void
+test_imap_is_bounded (void)
+{
+  MpPool *pool = mp_pool_new (1);
+  g_autoptr(GError) error = NULL;
+  g_autoptr(MpResultIter) iter = mp_pool_imap (pool, MP_FUNCTION (count_start), make_ints (100000), 1, &error);
+  g_autoptr(GVariant) first = mp_result_iter_next (iter, LONG, NULL, &error);
+  int n;
+
+  g_assert_no_error (error);
+  /* All that may run has run when this has. */
+  n = apply_int (pool, MP_FUNCTION (count_start), NULL);
+  g_assert_cmpint (n, >, 1);
+  g_assert_cmpint (n, <, 100);
+  g_assert_finalize_object (g_steal_pointer (&iter));
+  g_assert_cmpint (apply_int (pool, MP_FUNCTION (count_start), NULL), <, 100);
+  finish (pool);
+}
+
+static void
+test_imap_timeout (void)
+{
+  MpPool *pool = mp_pool_new (1);
+  Gate gate = gate_new ();
+  g_autoptr(GVariant) handle = g_variant_ref_sink (gate_handle (&gate));
+  g_autoptr(GError) error = NULL;
+  g_autoptr(MpResultIter) iter = NULL;
+  g_autoptr(GVariant) value = NULL;
+  g_autoptr(GCancellable) cancellable = g_cancellable_new ();
+  g_autoptr(GAsyncResult) result = NULL;
+
+  iter = mp_pool_imap (pool, MP_FUNCTION (wait_at_gate), g_variant_new_array (NULL, &handle, 1), 1, &error);
+  g_assert_no_error (error);
+  gate_await (&gate);
+  g_assert_null (mp_result_iter_next (iter, 0, NULL, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT);
+  g_clear_error (&error);
+  mp_result_iter_next_async (iter, cancellable, result_cb, &result);
+  g_cancellable_cancel (cancellable);
+  while (result == NULL)
+    g_main_context_iteration (NULL, TRUE);
+  g_assert_null (mp_result_iter_next_finish (iter, result, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+  g_clear_error (&error);
+
+  gate_open (&gate);
+  value = mp_result_iter_next (iter, LONG, NULL, &error);
+  g_assert_no_error (error);
+  g_assert_nonnull (value);
+  gate_clear (&gate);
+  finish (pool);
+}
+
+static void
+test_close_and_join (void)
+{
+  MpPool *pool = mp_pool_new (2);
+  g_autoptr(MpFuture) future = NULL;
+  g_autoptr(GAsyncResult) joined = NULL, early = NULL;
+  g_autoptr(GError) error = NULL;
+
+  g_assert_false (mp_pool_join (pool, LONG, NULL, &error));
+  g_assert_error (error, MP_ERROR, MP_ERROR_FAILED);
+  g_clear_error (&error);
+  mp_pool_join_async (pool, NULL, result_cb, &early);
+  future = submit (pool, MP_FUNCTION (square), g_variant_new_int32 (9));
+  mp_pool_close (pool);
+  mp_pool_close (pool);
+  g_assert_null (mp_pool_apply (pool, MP_FUNCTION (square), g_variant_new_int32 (9), LONG, NULL, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CLOSED);
+  g_clear_error (&error);
+  mp_pool_join_async (pool, NULL, result_cb, &joined);
+  while (joined == NULL || early == NULL)
+    g_main_context_iteration (NULL, TRUE);
+  g_assert_true (mp_pool_join_finish (pool, joined, &error));
+  g_assert_no_error (error);
+  g_assert_false (mp_pool_join_finish (pool, early, &error));
+  g_assert_error (error, MP_ERROR, MP_ERROR_FAILED);
+  g_clear_error (&error);
+  g_assert_true (mp_future_is_ready (future));
+  g_assert_cmpint (get_int (future), ==, 81);
+  g_assert_true (mp_pool_join (pool, 0, NULL, &error));
+  mp_pool_terminate (pool);
+  g_assert_true (mp_pool_join (pool, 0, NULL, &error));
+  g_clear_object (&joined);
+  g_clear_object (&early);
+  g_assert_finalize_object (pool);
+}
+
+static void
+test_terminate (void)
+{
+  MpPool *pool = mp_pool_new (2);
+  Gate gate = gate_new ();
+  g_autoptr(MpFuture) busy = submit (pool, MP_FUNCTION (wait_at_gate), gate_handle (&gate));
+  g_autoptr(GAsyncResult) queued = NULL;
+  g_autoptr(GError) error = NULL;
+  int pid = gate_await (&gate);
+
+  mp_pool_apply_async (pool, MP_FUNCTION (wait_at_gate), gate_handle (&gate), NULL, result_cb, &queued);
+  mp_pool_terminate (pool);
+  mp_pool_terminate (pool);
+  mp_pool_close (pool);
+  g_assert_true (mp_future_is_ready (busy));
+  g_assert_null (mp_future_get (busy, LONG, NULL, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+  g_clear_error (&error);
+  g_assert_true (mp_pool_join (pool, LONG, NULL, &error));
+  g_assert_cmpint (kill (pid, 0), ==, -1);
+  g_assert_nonnull (queued);
+  g_assert_null (mp_pool_apply_finish (pool, queued, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+  g_clear_error (&error);
+  g_assert_null (mp_pool_submit (pool, MP_FUNCTION (square), g_variant_new_int32 (1), &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CLOSED);
+  g_clear_object (&queued);
+  gate_clear (&gate);
+  g_assert_finalize_object (pool);
+}
+
+/* Before any worker has come up. */
+static void
+test_terminate_at_once (void)
+{
+  for (guint i = 0; i < 3; i++)
+    {
+      MpPool *pool = mp_pool_new (4);
+      g_autoptr(MpFuture) future = submit (pool, MP_FUNCTION (square), g_variant_new_int32 (1));
+      g_autoptr(GError) error = NULL;
+
+      if (i == 0)
+        mp_pool_terminate (pool);
+      else if (i == 1)
+        mp_pool_close (pool);
+      if (i < 2)
+        mp_pool_join (pool, LONG, NULL, &error);
+      g_assert_no_error (error);
+      g_assert_finalize_object (pool);
+      g_assert_true (mp_future_is_ready (future));
+      g_assert_true (mp_future_is_successful (future) == (i == 1));
+    }
+}
+
+static void
+join_in_callback (GObject *object, GAsyncResult *result, gpointer user_data)
+{
+  g_autoptr(GError) error = NULL;
+  g_autoptr(GVariant) value = mp_pool_apply_finish (MP_POOL (object), result, &error);
+
+  g_assert_no_error (error);
+  mp_pool_close (MP_POOL (object));
+  g_assert_true (mp_pool_join (MP_POOL (object), LONG, NULL, &error));
+  g_assert_no_error (error);
+  *(gboolean *) user_data = TRUE;
+}
+
+static void
+test_join_in_callback (void)
+{
+  MpPool *pool = mp_pool_new (2);
+  gboolean joined = FALSE;
+
+  mp_pool_apply_async (pool, MP_FUNCTION (square), g_variant_new_int32 (2), NULL, join_in_callback, &joined);
+  while (!joined)
+    g_main_context_iteration (NULL, TRUE);
+  while (g_main_context_iteration (NULL, FALSE))
+    ;
+  g_assert_finalize_object (pool);
+}
+
+static void
+terminate_in_callback (GObject *object, GAsyncResult *result, gpointer user_data)
+{
+  int *n_left = user_data;
+
+  mp_pool_terminate (MP_POOL (object));
+  (*n_left)--;
+}
+
+static void
+test_terminate_in_callback (void)
+{
+  MpPool *pool = mp_pool_new (2);
+  int n_left = 1000;
+
+  for (int i = 0; i < 1000; i++)
+    mp_pool_apply_async (pool, MP_FUNCTION (square), g_variant_new_int32 (i), NULL, terminate_in_callback, &n_left);
+  while (n_left > 0)
+    g_main_context_iteration (NULL, TRUE);
+  finish (pool);
+}
+
+static void
+test_initializer (void)
+{
+  MpPool *pool = mp_pool_new_full (2, MP_FUNCTION (initialize), g_variant_new_int32 (77), 1, NULL);
+
+  for (int i = 0; i < 10; i++)
+    g_assert_cmpint (apply_int (pool, MP_FUNCTION (tell_initialized), NULL), ==, 77);
+  finish (pool);
+}
+
+static void
+exited_cb (MpPool *pool, guint number, int pid, int status, const char *reason, gpointer user_data)
+{
+  GHashTable *reasons = user_data;
+  guint n = GPOINTER_TO_UINT (g_hash_table_lookup (reasons, reason));
+
+  g_assert_cmpint (pid, >, 0);
+  if (strcmp (reason, "recycled") == 0 || strcmp (reason, "pool closed") == 0)
+    g_assert_cmpint (status, ==, 0);
+  g_hash_table_insert (reasons, g_strdup (reason), GUINT_TO_POINTER (n + 1));
+}
+
+static void
+started_cb (MpPool *pool, guint number, int pid, gpointer user_data)
+{
+  g_assert_cmpuint (number, <, mp_pool_get_n_workers (pool));
+  g_assert_cmpint (pid, >, 0);
+  ++*(guint *) user_data;
+}
+
+static void
+test_recycling (void)
+{
+  MpPool *pool = mp_pool_new_full (2, NULL, NULL, 3, NULL);
+  g_autoptr(GHashTable) reasons = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  g_autoptr(GHashTable) counts = g_hash_table_new (NULL, NULL);
+  g_autoptr(GVariant) pairs = NULL;
+  g_autoptr(GError) error = NULL;
+  GVariantIter iter;
+  guint n_seen = 0;
+  int pid, n;
+
+  g_signal_connect (pool, "worker-exited", G_CALLBACK (exited_cb), reasons);
+  g_signal_connect (pool, "worker-started", G_CALLBACK (started_cb), &n_seen);
+  pairs = map (pool, MP_FUNCTION (count_calls), make_ints (30), 1);
+  g_variant_iter_init (&iter, pairs);
+  while (g_variant_iter_next (&iter, "(ii)", &pid, &n))
+    {
+      g_assert_cmpint (n, <=, 3);
+      g_hash_table_add (counts, GINT_TO_POINTER (pid));
+    }
+  g_assert_cmpuint (g_hash_table_size (counts), >=, 10);
+  mp_pool_close (pool);
+  g_assert_true (mp_pool_join (pool, LONG, NULL, &error));
+  g_assert_cmpuint (GPOINTER_TO_UINT (g_hash_table_lookup (reasons, "recycled")), ==, 10);
+  g_assert_null (g_hash_table_lookup (reasons, "died"));
+  g_assert_cmpuint (n_seen, >=, 10);
+  g_assert_finalize_object (pool);
+}
+
+typedef struct
+{
+  guint  n_failed;
+  char  *function;
+  GError *error;
+} Failures;
+
+static void
+failed_cb (MpPool *pool, const char *function, GError *error, GVariant *details, gpointer user_data)
+{
+  Failures *failures = user_data;
+
+  failures->n_failed++;
+  g_free (failures->function);
+  failures->function = g_strdup (function);
+  g_clear_error (&failures->error);
+  failures->error = g_error_copy (error);
+  g_assert_true (g_variant_is_of_type (details, G_VARIANT_TYPE_VARDICT));
+}
+
+static void
+test_task_failed (void)
+{
+  MpPool *pool = mp_pool_new (1);
+  Failures failures = { 0 };
+  g_autoptr(GError) error = NULL;
+
+  g_signal_connect (pool, "task-failed", G_CALLBACK (failed_cb), &failures);
+  g_assert_null (mp_pool_apply (pool, MP_FUNCTION (fail_from_ten), g_variant_new_int32 (10), LONG, NULL, &error));
+  g_assert_cmpuint (failures.n_failed, ==, 1);
+  g_assert_cmpstr (failures.function, ==, "fail_from_ten");
+  g_assert_error (failures.error, g_quark_from_string ("test-pool-error"), 10);
+  g_clear_error (&failures.error);
+  g_free (failures.function);
+  finish (pool);
+}
+
+static void
+test_objects (void)
+{
+  MpPool *pool = mp_pool_new (2);
+  g_autoptr(GVariant) handle = NULL, word = NULL;
+  g_autoptr(GObject) connection = NULL;
+  g_autoptr(GVariantBuilder) builder = g_variant_builder_new (G_VARIANT_TYPE ("ah"));
+  g_autoptr(MpFuture) future = NULL;
+  g_autoptr(GError) error = NULL;
+  Gate gates[3];
+
+  handle = apply (pool, MP_FUNCTION (give_pipe), NULL);
+  connection = G_OBJECT (mp_shareable_from_variant (handle, &error));
+  g_assert_no_error (error);
+  word = mp_connection_recv (MP_CONNECTION (connection), LONG, NULL, &error);
+  g_assert_cmpstr (g_variant_get_string (word, NULL), ==, "from the worker");
+
+  /* The items of a map; they are held from the call on. */
+  for (guint i = 0; i < G_N_ELEMENTS (gates); i++)
+    {
+      gates[i] = gate_new ();
+      g_variant_builder_add_value (builder, gate_handle (&gates[i]));
+    }
+  future = mp_pool_submit_map (pool, MP_FUNCTION (wait_at_gate), g_variant_builder_end (builder), 1, &error);
+  g_assert_no_error (error);
+  for (guint i = 0; i < G_N_ELEMENTS (gates); i++)
+    g_clear_object (&gates[i].far);
+  for (guint i = 0; i < G_N_ELEMENTS (gates); i++)
+    {
+      gate_await (&gates[i]);
+      gate_open (&gates[i]);
+    }
+  g_assert_true (mp_future_wait (future, LONG, NULL, &error));
+  g_assert_true (mp_future_is_successful (future));
+  for (guint i = 0; i < G_N_ELEMENTS (gates); i++)
+    gate_clear (&gates[i]);
+
+  /* A handle that stands for nothing. */
+  g_assert_null (mp_pool_submit (pool, MP_FUNCTION (echo), g_variant_new_handle (12345678), &error));
+  g_assert_nonnull (error);
+  finish (pool);
+}
+
+static gpointer
+call_from_thread (gpointer data)
+{
+  for (int i = 0; i < 200; i++)
+    {
+      g_autoptr(GVariant) squares = NULL;
+
+      g_assert_cmpint (apply_int (data, MP_FUNCTION (square), g_variant_new_int32 (i)), ==, i * i);
+      if (i % 50 == 0)
+        {
+          squares = map (data, MP_FUNCTION (square), make_ints (100), 9);
+          check_squares (squares, 100);
+        }
+    }
+  return NULL;
+}
+
+static void
+test_threads (void)
+{
+  MpPool *pool = mp_pool_new (2);
+  GThread *threads[4];
+
+  for (guint i = 0; i < G_N_ELEMENTS (threads); i++)
+    threads[i] = g_thread_new ("caller", call_from_thread, pool);
+  call_from_thread (pool);
+  for (guint i = 0; i < G_N_ELEMENTS (threads); i++)
+    g_thread_join (threads[i]);
+  finish (pool);
+}
+
+static void
+test_async_functions (void)
+{
+  MpPool *pool = mp_pool_new (2);
+  g_autoptr(GVariant) all = NULL;
+  g_autoptr(GError) error = NULL;
+  g_autoptr(MpResultIter) iter = NULL;
+
+  g_assert_cmpint (apply_int (pool, "answer-later", g_variant_new_int32 (1)), ==, 42);
+  all = map (pool, "answer-later", make_ints (50), 7);
+  g_assert_cmpuint (g_variant_n_children (all), ==, 50);
+  g_assert_null (mp_pool_apply (pool, "answer-later", g_variant_new_int32 (-1), LONG, NULL, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA);
+  g_clear_error (&error);
+  iter = mp_pool_imap (pool, "answer-later", g_variant_new_parsed ("[1, -1, 2]"), 3, &error);
+  for (int i = 0; i < 3; i++)
+    {
+      g_autoptr(GVariant) value = mp_result_iter_next (iter, LONG, NULL, &error);
+
+      g_assert_true ((value != NULL) == (i != 1));
+      g_clear_error (&error);
+    }
+  finish (pool);
+}
+
+static void
+test_nested (void)
+{
+  MpPool *pool = mp_pool_new (2);
+
+  g_assert_cmpint (apply_int (pool, MP_FUNCTION (sum_of_squares), g_variant_new_int32 (10)), ==, 285);
+  finish (pool);
+}
+
+/* What is queued behind a task that takes its time does not wait for it while others are idle. */
+static void
+test_work_is_taken_back (void)
+{
+  MpPool *pool = mp_pool_new (2);
+  Gate gate = gate_new ();
+  g_autoptr(MpFuture) slow = NULL;
+  g_autoptr(GPtrArray) futures = g_ptr_array_new_with_free_func (g_object_unref);
+
+  /* Both are up. */
+  for (int i = 0; i < 20; i++)
+    apply_int (pool, MP_FUNCTION (square), g_variant_new_int32 (1));
+  slow = submit (pool, MP_FUNCTION (wait_at_gate), gate_handle (&gate));
+  for (int i = 0; i < 100; i++)
+    g_ptr_array_add (futures, submit (pool, MP_FUNCTION (square), g_variant_new_int32 (i)));
+  for (int i = 0; i < 100; i++)
+    g_assert_cmpint (get_int (g_ptr_array_index (futures, i)), ==, i * i);
+  g_assert_false (mp_future_is_ready (slow));
+  gate_await (&gate);
+  gate_open (&gate);
+  get_int (slow);
+  g_assert_cmpint (apply_int (pool, MP_FUNCTION (square), g_variant_new_int32 (3)), ==, 9);
+  gate_clear (&gate);
+  finish (pool);
+}
+
+static void
+test_worker_numbers (void)
+{
+  MpPool *pool = mp_pool_new (3);
+  Gate gates[3];
+  MpFuture *futures[3];
+  g_autoptr(GHashTable) pids = g_hash_table_new (NULL, NULL);
+
+  for (int i = 0; i < 3; i++)
+    {
+      gates[i] = gate_new ();
+      futures[i] = submit (pool, MP_FUNCTION (wait_at_gate), gate_handle (&gates[i]));
+    }
+  for (int i = 0; i < 3; i++)
+    {
+      g_hash_table_add (pids, GINT_TO_POINTER (gate_await (&gates[i])));
+    }
+  g_assert_cmpuint (g_hash_table_size (pids), ==, 3);
+  for (int i = 0; i < 3; i++)
+    {
+      gate_open (&gates[i]);
+      get_int (futures[i]);
+      g_object_unref (futures[i]);
+      gate_clear (&gates[i]);
+      g_assert_cmpint (apply_int (pool, MP_FUNCTION (tell_worker), NULL), <, 3);
+    }
+  finish (pool);
+}
+
+static void
+test_many (void)
+{
+  MpPool *pool = mp_pool_new (2);
+  g_autoptr(GVariant) million = map (pool, MP_FUNCTION (square), make_ints (g_test_slow () ? 1000000 : 200000), 1);
+  g_autoptr(GPtrArray) futures = g_ptr_array_new_with_free_func (g_object_unref);
+  g_autoptr(GVariant) chunks = NULL;
+
+  check_squares (million, g_variant_n_children (million));
+  chunks = map (pool, MP_FUNCTION (square), make_ints (1000000), 0);
+  check_squares (chunks, 1000000);
+
+  for (int i = 0; i < 10000; i++)
+    g_ptr_array_add (futures, submit (pool, MP_FUNCTION (square), g_variant_new_int32 (i)));
+  mp_pool_terminate (pool);
+  for (int i = 0; i < 10000; i++)
+    g_assert_true (mp_future_is_ready (g_ptr_array_index (futures, i)));
+  finish (pool);
+}
+
+int
+main (int argc, char **argv)
+{
+  static const struct
+  {
+    const char *path;
+    void     (* func) (void);
+  } tests[] = {
+    { "/pool/apply", test_apply },
+    { "/pool/map/numbers", test_map_numbers },
+    { "/pool/map/types", test_map_types },
+    { "/pool/map/boxed", test_map_boxed },
+    { "/pool/map/mixed-results", test_map_mixed_results },
+    { "/pool/map/strings-and-tuples", test_map_strings_and_tuples },
+    { "/pool/map/empty", test_map_empty },
+    { "/pool/map/error", test_map_error },
+    { "/pool/error-details", test_error_details },
+    { "/pool/bad-functions", test_bad_functions },
+    { "/pool/chunk-function", test_chunk_function },
+    { "/pool/future", test_future },
+    { "/pool/future/map", test_future_map },
+    { "/pool/future/outlives-pool", test_future_outlives_pool },
+    { "/pool/async", test_async },
+    { "/pool/async/cancel", test_async_cancel },
+    { "/pool/blocking-ends-early", test_blocking_ends_early },
+    { "/pool/imap", test_imap },
+    { "/pool/imap/errors", test_imap_errors },
+    { "/pool/imap/async", test_imap_async },
+    { "/pool/imap/is-bounded", test_imap_is_bounded },
+    { "/pool/imap/timeout", test_imap_timeout },
+    { "/pool/close-and-join", test_close_and_join },
+    { "/pool/terminate", test_terminate },
+    { "/pool/terminate/at-once", test_terminate_at_once },
+    { "/pool/terminate/in-callback", test_terminate_in_callback },
+    { "/pool/join-in-callback", test_join_in_callback },
+    { "/pool/initializer", test_initializer },
+    { "/pool/recycling", test_recycling },
+    { "/pool/task-failed", test_task_failed },
+    { "/pool/objects", test_objects },
+    { "/pool/threads", test_threads },
+    { "/pool/async-functions", test_async_functions },
+    { "/pool/nested", test_nested },
+    { "/pool/work-is-taken-back", test_work_is_taken_back },
+    { "/pool/worker-numbers", test_worker_numbers },
+    { "/pool/many", test_many },
+  };
+
+  mp_function_register_async ("answer-later", answer_later, NULL, NULL);
+  mp_init ();
+  g_test_init (&argc, &argv, NULL);
+  for (guint i = 0; i < G_N_ELEMENTS (tests); i++)
+    g_test_add_func (tests[i].path, tests[i].func);
+
+  return g_test_run ();
+}
