@@ -189,6 +189,30 @@ mp_error_attach_details (const GError *error,
   g_mutex_unlock (&lock);
 }
 
+/**
+ * mp_error_set_details:
+ * @error: an error
+ * @details: a dictionary of type `a{sv}`, sunk if it is floating
+ *
+ * Remembers what more is known of an error than its message, for [func@Mp.Error.dup_details].
+ *
+ * This is for language bindings: the details of an error that a function or a process ends with go to the owner beside
+ * it. A dictionary of more than 1 MiB is not remembered.
+ *
+ * May be called in any thread.
+ *
+ * Since: 0.1
+ */
+void
+mp_error_set_details (const GError *error,
+                      GVariant     *details)
+{
+  g_return_if_fail (error != NULL);
+  g_return_if_fail (details != NULL && g_variant_is_of_type (details, G_VARIANT_TYPE_VARDICT));
+
+  mp_error_attach_details (error, details);
+}
+
 GVariant *
 mp_error_to_variant (const GError *error,
                      GVariant     *details)

@@ -38,5 +38,8 @@ MP_AVAILABLE_IN_ALL
 GQuark    mp_error_quark       (void);
 MP_AVAILABLE_IN_ALL
 GVariant *mp_error_dup_details (const GError *error);
+MP_AVAILABLE_IN_ALL
+void      mp_error_set_details (const GError *error,
+                                GVariant     *details);
 
 G_END_DECLS

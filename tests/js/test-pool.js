@@ -119,22 +119,19 @@ test('apply', async () => {
 
 test('with a callback nothing is a promise', async () => {
     const pool = Mp.Pool.new(1);
-    let results = [];
+    let map = null, apply = null, error = null;
     assertEqual(pool.map_async(square, [2, 3], 0, null, (source, result) => {
-        results.push(source === pool, source.map_finish(result));
+        map = [source === pool, source.map_finish(result)];
     }), undefined);
     assertEqual(pool.apply_async(add, [1, 2], null, (source, result) => {
-        results.push(source.apply_finish(result));
+        apply = source.apply_finish(result);
     }), undefined);
-    await until(() => results.length === 3);
-    assertEqual(results, [true, [4, 9], 3]);
-
-    results = [];
     pool.apply_async(raise, ['RangeError'], null, (source, result) => {
-        results.push(catchNow(() => source.apply_finish(result)));
+        error = catchNow(() => source.apply_finish(result));
     });
-    await until(() => results.length === 1);
-    assert(results[0] instanceof RangeError);
+    await until(() => map && apply && error);
+    assertEqual([map, apply], [[true, [4, 9]], 3]);
+    assert(error instanceof RangeError);
     pool.terminate();
 });
 

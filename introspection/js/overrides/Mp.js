@@ -8,41 +8,25 @@ const Values = imports.overrides.MpValues;
 const {attempt, decode, encode, pack, packArguments, packItems, toException, toGError, unpack, unpackArguments,
     unpackResults, TAG_CALL, TAG_ITEMS, TAG_OUTCOMES, TAG_RESULTS, TAG_TRIES, TAG_VALUE} = Values;
 
+// In a function for speed, as MpValues.js is.
+var {_init} = (function () {
+const {Array, Error, Math, Object, Promise, Symbol, TypeError, WeakMap, WeakSet} = globalThis;
+
 let Mp;
 
 // Functions.
 
 const names = new WeakMap();   // of registered functions
-let promisesRun = null;        // in this worker, once it is known
-
-function isThenable(value) {
-    return typeof value === 'object' && value !== null && typeof value.then === 'function';
-}
-
-function getMainContext() {
-    return GLib.MainContext.get_thread_default() ?? GLib.MainContext.default();
-}
-
-// GJS runs no promise's job inside of another one, and that is where all stands that follows an await.
-function checkPromisesRun() {
-    if (promisesRun === null) {
-        promisesRun = false;
-        Promise.resolve().then(() => (promisesRun = true));
-        getMainContext().iteration(false);
-    }
-    if (!promisesRun)
-        throw new Error('No promise can be awaited in this worker: Mp.init() must come before the first await');
-}
 
 // Waits for a promise by running the main context.
 function settle(value) {
-    if (!isThenable(value))
+    if (typeof value !== 'object' || value === null || typeof value.then !== 'function')
         return value;
-    checkPromisesRun();
     let outcome = null;
     value.then(result => (outcome = [result]), error => (outcome = [error, true]));
+    const context = GLib.MainContext.get_thread_default() ?? GLib.MainContext.default();
     while (outcome === null)
-        getMainContext().iteration(true);
+        context.iteration(true);
     if (outcome.length > 1)
         throw outcome[0];
     return outcome[0];
@@ -73,7 +57,7 @@ function serve(func, variant) {
             return pack(settle(func(value)));
         }
     } catch (error) {
-        throw toGError(error, Mp.Invocation.get_current());
+        throw toGError(error);
     }
 }
 
@@ -118,10 +102,9 @@ async function answer(func, variant) {
 
 async function serveAsync(func, invocation, variant) {
     try {
-        checkPromisesRun();
-        invocation.return_value(await answer(func, variant));
+            invocation.return_value(await answer(func, variant));
     } catch (error) {
-        invocation.return_error(toGError(error, invocation));
+        invocation.return_error(toGError(error));
     }
 }
 
@@ -382,7 +365,7 @@ function wrapRun(klass) {
         try {
             return settle(run.call(this)) !== false;
         } catch (error) {
-            throw toGError(error, Mp.Invocation.get_current());
+            throw toGError(error);
         }
     };
 }
@@ -426,14 +409,20 @@ function overrideProcess() {
     };
 }
 
+// GJS frees the bytes that it makes of an array for a call, but not those that it is given.
+function getArray(bytes) {
+    return bytes instanceof GLib.Bytes ? bytes.toArray() : bytes;
+}
+
 function overrideConnection() {
     promisify(Mp.Connection, 'send', 1, (value, cancellable = null) => [pack(value), cancellable]);
     promisify(Mp.Connection, 'recv', 0, (cancellable = null) => [cancellable], unpack);
-    promisify(Mp.Connection, 'send_bytes', 1, (bytes, cancellable = null) => [bytes, cancellable]);
+    promisify(Mp.Connection, 'send_bytes', 1, (bytes, cancellable = null) => [getArray(bytes), cancellable]);
     promisify(Mp.Connection, 'recv_bytes', 0, (cancellable = null) => [cancellable]);
     wrapMethod(Mp.Connection, 'send', (value, timeout = -1, cancellable = null) => [pack(value), timeout, cancellable]);
     wrapMethod(Mp.Connection, 'recv', (timeout = -1, cancellable = null) => [timeout, cancellable], unpack);
-    wrapMethod(Mp.Connection, 'send_bytes', (bytes, timeout = -1, cancellable = null) => [bytes, timeout, cancellable]);
+    wrapMethod(Mp.Connection, 'send_bytes', (bytes, timeout = -1, cancellable = null) =>
+        [getArray(bytes), timeout, cancellable]);
     wrapMethod(Mp.Connection, 'recv_bytes', (timeout = -1, cancellable = null) => [timeout, cancellable]);
     wrapMethod(Mp.Connection, 'poll', (timeout = 0, cancellable = null) => [timeout, cancellable]);
 
@@ -462,3 +451,6 @@ function _init() {
     // The library is loaded by the first call into it; a worker has to be known as one from the beginning.
     Mp.is_worker();
 }
+
+return {_init};
+})();

@@ -254,10 +254,9 @@ class Reader {
     }
 
     // What GJS makes of bytes lies where they lie, aligned for nothing, and has a toString() of its own: a new array
-    // for the same memory has not.
+    // for the same memory has not. (Any other method of GLib.Bytes leaves a reference behind.)
     getBytes(offset, length, aligned) {
-        if (this._array === null)
-            this._array = new Uint8Array(this._bytes.get_size() === 0 ? 0 : this._bytes.toArray().buffer);
+        this._array ??= new Uint8Array(this._bytes.toArray().buffer);
         if (offset === 0 && length === this._array.length && !aligned)
             return this._array;
         return this._array.slice(offset, offset + length);
@@ -468,11 +467,12 @@ function packItems(items, tag, chunkSize) {
     return Mp.blob_new_array(blobs);
 }
 
-const GVARIANT_ESCAPES = /\\u(0000|d[89a-f][0-9a-f]{2})/gi;
+// Escapes that the text of a GVariant does not know. The others are matched too, for a second backslash begins none.
+const ESCAPES = /\\u(?:0000|d[89a-f][0-9a-f]{2})|\\./g;
 
 // The text form of a GVariant: one that a constructor returned would never be freed.
 function quote(text) {
-    return JSON.stringify(text).replace(GVARIANT_ESCAPES, '\\ufffd');
+    return JSON.stringify(text).replace(ESCAPES, match => match.length > 2 ? '\\ufffd' : match);
 }
 
 function describe(error) {
@@ -481,8 +481,8 @@ function describe(error) {
     return [`${error.name}`, `${error.message}`, `${error.stack ?? ''}`];
 }
 
-// What a function threw, as the error that the owner gets. Its details go by @invocation.
-function toGError(error, invocation) {
+// What a function threw, as the error that the owner gets. What is more than a message is remembered for it.
+function toGError(error) {
     if (error instanceof GLib.Error)
         return error;
     const [name, message, stack] = describe(error);
@@ -498,11 +498,11 @@ function toGError(error, invocation) {
         const bare = error instanceof Error ? {name, type: error.constructor?.name, message, stack} : null;
         text = JSON.stringify(bare === null ? message : special('e', bare));
     }
-    if (invocation !== null) {
-        invocation.set_error_details(GLib.Variant.parse(null, `{"type": <${quote(name)}>, ` +
-            `"traceback": <${quote(stack)}>, "js": <${quote(text)}>}`, null, null));
-    }
-    return new GLib.Error(Mp.Error, Mp.Error.REMOTE, `${name}: ${message}`.replaceAll('\0', '\ufffd'));
+
+    const result = new GLib.Error(Mp.Error, Mp.Error.REMOTE, `${name}: ${message}`.replaceAll('\0', '\ufffd'));
+    Mp.error_set_details(result, GLib.Variant.parse(null, `{"type": <${quote(name)}>, ` +
+        `"traceback": <${quote(stack)}>, "js": <${quote(text)}>}`, null, null));
+    return result;
 }
 
 // What a call threw, as what it was in the worker.
