@@ -3,6 +3,7 @@
 
 #include "mp-glib/base/mp-error-private.h"
 
+#include <pthread.h>
 #include <string.h>
 
 /**
@@ -54,7 +55,8 @@ typedef struct
   GList     link;      /* in `order` */
 } Remembered;
 
-static GMutex lock;          /* all of these; nothing of the user's is freed while it is held */
+/* Guards all of these; nothing of the user's is freed while it is held. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static GHashTable *table;    /* (owned) set of Remembered */
 static GQueue order;         /* oldest first */
 static gsize all_details;    /* bytes */
@@ -144,12 +146,12 @@ mp_error_dup_details (const GError *error)
   key.code = error->code;
   key.message = error->message;
 
-  g_mutex_lock (&lock);
+  pthread_mutex_lock (&lock);
   if (table != NULL)
     found = g_hash_table_lookup (table, &key);
   if (found != NULL)
     details = g_variant_ref (found->details);
-  g_mutex_unlock (&lock);
+  pthread_mutex_unlock (&lock);
 
   return details;
 }
@@ -175,7 +177,7 @@ mp_error_attach_details (const GError *error,
   self->details = copy_details (details);
   self->link.data = self;
 
-  g_mutex_lock (&lock);
+  pthread_mutex_lock (&lock);
   if (table == NULL)
     table = g_hash_table_new (remembered_hash, remembered_equal);
   same = g_hash_table_lookup (table, self);
@@ -186,7 +188,7 @@ mp_error_attach_details (const GError *error,
   all_details += g_variant_get_size (self->details);
   while (order.length > MAX_REMEMBERED || all_details > MAX_ALL_DETAILS)
     g_ptr_array_add (old, forget (g_queue_peek_head (&order)));
-  g_mutex_unlock (&lock);
+  pthread_mutex_unlock (&lock);
 }
 
 /**
@@ -254,11 +256,11 @@ find_domain (const char *name)
   if (quark != 0 || !is_domain_name (name))
     return quark;
 
-  g_mutex_lock (&lock);
+  pthread_mutex_lock (&lock);
   room = n_new_domains < MAX_NEW_DOMAINS;
   if (room)
     n_new_domains++;
-  g_mutex_unlock (&lock);
+  pthread_mutex_unlock (&lock);
 
   return room ? g_quark_from_string (name) : 0;
 }

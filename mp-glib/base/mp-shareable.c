@@ -5,6 +5,7 @@
 
 #include "mp-glib/base/mp-error.h"
 
+#include <pthread.h>
 #include <string.h>
 
 /**
@@ -39,7 +40,8 @@ typedef struct
   MpShareableAdopt  adopt;
 } Kind;
 
-static GMutex lock;           /* all of these; no call out of this file is made while it is held */
+/* Guards all of these; no call out of this file is made while it is held. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static GHashTable *handles;   /* number → Handle, borrowed: gone before the handle */
 static guint32 last_number;
 static Kind kinds[MAX_KINDS];
@@ -65,9 +67,9 @@ handle_forget (gpointer data)
 {
   Handle *self = data;
 
-  g_mutex_lock (&lock);
+  pthread_mutex_lock (&lock);
   g_hash_table_remove (handles, GINT_TO_POINTER (self->number));
-  g_mutex_unlock (&lock);
+  pthread_mutex_unlock (&lock);
   handle_unref (self);
 }
 
@@ -79,7 +81,7 @@ handle_new (MpShareable *object)
   g_atomic_ref_count_init (&self->ref_count);
   g_weak_ref_init (&self->object, object);
 
-  g_mutex_lock (&lock);
+  pthread_mutex_lock (&lock);
   if (handles == NULL)
     handles = g_hash_table_new (NULL, NULL);
   /* Upwards, so that a number that was kept too long stands for nothing rather than for another object. */
@@ -90,7 +92,7 @@ handle_new (MpShareable *object)
     }
   while (g_hash_table_contains (handles, GINT_TO_POINTER (self->number)));
   g_hash_table_insert (handles, GINT_TO_POINTER (self->number), self);
-  g_mutex_unlock (&lock);
+  pthread_mutex_unlock (&lock);
 
   return self;
 }
@@ -195,10 +197,10 @@ void
 mp_shareable_register_kind (const char       *kind,
                             MpShareableAdopt  adopt)
 {
-  g_mutex_lock (&lock);
+  pthread_mutex_lock (&lock);
   g_assert (n_kinds < MAX_KINDS);
   kinds[n_kinds++] = (Kind) { kind, adopt };
-  g_mutex_unlock (&lock);
+  pthread_mutex_unlock (&lock);
 }
 
 MpShareableAdopt
@@ -207,11 +209,11 @@ mp_shareable_find_kind (const char *kind)
   MpShareableAdopt adopt = NULL;
   guint i;
 
-  g_mutex_lock (&lock);
+  pthread_mutex_lock (&lock);
   for (i = 0; i < n_kinds && adopt == NULL; i++)
     if (strcmp (kinds[i].name, kind) == 0)
       adopt = kinds[i].adopt;
-  g_mutex_unlock (&lock);
+  pthread_mutex_unlock (&lock);
 
   return adopt;
 }
@@ -223,12 +225,12 @@ mp_shareable_lookup (gint32   number,
   MpShareable *object = NULL;
   Handle *handle = NULL;
 
-  g_mutex_lock (&lock);
+  pthread_mutex_lock (&lock);
   if (handles != NULL)
     handle = g_hash_table_lookup (handles, GINT_TO_POINTER (number));
   if (handle != NULL)
     g_atomic_ref_count_inc (&handle->ref_count);
-  g_mutex_unlock (&lock);
+  pthread_mutex_unlock (&lock);
 
   if (handle != NULL)
     {

@@ -184,7 +184,7 @@ op_cancelled_cb (GCancellable *cancellable,
   MpConnection *self = g_task_get_source_object (op->task);
   gboolean taken_back = FALSE;
 
-  g_mutex_lock (&self->lock);
+  pthread_mutex_lock (&self->lock);
   if (op->state == MP_OP_QUEUED && mp_connection_take_back (self, op))
     {
       taken_back = TRUE;
@@ -192,7 +192,7 @@ op_cancelled_cb (GCancellable *cancellable,
       op->watch = NULL;
       mp_connection_update_watches (self);
     }
-  g_mutex_unlock (&self->lock);
+  pthread_mutex_unlock (&self->lock);
 
   if (taken_back)
     {
@@ -221,7 +221,7 @@ start_op (MpOp   *op,
       g_source_set_callback (cancel_source, G_SOURCE_FUNC (op_cancelled_cb), op, (GDestroyNotify) mp_op_unref);
     }
 
-  g_mutex_lock (&self->lock);
+  pthread_mutex_lock (&self->lock);
   if (error == NULL &&
       (op->sends ? mp_connection_check_out (self, &error) : mp_connection_check_in (self, &error)))
     {
@@ -236,7 +236,7 @@ start_op (MpOp   *op,
         }
       mp_connection_pump (self, &finished);
     }
-  g_mutex_unlock (&self->lock);
+  pthread_mutex_unlock (&self->lock);
 
   if (error != NULL)
     {
@@ -484,13 +484,13 @@ mp_connection_start (MpConnection *self)
 {
   g_return_if_fail (MP_IS_CONNECTION (self));
 
-  g_mutex_lock (&self->lock);
+  pthread_mutex_lock (&self->lock);
   if (!self->closed)
     {
       self->started = TRUE;
       mp_connection_update_watches (self);
     }
-  g_mutex_unlock (&self->lock);
+  pthread_mutex_unlock (&self->lock);
 }
 
 /**
@@ -509,10 +509,10 @@ mp_connection_stop (MpConnection *self)
 {
   g_return_if_fail (MP_IS_CONNECTION (self));
 
-  g_mutex_lock (&self->lock);
+  pthread_mutex_lock (&self->lock);
   self->started = FALSE;
   mp_connection_update_watches (self);
-  g_mutex_unlock (&self->lock);
+  pthread_mutex_unlock (&self->lock);
 }
 
 /* With the lock held, which is let go of for the handlers. FALSE: nothing to tell now. */
@@ -527,7 +527,7 @@ tell_message (MpConnection *self)
     return FALSE;
 
   mp_connection_take (self, &value, &bytes, &error);
-  g_mutex_unlock (&self->lock);
+  pthread_mutex_unlock (&self->lock);
   if (value != NULL || bytes != NULL)
     mp_connection_tell_message (self, value, bytes);
   else if (error->domain != MP_ERROR)   /* else `closed` has it */
@@ -535,7 +535,7 @@ tell_message (MpConnection *self)
   /* What a handler kept of them may be freed here for good, and run code of the user's. */
   g_clear_pointer (&value, g_variant_unref);
   g_clear_pointer (&bytes, g_bytes_unref);
-  g_mutex_lock (&self->lock);
+  pthread_mutex_lock (&self->lock);
 
   return TRUE;
 }
@@ -550,9 +550,9 @@ tell_closed (MpConnection *self)
     error = g_error_copy (self->in_error);
   mp_connection_update_watches (self);
 
-  g_mutex_unlock (&self->lock);
+  pthread_mutex_unlock (&self->lock);
   mp_connection_tell_closed (self, error);
-  g_mutex_lock (&self->lock);
+  pthread_mutex_lock (&self->lock);
 }
 
 static void
@@ -562,7 +562,7 @@ dispatch_connection (MpConnection *self,
   GQueue finished = G_QUEUE_INIT;
   guint n = 0;
 
-  g_mutex_lock (&self->lock);
+  pthread_mutex_lock (&self->lock);
   mp_connection_pump (self, &finished);
   if (own_context)
     {
@@ -574,7 +574,7 @@ dispatch_connection (MpConnection *self,
       else
         mp_connection_update_watches (self);
     }
-  g_mutex_unlock (&self->lock);
+  pthread_mutex_unlock (&self->lock);
 
   mp_connection_finish_ops (&finished);
 }

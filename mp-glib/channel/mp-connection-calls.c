@@ -121,7 +121,7 @@ sleep_once (MpConnection  *self,
   self->n_polling++;
   fds[0] = (GPollFD) { mp_wire_get_fd (self->wire), condition, 0 };
   fds[1] = (GPollFD) { sleeper.event_fd, G_IO_IN, 0 };
-  g_mutex_unlock (&self->lock);
+  pthread_mutex_unlock (&self->lock);
 
   /* Only now, because it makes a descriptor, and not under the lock, because the cancellable has one of its own. */
   if (!wait->prepared && wait->cancellable != NULL && !g_cancellable_make_pollfd (wait->cancellable, &wait->cancel_fd))
@@ -132,7 +132,7 @@ sleep_once (MpConnection  *self,
   if (mp_poll_fds (fds, G_N_ELEMENTS (fds), timeout_us) < 0)
     saved_errno = errno;
 
-  g_mutex_lock (&self->lock);
+  pthread_mutex_lock (&self->lock);
   g_queue_unlink (&self->sleepers, &sleeper.link);
   mp_connection_end_polling (self);
   if (saved_errno == 0 && fds[1].revents != 0)
@@ -167,7 +167,7 @@ run_op (MpConnection  *self,
   op->blocking = TRUE;
   op->link.data = op;
 
-  g_mutex_lock (&self->lock);
+  pthread_mutex_lock (&self->lock);
   ok = op->sends ? mp_connection_check_out (self, error) : mp_connection_check_in (self, error);
   if (ok)
     {
@@ -187,7 +187,7 @@ run_op (MpConnection  *self,
       /* What waits behind it may go now. */
       mp_connection_pump (self, &finished);
     }
-  g_mutex_unlock (&self->lock);
+  pthread_mutex_unlock (&self->lock);
 
   mp_connection_finish_ops (&finished);
   if (op->error != NULL)
@@ -410,7 +410,7 @@ mp_connection_poll (MpConnection  *self,
   if (g_cancellable_is_cancelled (cancellable))
     return set_cancelled (&wait, error);
 
-  g_mutex_lock (&self->lock);
+  pthread_mutex_lock (&self->lock);
   while (local_error == NULL && mp_connection_check_in (self, &local_error))
     {
       mp_connection_pump (self, &finished);
@@ -421,7 +421,7 @@ mp_connection_poll (MpConnection  *self,
         found = self->receivers.head == NULL && mp_connection_look (self);
     }
   mp_connection_pump (self, &finished);
-  g_mutex_unlock (&self->lock);
+  pthread_mutex_unlock (&self->lock);
 
   mp_connection_finish_ops (&finished);
   wait_clear (&wait);

@@ -69,9 +69,9 @@ mp_op_init_send (MpOp          *op,
     op->bytes = g_bytes_ref (bytes);
 
   size = value != NULL ? op->encoded.size : g_bytes_get_size (bytes);
-  g_mutex_lock (&self->lock);
+  pthread_mutex_lock (&self->lock);
   max_size = self->max_size;
-  g_mutex_unlock (&self->lock);
+  pthread_mutex_unlock (&self->lock);
   if (size <= max_size)
     return TRUE;
 

@@ -4,6 +4,8 @@
 #include "mp-glib/channel/mp-connection.h"
 #include "mp-glib/channel/mp-wire-private.h"
 
+#include <pthread.h>
+
 G_BEGIN_DECLS
 
 /* Makes connections known to the codec. mp_wire_new() calls it. */
@@ -72,7 +74,8 @@ struct _MpConnection
   gboolean      readable;       /* these two are set once, by the constructor */
   gboolean      writable;
 
-  GMutex        lock;           /* all that follows; nothing of the user's runs while it is held */
+  pthread_mutex_t lock;         /* all that follows; nothing of the user's runs while it is held. Not a GMutex, which the
+                                 * thread sanitizer cannot see */
   MpWire       *wire;           /* (nullable): not there before the constructor is done and after close() */
   guint64       max_size;
   gboolean      closed;         /* close() was called, or the peer was cut off */

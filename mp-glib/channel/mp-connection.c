@@ -87,7 +87,7 @@ mp_connection_describe (MpShareable  *shareable,
   int fd = -1;
   int saved_errno;
 
-  g_mutex_lock (&self->lock);
+  pthread_mutex_lock (&self->lock);
   if (check_idle (self, error))
     {
       fd = mp_fd_dup (mp_wire_get_fd (self->wire));
@@ -98,7 +98,7 @@ mp_connection_describe (MpShareable  *shareable,
         g_set_error (error, G_IO_ERROR, g_io_error_from_errno (saved_errno), "Cannot send a connection: %s",
                      g_strerror (saved_errno));
     }
-  g_mutex_unlock (&self->lock);
+  pthread_mutex_unlock (&self->lock);
 
   if (fd >= 0)
     g_array_append_val (fds, fd);
@@ -180,9 +180,9 @@ mp_connection_get_property (GObject    *object,
       g_value_set_boolean (value, mp_connection_is_closed (self));
       break;
     case PROP_MAX_MESSAGE_SIZE:
-      g_mutex_lock (&self->lock);
+      pthread_mutex_lock (&self->lock);
       g_value_set_uint64 (value, self->max_size);
-      g_mutex_unlock (&self->lock);
+      pthread_mutex_unlock (&self->lock);
       break;
     default:
       G_OBJECT_WARN_INVALID_PROPERTY_ID (object, prop_id, pspec);
@@ -200,11 +200,11 @@ mp_connection_set_property (GObject      *object,
   switch (prop_id)
     {
     case PROP_MAX_MESSAGE_SIZE:
-      g_mutex_lock (&self->lock);
+      pthread_mutex_lock (&self->lock);
       self->max_size = g_value_get_uint64 (value);
       if (self->wire != NULL)
         mp_wire_set_max_length (self->wire, self->max_size);
-      g_mutex_unlock (&self->lock);
+      pthread_mutex_unlock (&self->lock);
       break;
     default:
       G_OBJECT_WARN_INVALID_PROPERTY_ID (object, prop_id, pspec);
@@ -217,11 +217,11 @@ close_connection (MpConnection *self)
   GQueue finished = G_QUEUE_INIT;
   gboolean whole;
 
-  g_mutex_lock (&self->lock);
+  pthread_mutex_lock (&self->lock);
   self->started = FALSE;
   whole = mp_connection_shut (self, &finished);
   mp_connection_update_watches (self);
-  g_mutex_unlock (&self->lock);
+  pthread_mutex_unlock (&self->lock);
 
   mp_connection_finish_ops (&finished);
   return whole;
@@ -245,7 +245,7 @@ mp_connection_finalize (GObject *object)
   g_clear_pointer (&self->context, g_main_context_unref);
   g_clear_error (&self->in_error);
   g_clear_error (&self->out_error);
-  g_mutex_clear (&self->lock);
+  pthread_mutex_destroy (&self->lock);
 
   G_OBJECT_CLASS (mp_connection_parent_class)->finalize (object);
 }
@@ -360,7 +360,7 @@ mp_connection_class_init (MpConnectionClass *klass)
 static void
 mp_connection_init (MpConnection *self)
 {
-  g_mutex_init (&self->lock);
+  pthread_mutex_init (&self->lock, NULL);
   self->context = g_main_context_ref_thread_default ();
   self->watches = g_ptr_array_new ();
   self->max_size = DEFAULT_MAX_SIZE;
@@ -522,9 +522,9 @@ mp_connection_is_closed (MpConnection *self)
 
   g_return_val_if_fail (MP_IS_CONNECTION (self), TRUE);
 
-  g_mutex_lock (&self->lock);
+  pthread_mutex_lock (&self->lock);
   closed = self->closed || (self->in_error != NULL && self->frame.kind == 0);
-  g_mutex_unlock (&self->lock);
+  pthread_mutex_unlock (&self->lock);
 
   return closed;
 }
@@ -550,9 +550,9 @@ mp_connection_get_fd (MpConnection *self)
 
   g_return_val_if_fail (MP_IS_CONNECTION (self), -1);
 
-  g_mutex_lock (&self->lock);
+  pthread_mutex_lock (&self->lock);
   fd = self->wire != NULL && !self->closed ? mp_wire_get_fd (self->wire) : -1;
-  g_mutex_unlock (&self->lock);
+  pthread_mutex_unlock (&self->lock);
 
   return fd;
 }
