@@ -16,7 +16,7 @@
  * against the program: they have more. */
 #define MAX_HARD_FAILURES 3
 #define MAX_SOFT_FAILURES 32
-#define MAX_TRIES         8
+#define MAX_TRIES         5
 #define FIRST_DELAY_US    (20 * 1000)
 #define MAX_DELAY_US      (2 * G_USEC_PER_SEC)
 /* A worker that has lived this long was in order. */
@@ -192,10 +192,6 @@ void
 mp_pool_core_orphan (MpPoolCore *self)
 {
   g_autoptr(GError) error = NULL;
-
-  /* A forked copy can do nothing right here, and leaves everything as it is. */
-  if (!mp_pool_core_is_ours (self, NULL))
-    return;
 
   error = g_error_new_literal (G_IO_ERROR, G_IO_ERROR_CLOSED, "pool: it is gone, and with it the tasks that were pending");
   mp_hub_lock ();

@@ -214,9 +214,12 @@ mp_pool_finalize (GObject *object)
 {
   MpPool *self = MP_POOL (object);
 
-  if (self->core != NULL)
-    mp_pool_core_orphan (self->core);
-  g_clear_pointer (&self->core, mp_pool_core_unref);
+  /* A forked copy of the owner can do nothing right with it, and leaves it as it is. */
+  if (self->core != NULL && mp_pool_core_is_ours (self->core, NULL))
+    {
+      mp_pool_core_orphan (self->core);
+      mp_pool_core_unref (self->core);
+    }
   g_clear_object (&self->context);
   g_clear_pointer (&self->initializer, g_free);
   g_clear_pointer (&self->initializer_args, g_variant_unref);
