@@ -3,6 +3,7 @@
 
 import faulthandler
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -121,12 +122,12 @@ class _TapResult(unittest.TestResult):
 class _TapRunner:
     def run(self, suite):
         print('1..%d' % suite.countTestCases(), flush=True)
-        # Where a test hangs is of more use than that it was killed.
-        faulthandler.dump_traceback_later(100)
+        # Where a test hangs is of more use than that it was killed for it.
+        faulthandler.register(signal.SIGTERM, chain=True)
         result = _TapResult()
         unittest.registerResult(result)
         suite.run(result)
-        faulthandler.cancel_dump_traceback_later()
+        faulthandler.unregister(signal.SIGTERM)
         return result
 
 

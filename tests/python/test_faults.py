@@ -257,11 +257,10 @@ class DeathTest(unittest.TestCase):
 
     def test_initializer_that_fails(self):
         with Mp.Pool(2, initializer=raise_it, initargs=(ValueError('no good'),)) as pool:
-            with self.assertRaisesRegex(Mp.WorkerStartError, 'no good') as caught:
-                pool.map(square, range(10))
-            self.assertIsInstance(caught.exception.__cause__, ValueError)
-            with self.assertRaises(Mp.WorkerStartError):
-                pool.apply(square, (2,))
+            for _ in range(2):
+                with self.assertRaisesRegex(ValueError, 'no good') as caught:
+                    pool.map(square, range(10))
+                self.assertIn('in raise_it', str(caught.exception.__cause__))
 
     def test_initializer_that_dies(self):
         with Mp.Pool(2, initializer=die, initargs=(signal.SIGKILL,)) as pool:

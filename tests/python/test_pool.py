@@ -367,10 +367,19 @@ class PoolLifeTest(unittest.TestCase):
         self.assertEqual([number for _number, number in exited][:3], pids)
 
     def test_start_methods(self):
-        for method in Mp.get_all_start_methods():
-            with self.subTest(method), Mp.get_context(method).Pool(2, set_global, (method,)) as pool:
-                self.assertEqual(pool.map(square, range(10)), [x * x for x in range(10)])
-                self.assertEqual(pool.apply(global_value), (method, None))
+        result = support.run_script('''
+            from gi.repository import Mp
+            def square(x): return x * x
+            def set_global(value):
+                global setting
+                setting = value
+            def global_value(): return setting
+            if __name__ == '__main__':
+                for method in sorted(Mp.get_all_start_methods()):
+                    with Mp.get_context(method).Pool(2, set_global, (method,)) as pool:
+                        print(pool.map(square, range(5)), pool.apply(global_value) == method)
+            ''')
+        self.assertEqual((result.stdout, result.stderr), ('[0, 1, 4, 9, 16] True\n' * 3, ''))
 
     def test_nested(self):
         with Mp.Pool(2) as pool:

@@ -16,6 +16,7 @@ from . import _mp_errors as errors
 _Mp = get_introspection_module('Mp')
 
 _watched = weakref.WeakKeyDictionary()   # loop: [number of awaits, descriptor]
+_waiting = weakref.WeakKeyDictionary()   # loop: {(descriptor, whether to write): futures}
 
 
 def _hold(loop):
@@ -76,3 +77,28 @@ async def wait(begin, finish):
     except GLib.Error as error:
         exc = errors.translate(error)
     raise exc
+
+
+def _wake(futures):
+    for future in futures:
+        if not future.done():
+            future.set_result(None)
+
+
+async def ready(fd, writing=False):
+    """Awaits that a descriptor is readable, or writable; many may await the same one."""
+    loop = asyncio.get_running_loop()
+    waiting = _waiting.setdefault(loop, {})
+    futures = waiting.get((fd, writing))
+    if futures is None:
+        futures = waiting[fd, writing] = []
+        (loop.add_writer if writing else loop.add_reader)(fd, _wake, futures)
+    future = loop.create_future()
+    futures.append(future)
+    try:
+        await future
+    finally:
+        futures.remove(future)
+        if not futures:
+            del waiting[fd, writing]
+            (loop.remove_writer if writing else loop.remove_reader)(fd)

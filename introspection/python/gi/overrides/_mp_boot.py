@@ -98,8 +98,7 @@ def initialize():
     if _initialized or _Mp.is_worker():
         return
     _initialized = True
-    _Mp.set_fork_func(_fork)
-    _Mp.set_worker_exit_func(_exit)
+    _set_functions()
     _Mp.init_returning()
 
 
@@ -153,7 +152,7 @@ def _prepare(data, preload):
     current = mp_process.current_process()
     current._inheriting = True
     try:
-        if data is not None:
+        if data is not None and is_spawned():
             spawn.prepare(pickle.loads(data))
         for name in preload:
             importlib.import_module(name)
@@ -191,13 +190,17 @@ def _exit(_status, *_data):
     flush()
 
 
+def _set_functions():
+    _Mp.set_fork_func(_fork)
+    _Mp.set_worker_boot_func(_boot)
+    _Mp.set_worker_exit_func(_exit)
+
+
 def _serve():
     """In a worker: serves its owner until the work is over, then exits."""
     hold_sigint()
     mp_process.current_process().__dict__.pop('_mp_waits_for_init', None)
-    _Mp.set_fork_func(_fork)
-    _Mp.set_worker_boot_func(_boot)
-    _Mp.set_worker_exit_func(_exit)
+    _set_functions()
     status = _Mp.init_returning()
     flush()
     sys.exit(status)

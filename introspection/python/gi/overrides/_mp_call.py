@@ -1,6 +1,7 @@
 # _mp_call.py — SPDX-License-Identifier: LGPL-2.1-or-later
 """Blocking calls that Ctrl-C and other signals of Python can end, and callbacks that may raise."""
 
+import _signal
 import os
 import signal
 import sys
@@ -26,42 +27,80 @@ def microseconds(timeout):
     return max(0, min(int(timeout * 1000000), _LONGEST))
 
 
-class _Waker:
-    """A pipe that becomes readable at a signal, for the main thread's blocking calls.
+class _Signals:
+    """Python's signal handlers during a blocking call of the main thread.
 
-    Python's own signal handlers run only between two instructions of Python, so a call into the library has to end
-    for them. It does once the pipe that signal.set_wakeup_fd() writes to is readable."""
+    They run only between two instructions of Python, so a call into the library has to end for them: it does once the
+    pipe that signal.set_wakeup_fd() writes to is readable. The first instructions then are PyGObject's own, which make
+    an exception of the GError, and where a handler that raises would do harm. So while a call lasts the handlers are
+    replaced by one that takes notes, and the signals are raised again after it."""
 
     def __init__(self):
         self.pid = 0
         self.read_fd = self.write_fd = -1
-        self.escaped = None  # what a callback raised that must come out of the blocking call around it
+        self.old_fd = -1
+        self.seen = None      # the handlers of all signals at the last call
+        self.replaced = ()    # numbers and handlers of those that are Python's
+        self.noted = []       # the numbers that came
+        self.escaped = None   # what a callback raised that must come out of the blocking call around it
         self.depth = 0
 
-    def open(self):
+    def _open(self):
         self.read_fd, self.write_fd = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self.pid = os.getpid()
         _Mp.set_interrupt_fd(self.read_fd)
 
-    def drop(self):
-        """After a fork: the pipe is shared with the parent, a new one is needed."""
+    def after_fork(self):
+        """In the child: the pipe is shared with the parent, a new one is needed; and no call lasts here."""
         if self.pid:
+            if self.depth:
+                self.leave()
             for fd in (self.read_fd, self.write_fd):
                 os.close(fd)
         self.__init__()
 
-    def drain(self, old_fd):
-        """Takes the bytes out; @old_fd: (or -1) whom they were meant for before."""
+    def _note(self, number, _frame):
+        self.noted.append(number)
+
+    def enter(self):
+        """FALSE where there is nothing to be done, in a subinterpreter."""
+        if not self.pid:
+            self._open()
         try:
-            numbers = os.read(self.read_fd, 4096)
-        except BlockingIOError:
-            return
-        numbers = numbers.replace(b'\0', b'')  # 0: from poke()
-        if old_fd != -1 and numbers:
+            self.old_fd = _set_wakeup_fd(self.write_fd, warn_on_full_buffer=False)
+        except ValueError:
+            return False
+        handlers = list(map(_getsignal, _NUMBERS))
+        if handlers != self.seen:
+            self.seen = handlers
+            self.replaced = [(number, handler) for number, handler in zip(_NUMBERS, handlers)
+                             if handler is not None and type(handler) is not int]
+        for number, _handler in self.replaced:
+            _set_handler(number, self._note)
+        return True
+
+    def leave(self):
+        for number, handler in self.replaced:
+            _set_handler(number, handler)
+        _set_wakeup_fd(self.old_fd, warn_on_full_buffer=self.old_fd != -1)
+
+    def deliver(self):
+        """Raises again what came meanwhile; each handler may raise."""
+        while self.noted:
             try:
-                os.write(old_fd, numbers)
-            except OSError:
-                pass
+                signal.raise_signal(self.noted.pop(0))
+            except BaseException:
+                self.deliver()
+                raise
+        if self.escaped is not None and self.depth == 0:
+            exc, self.escaped = self.escaped, None
+            raise exc
+
+    def drain(self):
+        try:
+            os.read(self.read_fd, 4096)
+        except BlockingIOError:
+            pass
 
     def poke(self):
         try:
@@ -70,7 +109,14 @@ class _Waker:
             pass
 
 
-_waker = _Waker()
+# Those of the signal module make enumerations of all that they give, which takes longer than the call around which they
+# stand.
+_getsignal = _signal.getsignal
+_set_handler = _signal.signal
+_set_wakeup_fd = _signal.set_wakeup_fd
+_NUMBERS = tuple(sorted(map(int, signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})))
+
+_signals = _Signals()
 
 
 def _in_main_thread():
@@ -84,53 +130,63 @@ def _interrupted(error):
 def blocking(function, *args, timeout=None):
     """Calls @function (@args, timeout in µs, cancellable None); raises the GLib.Error of the library as it is."""
     timeout_us = microseconds(timeout)
-    if not _in_main_thread():
+    if timeout_us == 0 or not _in_main_thread() or _signals.depth:
         return function(*args, timeout_us, None)
-    if not _waker.pid:
-        _waker.open()
-    deadline = time.monotonic() + timeout if timeout_us >= 0 else None
+    deadline = time.monotonic() + timeout if timeout_us > 0 else None
+    while True:
+        try:
+            return _interruptible(function, *args, timeout_us)
+        except GLib.Error as error:
+            if not _interrupted(error):
+                raise
+        if deadline is not None:
+            timeout_us = microseconds(deadline - time.monotonic())
+
+
+def _interruptible(function, *args):
+    """One call, up to its end or a signal; then the signals' handlers have been run."""
+    if not _signals.enter():
+        return function(*args, None)
+    _signals.depth = 1
+    result = error = None
     try:
-        old_fd = signal.set_wakeup_fd(_waker.write_fd, warn_on_full_buffer=False)
-    except ValueError:  # a subinterpreter
-        return function(*args, timeout_us, None)
-    _waker.depth += 1
-    try:
-        while True:
-            try:
-                return function(*args, timeout_us, None)
-            except GLib.Error as error:
-                if not _interrupted(error):
-                    raise
-            finally:
-                _waker.drain(old_fd)
-                if _waker.escaped is not None and _waker.depth == 1:
-                    _raise_escaped()
-            if deadline is not None:
-                timeout_us = microseconds(deadline - time.monotonic())
+        result = function(*args, None)
+    except GLib.Error as exc:
+        error = exc
     finally:
-        _waker.depth -= 1
-        signal.set_wakeup_fd(old_fd, warn_on_full_buffer=old_fd != -1)
-
-
-def _raise_escaped():
-    exc, _waker.escaped = _waker.escaped, None
-    raise exc
+        _signals.depth = 0
+        _signals.leave()
+    if _signals.noted or _signals.escaped is not None:
+        _signals.drain()
+        _signals.deliver()
+    if error is not None:
+        raise error
+    return result
 
 
 def run_callback(function, *args):
     """Calls a function of the user from a callback of the library: nothing may be raised into C.
 
-    KeyboardInterrupt and SystemExit come out of the blocking call in which the callback runs."""
+    KeyboardInterrupt and SystemExit come out of the blocking call in which the callback runs. In the callback the
+    handlers of signals are what they are outside of blocking calls."""
+    in_call = _signals.depth and _in_main_thread()
+    if in_call:
+        _signals.depth = 0
+        _signals.leave()
     try:
         function(*args)
     except (KeyboardInterrupt, SystemExit) as exc:
-        if _waker.depth and _in_main_thread():
-            _waker.escaped = exc
-            _waker.poke()
+        if in_call:
+            _signals.escaped = exc
+            _signals.poke()
         else:
             traceback.print_exc()
     except BaseException:
         sys.excepthook(*sys.exc_info())
+    finally:
+        if in_call:
+            _signals.enter()
+            _signals.depth = 1
 
 
 def call(function, *args, timeout=None):
@@ -151,4 +207,4 @@ def plain(function, *args):
     raise exc
 
 
-os.register_at_fork(after_in_child=_waker.drop)
+os.register_at_fork(after_in_child=_signals.after_fork)

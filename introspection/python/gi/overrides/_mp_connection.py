@@ -1,6 +1,8 @@
 # _mp_connection.py — SPDX-License-Identifier: LGPL-2.1-or-later
 """Connection and Pipe as multiprocessing has them."""
 
+import asyncio
+
 from gi.repository import GLib
 
 from ..module import get_introspection_module
@@ -13,6 +15,9 @@ _Mp = get_introspection_module('Mp')
 
 # Plain Python values travel as the library's blob of this tag.
 TAG = 'pickle'
+
+# A message of this size leaves at once by a socket that is writable: then three quarters of its buffer are free.
+_SURE_TO_FIT = 32768
 
 
 def encode(obj):
@@ -39,30 +44,30 @@ class Connection(_Mp.Connection):
 
     __module__ = 'gi.overrides.Mp'
 
-    _readable = _writable = True
+    _closed = False
 
     def _check(self, direction=None):
-        if _Mp.Connection.is_closed(self):
+        if self._closed:
             raise OSError('handle is closed')
-        if direction == 'read' and not self._readable:
+        if direction == 'read' and not self.readable:
             raise OSError('connection is write-only')
-        if direction == 'write' and not self._writable:
+        if direction == 'write' and not self.writable:
             raise OSError('connection is read-only')
 
     @property
     def closed(self):
         """Whether close() has been called."""
-        return _Mp.Connection.is_closed(self)
+        return self._closed
 
     @property
     def readable(self):
         """Whether this end can receive."""
-        return self._readable
+        return self.get_property('readable')
 
     @property
     def writable(self):
         """Whether this end can send."""
-        return self._writable
+        return self.get_property('writable')
 
     def fileno(self):
         """The file descriptor, for select and the like."""
@@ -71,8 +76,9 @@ class Connection(_Mp.Connection):
 
     def close(self):
         """Closes this end."""
-        if not _Mp.Connection.is_closed(self):
-            _Mp.Connection.close(self)
+        if not self._closed:
+            self._closed = True
+            _mp_call.plain(_Mp.Connection.close, self)
 
     def send(self, obj, timeout=None):
         """Sends a picklable object, or a GLib.Variant as itself."""
@@ -134,22 +140,24 @@ class Connection(_Mp.Connection):
 
     async def recv_async(self):
         """As recv(), to be awaited under asyncio."""
-        self._check('read')
-        variant = await self._async(_Mp.Connection.recv_async, _Mp.Connection.recv_finish)
-        return decode(variant)
+        while True:
+            try:
+                return self.recv(timeout=0)
+            except errors.TimeoutError:
+                pass
+            await _mp_asyncio.ready(self.fileno())
 
     async def send_async(self, obj):
         """As send(), to be awaited under asyncio."""
         self._check('write')
-        await self._async(_Mp.Connection.send_async, _Mp.Connection.send_finish, encode(obj))
-
-    async def _async(self, begin, finish, *args):
-        try:
-            return await _mp_asyncio.wait(lambda cancellable, done: begin(self, *args, cancellable, done),
-                                          lambda result: finish(self, result))
-        except GLib.Error as error:
-            exc = self._translate(error)
-        raise exc
+        variant = encode(obj)
+        if variant.get_size() > _SURE_TO_FIT:
+            # The rest of a message that has begun to leave goes on its own only while a GLib main loop runs.
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(None, self._blocking, _Mp.Connection.send, variant)
+            return
+        await _mp_asyncio.ready(self.fileno(), writing=True)
+        self._blocking(_Mp.Connection.send, variant)
 
     def _blocking(self, function, *args, timeout=None):
         try:
@@ -161,7 +169,7 @@ class Connection(_Mp.Connection):
     def _translate(self, error):
         if error.domain == errors.IO_DOMAIN:
             if error.code == errors.IO_CLOSED:
-                return OSError('handle is closed') if self.closed else EOFError()
+                return OSError('handle is closed') if self._closed else EOFError()
             if error.code == errors.IO_BROKEN_PIPE:
                 return BrokenPipeError(32, 'Broken pipe')
         return errors.translate(error)
@@ -173,16 +181,7 @@ class Connection(_Mp.Connection):
         self.close()
 
     def __reduce_ex__(self, protocol):
-        make, args = values.reduce_shareable(self)
-        if self._readable and self._writable:
-            return make, args
-        return _one_way, (*args, self._readable, self._writable)
-
-
-def _one_way(index, readable, writable):
-    self = values._arrived(index)
-    self._readable, self._writable = readable, writable
-    return self
+        return values.reduce_shareable(self)
 
 
 def Pipe(duplex=True):
@@ -191,7 +190,4 @@ def Pipe(duplex=True):
         _ok, first, second = _Mp.pipe_new(duplex)
     except GLib.Error as error:
         raise errors.translate(error)
-    if not duplex:
-        first._writable = False
-        second._readable = False
     return first, second

@@ -1,6 +1,7 @@
 # _mp_process.py — SPDX-License-Identifier: LGPL-2.1-or-later
 """Process as multiprocessing has it."""
 
+import itertools
 import os
 import signal
 
@@ -27,7 +28,18 @@ _UNKNOWN_EXITCODE = 255   # what multiprocessing says of a forkserver's child wh
 _SIGNAL_NAMES = {-number: '-' + number.name for number in signal.Signals}
 
 _current = None           # in the worker of a Process: its object
+_counter = itertools.count(1)
 _children = set()         # those started and not yet seen to end
+
+
+def _current_identity():
+    """The numbers of this process, as multiprocessing counts: a pool's workers have one of their pool."""
+    if _current is not None:
+        return _current._identity
+    if not _Mp.is_worker():
+        return ()
+    number = _Mp.Process.get_current().get_name().rpartition('-')[2]
+    return (int(number),) if number.isdigit() else ()
 
 
 class Process(_Mp.Process):
@@ -45,7 +57,7 @@ class Process(_Mp.Process):
     _started = False
     _closed = False
     _is_self = False
-    _is_extra = False    # in the worker: a second object beside the library's own, which took a number
+    _identity = ()           # numbers from the program down to this process, for the names of its children
 
     def __init__(self, group=None, target=None, name=None, args=(), kwargs={}, *, daemon=None, context=None):
         assert group is None, 'group argument must be None for now'
@@ -55,21 +67,12 @@ class Process(_Mp.Process):
         self._target = target
         self._args = args if isinstance(args, GLib.Variant) else tuple(args)
         self._kwargs = dict(kwargs)
-        name = name or self._default_name()
-        if name != _Mp.Process.get_name(self):
-            _Mp.Process.set_name(self, name)
+        self._identity = (*_current_identity(), next(_counter))
+        _Mp.Process.set_name(self, name or type(self).__name__ + '-' + ':'.join(map(str, self._identity)))
         if daemon is not None:
             self.daemon = daemon
         elif _current is not None and _current.daemon:
             self.daemon = True
-
-    def _default_name(self):
-        """"MyProcess-1:2": the class, and the numbers that the library has given to this process."""
-        numbers = _Mp.Process.get_name(self).rpartition('-')[2]
-        if _current is not None and _current._is_extra:
-            head, colon, last = numbers.rpartition(':')
-            numbers = head + colon + str(int(last) - 1)
-        return type(self).__name__ + '-' + numbers
 
     def run(self):
         """What the process does; to be overridden. Calls the target."""
@@ -80,8 +83,14 @@ class Process(_Mp.Process):
         if self._closed:
             raise ValueError('process object is closed')
 
+    def _own_context(self):
+        """The context that was asked for in one way or other, or None."""
+        context = self.__dict__.get('_context') or self._default_context or _Mp.Process.get_context(self)
+        return None if context == _Mp.Context.get_default() else context
+
     def _prepare(self):
         """Tells the library what the worker has to run."""
+        self.set_property('context', _mp_context.ready(self._own_context()))
         if self._target is None and type(self).run is Process.run and _Mp.Process.get_function(self):
             return  # made by Mp.Process.new()
         if isinstance(self._target, str):
@@ -92,8 +101,6 @@ class Process(_Mp.Process):
                 name, args = worker.PROCESS, values.pack(*values.dumps(self))
             finally:
                 values.travel.spawning = False
-        context = self.__dict__.get('_context') or self._default_context
-        self.set_property('context', _mp_context.ready(context))
         self.set_property('function', name)
         self.set_property('args', args)
 
@@ -112,8 +119,12 @@ class Process(_Mp.Process):
         """Starts the process; once only. Returns as soon as it has a pid, while it may still boot."""
         self._begin()
         try:
-            _Mp.Process.start_async(self, None, None)
-            self._wait_for_pid()
+            if _Mp.Context.get_start_method(_Mp.Process.get_context(self)) == _Mp.StartMethod.FORK:
+                # GLib makes a thread at the first asynchronous call, and with one there is no forking.
+                _mp_call.call(_Mp.Process.start, self)
+            else:
+                _Mp.Process.start_async(self, None, None)
+                self._wait_for_pid()
         except BaseException:
             if not _Mp.Process.is_alive(self):
                 _children.discard(self)
@@ -302,7 +313,10 @@ class Process(_Mp.Process):
         state = dict(self.__dict__)
         for key in _NOT_SENT:
             state.pop(key, None)
-        return _rebuild, (type(self), self.name, self.daemon), self.__getstate__() if _has_getstate(self) else state
+        cls = type(self)
+        if '_default_context' in cls.__dict__:
+            cls = Process  # Context.Process, which has no name to be found by
+        return _rebuild, (cls, self.name, self.daemon), self.__getstate__() if _has_getstate(self) else state
 
 
 _NOT_SENT = ('_context', '_started', '_closed')
@@ -314,11 +328,8 @@ def _has_getstate(process):
 
 def _rebuild(cls, name, daemon):
     """In the worker: the object without its constructor's side effects."""
-    if cls.__dict__.get('_default_context') is not None:
-        cls = cls.__mro__[1]
     process = cls.__new__(cls)
     _Mp.Process.__init__(process)
-    process._is_extra = True
     _Mp.Process.set_name(process, name)
     _Mp.Process.set_daemon(process, daemon)
     return process
@@ -367,6 +378,8 @@ def end_all():
 
 
 def _after_fork():
+    global _counter
+    _counter = itertools.count(1)
     _children.clear()
 
 
