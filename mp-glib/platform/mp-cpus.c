@@ -186,9 +186,10 @@ hierarchy_quota (const char *root,
   for (;;)
     {
       g_autofree char *dir = g_build_filename (root, mount.mount_point, below, NULL);
+      double quota = read_quota (dir, v2);
       char *slash;
 
-      least = MIN (least, read_quota (dir, v2));
+      least = MIN (least, quota);
       slash = strrchr (below, '/');
       if (slash == NULL)
         return least;
@@ -199,7 +200,9 @@ hierarchy_quota (const char *root,
 guint
 mp_platform_cgroup_cpus (const char *root)
 {
-  double quota = MIN (hierarchy_quota (root, TRUE), hierarchy_quota (root, FALSE));
+  double v1 = hierarchy_quota (root, FALSE);
+  double v2 = hierarchy_quota (root, TRUE);
+  double quota = MIN (v1, v2);
   guint whole;
 
   if (quota > G_MAXINT)
