@@ -20,7 +20,7 @@ introduce (GVariant *args, gpointer user_data, GError **error)
 static gpointer
 stay (gpointer data)
 {
-  g_async_queue_push (data, "here");   /* by now it has its name */
+  g_async_queue_push (data, (gpointer) "here");   /* by now it has its name */
   while (TRUE)
     pause ();
   return NULL;

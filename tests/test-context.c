@@ -243,7 +243,7 @@ wait_for_word (gpointer data)
 {
   GAsyncQueue **words = data;
 
-  g_async_queue_push (words[0], "here");   /* by now it has its name */
+  g_async_queue_push (words[0], (gpointer) "here");   /* by now it has its name */
   g_async_queue_pop (words[1]);
   return NULL;
 }
@@ -257,7 +257,7 @@ test_fork_with_threads (void)
 
   g_async_queue_pop (words[0]);
   check_failure (context, MP_ERROR_UNSAFE_FORK, "in-the-way (");
-  g_async_queue_push (words[1], "go");
+  g_async_queue_push (words[1], (gpointer) "go");
   g_thread_join (thread);
   g_async_queue_unref (words[0]);
   g_async_queue_unref (words[1]);
