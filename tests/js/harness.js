@@ -136,7 +136,8 @@ export function runProgram(argv, input = null) {
         program.communicate_utf8_async(input, null, (_program, result) => {
             try {
                 const [, stdout, stderr] = program.communicate_utf8_finish(result);
-                resolve({stdout, stderr, status: program.get_if_exited() ? program.get_exit_status() : -program.get_term_sig()});
+                const status = program.get_if_exited() ? program.get_exit_status() : -program.get_term_sig();
+                resolve({stdout, stderr, status});
             } catch (error) {
                 reject(error);
             }
@@ -159,7 +160,8 @@ export async function run() {
         } catch (error) {
             failed++;
             print(`not ok ${index + 1} ${name}`);
-            print(`# ${error?.name ?? ''}: ${error?.message ?? error}\n${error?.stack ?? ''}`.trimEnd().replaceAll('\n', '\n# '));
+            const text = `${error?.name ?? ''}: ${error?.message ?? error}\n${error?.stack ?? ''}`;
+            print(`# ${text.trimEnd().replaceAll('\n', '\n# ')}`);
         }
     }
     System.exit(failed > 0 ? 1 : 0);

@@ -125,7 +125,8 @@ test('functions that give a promise', async () => {
 
 test('what a worker may await', async () => {
     const pool = Mp.Pool.new(1);
-    assertMatches(await pool.apply_async(lines, [findBeside(import.meta.url, 'test-async.js')]), /^\/\/ test-async\.js/);
+    const path = findBeside(import.meta.url, 'test-async.js');
+    assertMatches(await pool.apply_async(lines, [path]), /^\/\/ test-async\.js/);
     assertEqual(await pool.apply_async(module), '-0');
     assertEqual((await pool.apply_async(variant, new GLib.Variant('i', 4))).unpack(), 5);
     pool.terminate();
