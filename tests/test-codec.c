@@ -227,7 +227,7 @@ test_check_is_constant (void)
   /* 64 GiB, were each byte looked at. */
   for (i = 0; i < 1000; i++)
     g_assert_true (mp_value_check (G_VARIANT_TYPE ("a(ii)"), data, size, NULL, NULL));
-  g_assert_cmpint (g_get_monotonic_time () - before, <, G_USEC_PER_SEC);
+  g_assert_cmpint (g_get_monotonic_time () - before, <, 10 * G_USEC_PER_SEC);
 
   g_assert_false (mp_value_check (G_VARIANT_TYPE ("ax"), data, size - 4, NULL, NULL));
   g_assert_true (mp_value_check (G_VARIANT_TYPE ("a(ib)"), data, 8 * 1000, NULL, NULL));
@@ -240,7 +240,7 @@ static void
 test_check_of_empties (void)
 {
   g_autoptr(GString) type = g_string_new ("a(");
-  gsize n = 1 << 20;
+  gsize n = 1 << 22;
   g_autofree guint32 *data = g_new0 (guint32, n);
   gint64 before;
   guint i;
@@ -252,7 +252,7 @@ test_check_of_empties (void)
   before = g_get_monotonic_time ();
   mp_value_check_string (type->str, type->len, data, n * 4, NULL, NULL);
   g_assert_true (mp_value_check_string (type->str, type->len, data, 255, NULL, NULL));
-  g_assert_cmpint (g_get_monotonic_time () - before, <, G_USEC_PER_SEC);
+  g_assert_cmpint (g_get_monotonic_time () - before, <, 10 * G_USEC_PER_SEC);
 }
 
 static void

@@ -197,7 +197,7 @@ test_peer_gone (void)
 
   wires_open (&wires);
   g_clear_pointer (&wires.in, mp_wire_free);
-  mp_wire_queue_short (wires.out, 1, 1, 8);
+  mp_wire_queue_short (wires.out, 1, 1, 0);
   g_assert_false (mp_wire_flush (wires.out, &error));
   g_assert_error (error, G_IO_ERROR, G_IO_ERROR_BROKEN_PIPE);
   g_clear_error (&error);
@@ -490,14 +490,14 @@ test_steal (void)
   int fd;
 
   wires_open (&wires);
-  mp_wire_queue_short (wires.out, 1, 1, 8);
+  mp_wire_queue_short (wires.out, 1, 1, 0);
   flush_ok (wires.out);
   next_ok (&wires, &frame);
   mp_frame_clear (&frame);
   fd = mp_wire_steal_fd (wires.in);
   mp_wire_free (wires.in);
   wires.in = mp_wire_new (fd, G_MAXINT64);
-  mp_wire_queue_short (wires.out, 1, 2, 8);
+  mp_wire_queue_short (wires.out, 1, 2, 0);
   next_ok (&wires, &frame);
   g_assert_cmpuint (frame.tag, ==, 2);
   mp_frame_clear (&frame);
@@ -520,6 +520,7 @@ test_backlog (void)
         {
           place = mp_wire_queue_short (wires.out, 1, sent, 8 + 8 * (sent % 5));
           g_assert_cmpuint (GPOINTER_TO_SIZE (place) % 8, ==, 0);
+          memset (place, 0, 8 + 8 * (sent % 5));
           *place = sent++;
           if (sent % 64 == 0)
             flush_ok (wires.out);

@@ -164,9 +164,9 @@ mp_error_attach_details (const GError *error,
   g_autoptr(GPtrArray) old = NULL;
   Remembered *self, *same;
 
-  g_return_if_fail (g_variant_is_of_type (details, G_VARIANT_TYPE_VARDICT));
+  g_return_if_fail (g_variant_is_of_type (sunk, G_VARIANT_TYPE_VARDICT));
 
-  if (g_variant_get_size (details) > MAX_DETAILS)
+  if (g_variant_get_size (sunk) > MAX_DETAILS)
     return;
 
   old = g_ptr_array_new_with_free_func (remembered_free);
@@ -174,7 +174,7 @@ mp_error_attach_details (const GError *error,
   self->domain = error->domain;
   self->code = error->code;
   self->message = g_strdup (error->message);
-  self->details = copy_details (details);
+  self->details = copy_details (sunk);
   self->link.data = self;
 
   pthread_mutex_lock (&lock);

@@ -30,7 +30,7 @@
 typedef struct
 {
   gatomicrefcount ref_count;
-  gint32          number;
+  gint            number;     /* atomic */
   GWeakRef        object;
 } Handle;
 
@@ -43,7 +43,7 @@ typedef struct
 /* Guards all of these; no call out of this file is made while it is held. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static GHashTable *handles;   /* number → Handle, borrowed: gone before the handle */
-static guint32 last_number;
+static gint last_number;
 static Kind kinds[MAX_KINDS];
 static guint n_kinds;
 
@@ -88,10 +88,10 @@ handle_new (MpShareable *object)
   do
     {
       last_number = last_number % G_MAXINT32 + 1;
-      self->number = last_number;
     }
-  while (g_hash_table_contains (handles, GINT_TO_POINTER (self->number)));
-  g_hash_table_insert (handles, GINT_TO_POINTER (self->number), self);
+  while (g_hash_table_contains (handles, GINT_TO_POINTER (last_number)));
+  g_atomic_int_set (&self->number, last_number);
+  g_hash_table_insert (handles, GINT_TO_POINTER (last_number), self);
   pthread_mutex_unlock (&lock);
 
   return self;
@@ -264,5 +264,5 @@ mp_shareable_get_handle (MpShareable *self)
         }
     }
 
-  return handle->number;
+  return g_atomic_int_get (&handle->number);
 }

@@ -232,7 +232,6 @@ run_decoder (const guint8 *data,
 {
   g_autoptr(GBytes) bytes = g_bytes_new (data, size);
   g_autoptr(GVariant) value = NULL;
-  g_autoptr(GVariant) again = NULL;
   g_autofree char *text = NULL;
   MpEncoded encoded;
   gsize used;
