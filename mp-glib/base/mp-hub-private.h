@@ -26,7 +26,9 @@ void      mp_hub_unlock           (void);   /* then runs, unlocked, what mp_hub_
 void      mp_hub_run_unlocked     (GDestroyNotify  func,
                                    gpointer        data);
 
-/* Watches: with the lock held. The descriptor stays the caller's. A watch may be removed from its own function. */
+/* Watches: with the lock held. The descriptor stays the caller's. A watch may be removed from its own function. With
+ * @condition 0 it sleeps: not even the end of the stream is told. A function may be called once for nothing, when two
+ * threads were told of one event: it must not block. */
 typedef struct _MpWatch MpWatch;
 typedef void (* MpWatchFunc) (MpWatch      *watch,
                               GIOCondition  condition,
