@@ -117,6 +117,8 @@ void        mp_child_kill_after      (MpChild              *self,
                                       gint64                delay);
 /* Nothing can tell its status any more: it is watched by what is left. */
 void        mp_child_lost_reaper     (MpChild              *self);
+/* Calls started(), once, if there is a process. */
+void        mp_child_announce        (MpChild              *self);
 /* It has become ready: the others of its program need not wait any more. */
 void        mp_child_proven          (MpChild              *self);
 void        mp_child_close_ends      (MpChild              *self);
@@ -141,6 +143,8 @@ void        mp_child_complete_error  (MpChild              *self,
 gboolean    mp_stream_open           (MpStream             *self,
                                       int                  *write_end,
                                       GError              **error);
+/* When there is a process: what it writes is not handed over before it is announced. */
+void        mp_stream_watch          (MpStream             *self);
 void        mp_stream_read           (MpStream             *self,
                                       gboolean              to_end);
 /* The process is ready: what was held back goes on, and what comes later as it comes. */

@@ -112,6 +112,7 @@ on_output (MpWatch *watch, GIOCondition condition, gpointer data)
   MpStream *self = data;
 
   mp_child_ref (self->child);
+  mp_child_announce (self->child);
   mp_stream_read (self, FALSE);
   mp_child_unref (self->child);
 }
@@ -133,8 +134,14 @@ mp_stream_open (MpStream  *self,
     }
   self->fd = fds[0];
   *write_end = fds[1];
-  self->watch = mp_hub_add_watch (self->fd, G_IO_IN, on_output, self);
   return TRUE;
+}
+
+void
+mp_stream_watch (MpStream *self)
+{
+  if (self->fd >= 0)
+    self->watch = mp_hub_add_watch (self->fd, G_IO_IN, on_output, self);
 }
 
 /* The last line may lack its end. */

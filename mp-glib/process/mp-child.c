@@ -302,8 +302,8 @@ mp_child_dispatch (MpChild *self)
 
 /* Callbacks from the hub rather than from within a call. */
 
-static void
-announce (MpChild *self)
+void
+mp_child_announce (MpChild *self)
 {
   if (self->announced || self->pid == 0)
     return;
@@ -319,7 +319,7 @@ later_cb (gpointer data)
 
   self->later_timer = NULL;
   mp_child_ref (self);
-  announce (self);
+  mp_child_announce (self);
   if (self->process_ended && self->state != MP_CHILD_ENDED)
     mp_child_process_ended (self, self->exit_status);
   mp_child_unref (self);
@@ -355,6 +355,8 @@ mp_child_launched (MpChild *self,
   mp_child_close_ends (self);
   /* Not before: a forked process may be ready sooner than the server has told its pid. */
   watch_wire (self);
+  mp_stream_watch (&self->err);
+  mp_stream_watch (&self->out);
   watch_pid (self);
   for (int signum = 1; signum < 64; signum++)
     if ((self->pending_signals & (G_GUINT64_CONSTANT (1) << signum)) != 0)
@@ -518,7 +520,7 @@ on_wire (MpWatch *watch, GIOCondition condition, gpointer data)
   MpChild *self = data;
 
   mp_child_ref (self);
-  announce (self);
+  mp_child_announce (self);
   if ((condition & G_IO_OUT) != 0)
     mp_child_flush (self);
   if ((condition & ~G_IO_OUT) != 0 && !self->wire_ended)
@@ -572,7 +574,7 @@ mp_child_process_ended (MpChild *self,
   self->process_ended = TRUE;
   self->exit_status = exit_status;
   g_clear_pointer (&self->pid_watch, mp_hub_remove_watch);
-  announce (self);
+  mp_child_announce (self);
   for (guint i = 0; i < MAX_LEFT_READS && !self->wire_ended && read_wire (self); i++)
     ;
   mp_stream_read (&self->err, TRUE);

@@ -357,6 +357,13 @@ parse_static_name (const char *name, char **key, guint64 *offset, const char **t
   return TRUE;
 }
 
+/* Whether an entry is where a name says. What is there may be anything that the object holds, between its variables too. */
+static gboolean __attribute__ ((no_sanitize ("address")))
+is_entry (const MpFunctionEntry *entry)
+{
+  return entry->magic == MP_FUNCTION_MAGIC && entry->self == entry && entry->func != NULL;
+}
+
 static gboolean
 resolve_static (const char *name, GError **error)
 {
@@ -380,8 +387,8 @@ resolve_static (const char *name, GError **error)
       return FALSE;
     }
   /* An entry is believed only when it says itself that it is one, and where. */
-  if (entry == NULL || (guintptr) entry % G_ALIGNOF (MpFunctionEntry) != 0 ||
-      entry->magic != MP_FUNCTION_MAGIC || entry->self != entry || entry->func == NULL || strcmp (entry->name, text) != 0)
+  if (entry == NULL || (guintptr) entry % G_ALIGNOF (MpFunctionEntry) != 0 || !is_entry (entry) ||
+      strcmp (entry->name, text) != 0)
     {
       g_set_error (error, MP_ERROR, MP_ERROR_NO_SUCH_FUNCTION, "no function “%s” where its name says that it is", text);
       return FALSE;
