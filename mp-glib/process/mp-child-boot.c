@@ -327,7 +327,11 @@ mp_child_complete_error (MpChild  *self,
                          GError  **error)
 {
   g_autoptr(GVariant) details = mp_child_dup_details (self);
+  g_autoptr(GVariant) known = mp_error_dup_details (*error);
 
+  /* That of the worker that had to prove the program, for one that only waited for it. */
+  if (self->pid == 0 && known != NULL)
+    return;
   if (self->stage != MP_STAGE_READY && self->err.last.length > 0)
     {
       GString *text = g_string_new ("; the last it wrote:");
