@@ -666,14 +666,33 @@ ensure_workers (MpPoolCore *self)
     }
 }
 
+/* Whether it was ended from outside: this worker, or the one that had to show first that the program works. */
+static gboolean
+was_killed (MpPoolWorker *worker,
+            const GError *start_error)
+{
+  g_autoptr(GVariant) details = NULL;
+  int status = mp_child_get_exit_status (worker->child);
+  int signum = status < 0 && status > -NSIG ? -status : 0;
+
+  if (worker->pid == 0 && start_error != NULL)
+    details = mp_error_dup_details (start_error);
+  if (details != NULL)
+    g_variant_lookup (details, "signal", "i", &signum);
+  /* One that hangs at its start was killed, too, but by us. */
+  if (start_error != NULL && strstr (start_error->message, "killed by signal") == NULL)
+    return FALSE;
+
+  return signum == SIGKILL || signum == SIGTERM;
+}
+
 void
 mp_pool_core_worker_ended (MpPoolCore   *self,
                            MpPoolWorker *worker,
                            const GError *start_error,
                            GVariant     *details)
 {
-  int status = mp_child_get_exit_status (worker->child);
-  gboolean killed = status == -SIGKILL || status == -SIGTERM;
+  gboolean killed = was_killed (worker, start_error);
   gint64 lived = worker->ready_time > 0 ? g_get_monotonic_time () - worker->ready_time : 0;
 
   self->workers[worker->number] = NULL;
