@@ -18,6 +18,10 @@ COMMAND = sys.argv[1:]
 TIME_LIMIT = 60
 
 
+class Skip(Exception):
+    pass
+
+
 def run(directory, command=COMMAND):
     return subprocess.run([*command, directory], capture_output=True, timeout=TIME_LIMIT, check=False)
 
@@ -134,7 +138,10 @@ def test_interrupt(top):
         huge.truncate(1 << 40)
 
     null = os.open(os.devnull, os.O_WRONLY)
-    pid, terminal = pty.fork()
+    try:
+        pid, terminal = pty.fork()
+    except OSError as error:
+        raise Skip(f'no pseudo terminal: {error}') from error
     if pid == 0:
         os.dup2(null, 1)
         os.execvp(COMMAND[0], [*COMMAND, top])
@@ -150,7 +157,10 @@ def test_interrupt(top):
 
     assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGINT or \
         os.WIFEXITED(status) and os.WEXITSTATUS(status) == 128 + signal.SIGINT, status
-    assert processes_of_session(pid) == []
+    # A process closes the terminal a moment before it is gone.
+    deadline = time.monotonic() + 1
+    while left := processes_of_session(pid):
+        assert time.monotonic() < deadline, left
     trace = rest.partition(b'^C')[2]
     assert not trace.strip(), trace
 
@@ -164,7 +174,9 @@ def main():
         try:
             test(top)
             print(f'ok {number} /checksum-tree/{test.__name__[5:]}')
-        except (AssertionError, subprocess.SubprocessError) as error:
+        except Skip as reason:
+            print(f'ok {number} /checksum-tree/{test.__name__[5:]} # SKIP {reason}')
+        except (AssertionError, OSError, subprocess.SubprocessError) as error:
             failed += 1
             print(f'not ok {number} /checksum-tree/{test.__name__[5:]}')
             for line in str(error).splitlines():
