@@ -168,8 +168,8 @@ def show(value, metric):
             if value >= unit:
                 return f'{value / unit:.3g}{name}'
         return f'{value:.3g} /s'
-    unit = metric if '_' not in metric else metric.rsplit('_', 1)[1]
-    return f'{value:.3g} '.replace('e+03', 'e3') .strip() + {'us': ' µs', 'ms': ' ms', 'kib': ' KiB'}[unit]
+    unit = {'us': 'µs', 'ms': 'ms', 'kib': 'KiB'}[metric.rpartition('_')[2]]
+    return f'{value:.0f} {unit}' if value >= 100 else f'{value:.3g} {unit}'
 
 
 def show_ratio(row, system):
