@@ -154,8 +154,8 @@ class ErrorTest(unittest.TestCase):
         self.assertEqual(self.pool.apply(square, (2,)), 4)
 
     def test_exceptions(self):
-        for exc in (ValueError('a', 1), KeyError('k'), OSError(2, 'none', 'file'), UnicodeDecodeError('utf-8', b'x', 0, 1,
-                    'r'), StopIteration(5), Exception('a\0b'), GLib.Error('text', 'mp-test-quark', 7)):
+        for exc in (ValueError('a', 1), KeyError('k'), OSError(2, 'none', 'file'), StopIteration(5), Exception('a\0b'),
+                    UnicodeDecodeError('utf-8', b'x', 0, 1, 'r'), GLib.Error('text', 'mp-test-quark', 7)):
             with self.assertRaises(type(exc)) as caught:
                 self.pool.apply(raise_it, (exc,))
             self.assertEqual(repr(caught.exception), repr(exc))
@@ -266,6 +266,44 @@ class DeathTest(unittest.TestCase):
         with Mp.Pool(2, initializer=die, initargs=(signal.SIGKILL,)) as pool:
             with self.assertRaises(Mp.WorkerStartError):
                 pool.map(square, range(10))
+
+    def test_worker_program_that_crashes(self):
+        for text, pattern in (('import sys; sys.exit("gave up")', 'gave up'), ('import os; os.abort()', 'SIGABRT'),
+                              ('pass', 'status 0')):
+            context = Mp.Context(worker_argv=[sys.executable, '-c', text], stderr=Mp.Stderr.CAPTURE)
+            with context.Pool(2) as pool, self.assertRaises(Mp.WorkerStartError) as caught:
+                pool.apply('anything')
+            self.assertRegex(str(caught.exception) + '\n'.join(caught.exception.stderr), pattern)
+            process = Mp.Process(target='anything', context=context)
+            try:
+                process.start()
+                process.join()
+            except Mp.WorkerStartError:
+                pass
+            self.assertFalse(process.is_alive())
+
+    def test_worker_program_that_hangs(self):
+        context = Mp.Context(worker_argv=[sys.executable, '-c', 'import time; time.sleep(1000)'],
+                             start_method=Mp.StartMethod.SPAWN)
+        context.set_boot_timeout(300000)
+        with context.Pool(2) as pool, self.assertRaises(Mp.WorkerStartError):
+            pool.apply('anything')
+
+    def test_main_module_that_fails_in_workers(self):
+        result = support.run_script('''
+            import sys
+            from gi.repository import Mp
+            if Mp.is_worker():
+                raise LookupError('not twice')
+            if __name__ == '__main__':
+                for method in ('spawn', 'forkserver'):
+                    with Mp.get_context(method).Pool(2) as pool:
+                        try:
+                            pool.apply(abs, (1,))
+                        except Mp.WorkerStartError as error:
+                            print('LookupError: not twice' in str(error))
+            ''')
+        self.assertEqual(result.stdout, 'True\nTrue\n', result.stderr)
 
     def test_unpicklable_initializer(self):
         with self.assertRaisesRegex((pickle.PicklingError, AttributeError), "Can't pickle"):

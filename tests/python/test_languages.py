@@ -4,7 +4,6 @@
 
 import os
 import subprocess
-import sys
 import unittest
 
 from gi.repository import GLib
@@ -110,8 +109,8 @@ class NamedTest(unittest.TestCase):
         self.assertEqual(self.pool.apply('later', (1,)), 2)
 
     def test_kinds_of_values(self):
-        for value in (True, 5, 2 ** 63, -2 ** 63, 1.5, 'ä', b'\0\xff', [1, 2], ['a', 1], {'a': 1, 'b': [None]}, (1, 'a'),
-                      []):
+        for value in (True, 5, 2 ** 63, -2 ** 63, 1.5, 'ä', b'\0\xff', [1, 2], ['a', 1], {'a': 1, 'b': [None]},
+                      (1, 'a'), []):
             self.assertEqual(self.pool.apply('back', (value,)), value)
             self.assertEqual(self.pool.map('back', [value]), [value])
         with self.assertRaises(OverflowError):

@@ -2,7 +2,6 @@
 # test_process.py — SPDX-License-Identifier: LGPL-2.1-or-later
 """Process: what multiprocessing.Process does."""
 
-import functools
 import multiprocessing
 import os
 import select

@@ -219,6 +219,9 @@ class InterruptTest(unittest.TestCase):
         def wait(_=None):
             print('waiting', flush=True)
             time.sleep(1000)
+        def wait_alone():
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            wait()
         def use(pool):
             {use}
         if __name__ == '__main__':
@@ -247,13 +250,10 @@ class InterruptTest(unittest.TestCase):
     def test_each_blocking_call(self):
         for use in ('pool.map(wait, [1, 2])', 'pool.apply(wait)', 'pool.apply_async(wait).get()',
                     'pool.apply_async(wait).wait()', 'pool.apply_async(wait).get(1000)', 'next(pool.imap(wait, [1]))',
-                    'pool.apply_async(wait); pool.close(); pool.join()', 'p = Mp.Process(target=wait, daemon=True); '
-                    'signal.signal(signal.SIGINT, signal.default_int_handler); p.start(); p.join()'):
+                    'pool.apply_async(wait); pool.close(); pool.join()',
+                    'p = Mp.Process(target=wait_alone, daemon=True); p.start(); p.join()'):
             with self.subTest(use):
-                script = Script(self.SCRIPT.format(use=use))
-                if 'Process' in use:
-                    continue  # the process gets the signal too, and says so: see below
-                self.assertEqual(self.interrupt(script), ('interrupted\n', 5))
+                self.assertEqual(self.interrupt(Script(self.SCRIPT.format(use=use))), ('interrupted\n', 5))
 
     def test_connection(self):
         script = Script('''
@@ -311,6 +311,53 @@ class InterruptTest(unittest.TestCase):
             ''')
         result = script.run()
         self.assertEqual((result.stdout, result.stderr, result.returncode), ('waiting\ninterrupted\n', '', 5))
+
+    def test_nested_calls_that_are_interrupted(self):
+        for connect in ('pool.apply_async(abs, (1,), callback=callback)',
+                        "pool.connect('worker-exited', callback); pool.close()"):
+            with self.subTest(connect):
+                script = Script('''
+                    import os, signal, sys
+                    from gi.repository import Mp
+                    def callback(*args):
+                        global called
+                        if not called:
+                            called = True
+                            signal.alarm(1)
+                            first.recv()
+                    called = False
+                    if __name__ == '__main__':
+                        first, second = Mp.Pipe()
+                        signal.signal(signal.SIGALRM, signal.default_int_handler)
+                        try:
+                            pool = Mp.Pool(1)
+                            pool.apply(abs, (1,))
+                            {}
+                            pool.close()
+                            pool.join()
+                        except KeyboardInterrupt:
+                            print('interrupted', flush=True)
+                            sys.exit(5)
+                    '''.format(connect))
+                result = script.run()
+                self.assertEqual((result.stdout, result.returncode), ('interrupted\n', 5), result.stderr)
+
+    def test_handlers_are_kept(self):
+        result = run_script('''
+            import signal
+            from gi.repository import Mp
+            def handler(signum, frame): pass
+            if __name__ == '__main__':
+                signal.signal(signal.SIGUSR1, handler)
+                with Mp.Pool(1) as pool:
+                    pool.apply(abs, (1,))
+                    pool.apply_async(abs, (1,), callback=lambda _: print(
+                        signal.getsignal(signal.SIGINT) is signal.default_int_handler,
+                        signal.getsignal(signal.SIGUSR1) is handler)).get()
+                print(signal.getsignal(signal.SIGINT) is signal.default_int_handler,
+                      signal.getsignal(signal.SIGUSR1) is handler)
+            ''')
+        self.assertEqual((result.stdout, result.stderr), ('True True\nTrue True\n', ''))
 
     def test_wakeup_fd_is_kept(self):
         result = run_script('''

@@ -26,7 +26,6 @@ _CODE = 'from gi.overrides._mp_boot import main; main()'
 _executable = None      # as given to set_executable()
 _own_argv = None        # the command line of a Python worker, made once
 _initialized = False    # this process has called mp_init()
-_sigint = None          # SIGINT's handler before it was ignored for the sake of a pool worker
 _main_pid = os.getpid()  # of the interpreter that was started, not forked
 
 
@@ -40,7 +39,7 @@ def set_executable(path):
 def _running_executable():
     """The interpreter that runs this program.
 
-    sys.executable is made from argv[0] and PATH: it can name another one, or, in a program with Python embedded, any."""
+    sys.executable is made from argv[0] and PATH: it can name another one, or any in a program with Python embedded."""
     exe = os.readlink('/proc/self/exe')
     try:
         if sys.executable and os.path.samefile(sys.executable, '/proc/self/exe'):
@@ -116,21 +115,22 @@ def hold_sigint():
         _mask_sigint(signal.SIG_BLOCK)
 
 
+def _no_interrupt(_number, _frame):
+    """Not SIG_IGN: programs that a worker starts would inherit that."""
+
+
 def ignore_sigint():
     """Pool workers do not take the terminal's Ctrl-C: it is for the owner, who ends them."""
-    global _sigint
     if threading.current_thread() is threading.main_thread():
-        handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
-        if _sigint is None and handler != signal.SIG_IGN:
-            _sigint = handler
+        signal.signal(signal.SIGINT, _no_interrupt)
         _mask_sigint(signal.SIG_UNBLOCK)
 
 
 def take_sigint():
     """A process of its own takes it as Python does; one that came meanwhile is raised here."""
     if threading.current_thread() is threading.main_thread():
-        if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
-            signal.signal(signal.SIGINT, _sigint or signal.default_int_handler)
+        if signal.getsignal(signal.SIGINT) is _no_interrupt:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         _mask_sigint(signal.SIG_UNBLOCK)
 
 

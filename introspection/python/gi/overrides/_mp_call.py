@@ -2,12 +2,12 @@
 """Blocking calls that Ctrl-C and other signals of Python can end, and callbacks that may raise."""
 
 import _signal
+import contextlib
 import os
 import signal
 import sys
 import threading
 import time
-import traceback
 
 from gi.repository import GLib
 
@@ -63,26 +63,60 @@ class _Signals:
         self.noted.append(number)
 
     def enter(self):
-        """FALSE where there is nothing to be done, in a subinterpreter."""
+        """False where there is nothing to be done, in a subinterpreter."""
         if not self.pid:
             self._open()
-        try:
-            self.old_fd = _set_wakeup_fd(self.write_fd, warn_on_full_buffer=False)
-        except ValueError:
-            return False
         handlers = list(map(_getsignal, _NUMBERS))
         if handlers != self.seen:
             self.seen = handlers
             self.replaced = [(number, handler) for number, handler in zip(_NUMBERS, handlers)
                              if handler is not None and type(handler) is not int]
-        for number, _handler in self.replaced:
-            _set_handler(number, self._note)
+        try:
+            for number, _handler in self.replaced:
+                _set_handler(number, self._note)
+            # In this order, and the reverse in leave(): what comes in between is noted, and leaves no byte in the pipe.
+            self.old_fd = _set_wakeup_fd(self.write_fd, warn_on_full_buffer=False)
+        except ValueError:
+            return False
+        except BaseException:
+            self._restore(self.replaced)
+            raise
+        self.depth = 1
         return True
 
     def leave(self):
-        for number, handler in self.replaced:
-            _set_handler(number, handler)
+        self.depth = 0
         _set_wakeup_fd(self.old_fd, warn_on_full_buffer=self.old_fd != -1)
+        self._restore(self.replaced)
+
+    def _restore(self, replaced):
+        """A handler that is in its place again may raise before the others are."""
+        n_done = 0
+        try:
+            for number, handler in replaced:
+                _set_handler(number, handler)
+                n_done += 1
+        except BaseException:
+            self._restore(replaced[n_done:])
+            raise
+
+    @contextlib.contextmanager
+    def suspended(self):
+        """In a callback during a blocking call: as if there was none."""
+        inside = self.depth and _in_main_thread()
+        if inside:
+            self.leave()
+        try:
+            yield
+        except (KeyboardInterrupt, SystemExit) as exc:
+            # It is to come out of the call that the callback runs in, and cannot do so through C.
+            if inside:
+                self.escaped = exc
+                self.poke()
+            raise
+        finally:
+            if inside:
+                self.enter()
 
     def deliver(self):
         """Raises again what came meanwhile; each handler may raise."""
@@ -92,7 +126,7 @@ class _Signals:
             except BaseException:
                 self.deliver()
                 raise
-        if self.escaped is not None and self.depth == 0:
+        if self.escaped is not None:
             exc, self.escaped = self.escaped, None
             raise exc
 
@@ -130,8 +164,11 @@ def _interrupted(error):
 def blocking(function, *args, timeout=None):
     """Calls @function (@args, timeout in µs, cancellable None); raises the GLib.Error of the library as it is."""
     timeout_us = microseconds(timeout)
-    if timeout_us == 0 or not _in_main_thread() or _signals.depth:
+    if timeout_us == 0 or not _in_main_thread():
         return function(*args, timeout_us, None)
+    if _signals.depth:
+        with _signals.suspended():
+            return blocking(function, *args, timeout=timeout)
     deadline = time.monotonic() + timeout if timeout_us > 0 else None
     while True:
         try:
@@ -147,14 +184,15 @@ def _interruptible(function, *args):
     """One call, up to its end or a signal; then the signals' handlers have been run."""
     if not _signals.enter():
         return function(*args, None)
-    _signals.depth = 1
     result = error = None
     try:
-        result = function(*args, None)
+        if not _signals.noted:
+            result = function(*args, None)
+        else:
+            error = GLib.Error('before the call', errors.MP_DOMAIN, int(_Mp.Error.INTERRUPTED))
     except GLib.Error as exc:
         error = exc
     finally:
-        _signals.depth = 0
         _signals.leave()
     if _signals.noted or _signals.escaped is not None:
         _signals.drain()
@@ -167,26 +205,14 @@ def _interruptible(function, *args):
 def run_callback(function, *args):
     """Calls a function of the user from a callback of the library: nothing may be raised into C.
 
-    KeyboardInterrupt and SystemExit come out of the blocking call in which the callback runs. In the callback the
-    handlers of signals are what they are outside of blocking calls."""
-    in_call = _signals.depth and _in_main_thread()
-    if in_call:
-        _signals.depth = 0
-        _signals.leave()
+    KeyboardInterrupt and SystemExit come out of the blocking call in which the callback runs."""
+    inside = _signals.depth and _in_main_thread()
     try:
-        function(*args)
-    except (KeyboardInterrupt, SystemExit) as exc:
-        if in_call:
-            _signals.escaped = exc
-            _signals.poke()
-        else:
-            traceback.print_exc()
-    except BaseException:
-        sys.excepthook(*sys.exc_info())
-    finally:
-        if in_call:
-            _signals.enter()
-            _signals.depth = 1
+        with _signals.suspended():
+            function(*args)
+    except BaseException as exc:
+        if not inside or not isinstance(exc, (KeyboardInterrupt, SystemExit)):
+            sys.excepthook(*sys.exc_info())
 
 
 def call(function, *args, timeout=None):

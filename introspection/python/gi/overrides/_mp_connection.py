@@ -118,7 +118,7 @@ class Connection(_Mp.Connection):
         return data
 
     def recv_bytes_into(self, buf, offset=0):
-        """Receives one message of bytes into a writable buffer; its length. BufferTooShort carries the whole message."""
+        """Receives one message of bytes into a writable buffer; its length. BufferTooShort carries a longer one."""
         with memoryview(buf) as view, view.cast('B') as target:
             if offset < 0:
                 raise ValueError('negative offset')

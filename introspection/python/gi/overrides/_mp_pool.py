@@ -65,19 +65,16 @@ class Pool(_Mp.Pool):
     __module__ = 'gi.overrides.Mp'
 
     _state = RUN
-    _n_workers = 0
 
     def __init__(self, processes=None, initializer=None, initargs=(), maxtasksperchild=None, context=None):
         self._state = TERMINATE  # for __del__(), should the rest fail
         boot.check_can_start()
         _check_arguments(processes, initializer, maxtasksperchild)
         name, args = _initializer(initializer, initargs)
-        self._waiting = set()    # results whose callbacks are to come
         self._owner_pid = os.getpid()
         context = _mp_context.ready(context)
         super().__init__(n_workers=processes or 0, initializer=name, initializer_args=args,
                          tasks_per_worker=maxtasksperchild or 0, context=context)
-        self._n_workers = _Mp.Pool.get_n_workers(self)
         self._state = RUN
         _live.add(self)
 
@@ -86,12 +83,18 @@ class Pool(_Mp.Pool):
         """As Pool (n_workers); 0: as many as there are usable CPUs."""
         return cls(n_workers or None)
 
+    @property
+    def _waiting(self):
+        """The results whose callbacks are to come."""
+        return self.__dict__.setdefault('_callbacks', set())
+
     def __del__(self, _warn=warnings.warn, _run=RUN):
         if self._state == _run:
             _warn(f'unclosed running multiprocessing pool {self!r}', ResourceWarning, source=self)
 
     def __repr__(self):
-        return f'<{type(self).__module__}.{type(self).__qualname__} state={self._state} pool_size={self._n_workers}>'
+        name = f'{type(self).__module__}.{type(self).__qualname__}'
+        return f'<{name} state={self._state} pool_size={self.get_n_workers()}>'
 
     def __reduce_ex__(self, protocol):
         raise NotImplementedError('pool objects cannot be passed between processes or pickled')
@@ -149,7 +152,7 @@ class Pool(_Mp.Pool):
 
     def _chunk_size(self, n_items, chunksize):
         if chunksize is None:
-            chunksize, extra = divmod(n_items, self._n_workers * 4)
+            chunksize, extra = divmod(n_items, self.get_n_workers() * 4)
             if extra:
                 chunksize += 1
         return max(1, chunksize)
@@ -243,6 +246,8 @@ class Pool(_Mp.Pool):
         if self._state == RUN:
             raise ValueError('Pool is still running')
         _mp_call.call(_Mp.Pool.join, self, timeout=timeout)
+        for result in [result for result in self._waiting if result.is_settled()]:
+            result.notify()
         _live.discard(self)
 
     async def join_async(self):

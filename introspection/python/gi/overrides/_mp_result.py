@@ -45,8 +45,13 @@ class AsyncResult:
         """The Mp.Future behind it; None when the outcome was known at once."""
         return self._future
 
+    def is_settled(self):
+        """Whether the outcome is known here, without a look."""
+        return self._outcome is not None
+
     def _idle_cb(self):
-        self._notify()
+        if self in self._pool._waiting:
+            self.notify()
         return GLib.SOURCE_REMOVE
 
     def _done_cb(self, future, result, *_data):
@@ -55,7 +60,7 @@ class AsyncResult:
         except GLib.Error as exc:
             variant, error = None, exc
         self._settle(variant, error)
-        self._notify()
+        self.notify()
 
     def _settle(self, variant, error):
         """Makes the outcome, once, of what the library gave."""
@@ -69,7 +74,7 @@ class AsyncResult:
         except Exception as exc:
             self._outcome = (False, exc)
 
-    def _notify(self):
+    def notify(self):
         """Calls the callback that is due, once."""
         callbacks = self._callback, self._error_callback
         self._callback = self._error_callback = None
@@ -90,7 +95,7 @@ class AsyncResult:
                 variant, error = None, exc
             self._settle(variant, error)
         if (self._callback or self._error_callback) and self._thread == threading.get_ident():
-            self._notify()
+            self.notify()
 
     def get(self, timeout=None):
         """The result, or the exception of the call raised. TimeoutError after @timeout seconds without it."""
