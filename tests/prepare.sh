@@ -69,14 +69,14 @@ install_missing () {
   return 1
 }
 
-# configure DIR OPTIONS...: a build directory that is there is configured again, since there may be more to build with
+# configure DIR OPTIONS...: a build directory that is there is configured again, since there may be more to build with;
+# one that was made elsewhere, or is damaged, is made anew.
 configure () {
   directory=$1
   shift
-  if [ -f "$directory/build.ninja" ]; then
-    meson setup --reconfigure "$directory" "$@"
-  else
-    rm -rf "$directory"
-    meson setup "$directory" "$@"
+  if [ -f "$directory/build.ninja" ] && meson setup --reconfigure "$directory" "$@"; then
+    return 0
   fi
+  rm -rf "$directory"
+  meson setup "$directory" "$@"
 }

@@ -18,7 +18,7 @@ run () {
   meson compile -C "$1" || return 1
   # What an earlier run left must not be counted.
   rm -f "$1/meson-logs/testlog.json"
-  meson test -C "$1" --no-rebuild --print-errorlogs
+  meson test -C "$1" --no-rebuild --print-errorlogs --timeout-multiplier 3
 }
 
 run _build -Dintrospection=enabled -Dvapi=enabled -Ddocs=enabled -Dtests=true -Dexamples=true || status=1
