@@ -53,6 +53,7 @@ static GVariant *
 pack_pointer (const GValue *value)
 {
   GType type = G_VALUE_TYPE (value);
+  g_autoptr(GVariant) handle = NULL;
   GVariant *inner = NULL;
 
   if (type == G_TYPE_BYTES && g_value_get_boxed (value) != NULL)
@@ -60,7 +61,7 @@ pack_pointer (const GValue *value)
   else if (type == G_TYPE_STRV && g_value_get_boxed (value) != NULL)
     inner = g_variant_new_strv (g_value_get_boxed (value), -1);
   else if (g_type_is_a (type, MP_TYPE_SHAREABLE) && g_value_get_object (value) != NULL)
-    inner = mp_shareable_to_variant (g_value_get_object (value));
+    inner = handle = mp_shareable_to_variant (g_value_get_object (value));
   else if (G_VALUE_HOLDS_STRING (value) && g_value_get_string (value) != NULL)
     inner = g_variant_new_string (g_value_get_string (value));
   else if (G_VALUE_HOLDS_VARIANT (value) && g_value_get_variant (value) != NULL)
