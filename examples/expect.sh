@@ -12,6 +12,8 @@ expected=$1
 shift
 
 export LC_ALL=C
+# Or Python writes the end of a line by itself, and lines of two processes run together.
+unset PYTHONUNBUFFERED
 directory=$(mktemp -d)
 trap 'rm -rf "$directory"' EXIT
 # Through a pipe: a process that the program left behind would hold it open.

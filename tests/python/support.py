@@ -13,6 +13,9 @@ import unittest
 
 TIMEOUT = 60.0   # of anything that must not hang
 
+# Or the end of a line is written by itself, and lines of two processes run together.
+os.environ.pop('PYTHONUNBUFFERED', None)
+
 
 def wait_until(condition, what='the condition'):
     """Waits for something that another process does and that cannot be waited for otherwise."""
