@@ -11,9 +11,13 @@
 
 typedef gboolean (* ModuleInit) (GError **error);
 
+/* A URI is the name of a module in JavaScript. */
 static gboolean
 is_file (const char *name)
 {
+  if (strstr (name, "://") != NULL)
+    return FALSE;
+
   return strchr (name, '/') != NULL || g_str_has_suffix (name, "." G_MODULE_SUFFIX);
 }
 

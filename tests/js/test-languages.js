@@ -95,7 +95,8 @@ test('an owner in C', async () => {
     const script = Gio.File.new_for_uri(import.meta.url).get_path();
     const {stdout, stderr, status} = await runProgram([HELPER, 'gjs', '-m', script]);
     assertEqual([stdout, status], ['square: [int64 1, 4, 9, 16, 25]\ndescribe: \'numbers: 2\'\nlater: int64 21\n' +
-        'fail: mp-error-quark 5: RangeError: on purpose\ndetails: RangeError, traceback of fail\nprocess: 0\n', 0], stderr);
+        'fail: mp-error-quark 5: RangeError: on purpose\ndetails: RangeError, traceback of fail\nprocess: 0\n', 0],
+    stderr);
 });
 
 await run();

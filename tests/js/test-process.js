@@ -6,7 +6,7 @@ import Gio from 'gi://Gio';
 import Mp from 'gi://Mp?version=1';
 import System from 'system';
 
-import {assert, assertEqual, assertMatches, catchFrom, catchNow, getPid, isRunning, run, show, signal, test,
+import {assert, assertEqual, assertMatches, catchFrom, catchNow, findBeside, getPid, isRunning, run, show, signal, test,
     until} from './harness.js';
 
 const talk = Mp.register(function talk(connection, ...words) {
@@ -47,6 +47,10 @@ const speak = Mp.register(function speak() {
 const parent = Mp.register(function parent(connection) {
     const owner = Mp.Process.get_parent();
     connection.send([owner.get_pid(), owner.is_alive(), Mp.is_worker()]);
+});
+
+const mark = Mp.register(function mark() {
+    return globalThis.mpMark ?? 'not loaded';
 });
 
 const Greeter = GObject.registerClass({
@@ -229,6 +233,22 @@ test('fork is refused, the default is spawn', async () => {
     assertEqual(Mp.Context.new().get_start_method(), Mp.StartMethod.SPAWN);
     assertEqual(new Mp.Context().get_start_method(), Mp.StartMethod.SPAWN);
     assertEqual(Mp.Context.list_start_methods(), [Mp.StartMethod.SPAWN]);
+});
+
+test('preload', async () => {
+    const path = findBeside(import.meta.url, 'module-mark.js');
+    const context = new Mp.Context({preload: [path, 'gi://Gio', 'system']});
+    const pool = new Mp.Pool({n_workers: 1, context});
+    assertEqual(await pool.apply_async(mark), 'loaded');
+    assertEqual(context.dup_preloaded(), [GLib.filename_to_uri(path, null), 'gi://Gio', 'system']);
+    pool.terminate();
+
+    context.set_preload(['gi://NoSuchNamespace']);
+    const failing = new Mp.Pool({n_workers: 1, context});
+    const error = await catchFrom(() => failing.apply_async(mark));
+    assert(error.matches(Mp.Error, Mp.Error.WORKER_START), show(error));
+    assertMatches(error.message, /cannot preload “gi:\/\/NoSuchNamespace”/);
+    failing.terminate();
 });
 
 await run();

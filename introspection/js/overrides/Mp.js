@@ -5,7 +5,7 @@
 const {_registerType} = imports._common;
 const {GLib, GObject, Gio} = imports.gi;
 const Values = imports.overrides.MpValues;
-const {attempt, decode, encode, pack, packArguments, packItems, toException, toGError, unpack, unpackArguments,
+const {attempt, decode, encode, pack, packArguments, packItems, quote, toException, toGError, unpack, unpackArguments,
     unpackResults, TAG_CALL, TAG_ITEMS, TAG_OUTCOMES, TAG_RESULTS, TAG_TRIES, TAG_VALUE} = Values;
 
 // In a function for speed, as MpValues.js is.
@@ -222,8 +222,33 @@ function checkContext(context) {
     return context;
 }
 
+// A file in JavaScript is known by its URI; other files are GModules, other names those that import knows.
+function toSpecifiers(names) {
+    return names?.map(name => name.endsWith('.js') && !name.includes('://')
+        ? Gio.File.new_for_path(name).get_uri() : name) ?? null;
+}
+
+// In a worker, before it is ready: (mvas), whose last are what it is to import.
+function boot(variant) {
+    const specifiers = variant.get_child_value(1).get_strv();
+    for (const specifier of specifiers) {
+        try {
+            settle(import(specifier));
+        } catch (error) {
+            throw toGError(new Error(`cannot preload “${specifier}”: ${error.message}`));
+        }
+    }
+    return GLib.Variant.parse(null, `@as [${specifiers.map(quote).join()}]`, null, null);
+}
+
 function overrideContext() {
+    const setPreload = Mp.Context.prototype.set_preload;
+    Mp.Context.prototype.set_preload = function (names) {
+        setPreload.call(this, toSpecifiers(names));
+    };
     wrapInit(Mp.Context, properties => {
+        if (properties.preload)
+            properties.preload = toSpecifiers(properties.preload);
         const method = properties.start_method ?? Mp.StartMethod.AUTO;
         if (method === Mp.StartMethod.FORK)
             throw notSupported('A JavaScript program cannot be forked, it has threads: use spawn');
@@ -449,7 +474,8 @@ function _init() {
     overrideConnection();
 
     // The library is loaded by the first call into it; a worker has to be known as one from the beginning.
-    Mp.is_worker();
+    if (Mp.is_worker())
+        Mp.set_worker_boot_func(boot);
 }
 
 return {_init};

@@ -4,7 +4,7 @@
 // A plain value is one blob: JSON text, in which what JSON has no form for is an object with the single key MARK; bytes
 // beside it; and the GVariants in it, among them the handles of shareable objects.
 /* exported TAG_CALL, TAG_ITEMS, TAG_OUTCOMES, TAG_RESULTS, TAG_TRIES, TAG_VALUE, addErrorType, addStack, attempt,
-   decode, encode, init, pack, packArguments, packItems, toException, toGError, unpack, unpackArguments,
+   decode, encode, init, pack, packArguments, packItems, quote, toException, toGError, unpack, unpackArguments,
    unpackResults */
 
 const System = imports.system;
@@ -13,7 +13,7 @@ const {GLib, GObject} = imports.gi;
 // The names of a file that `imports` loads are looked up each time that they are used; those inside of a function are
 // not, which makes all of this ten times faster. That is true for JavaScript's own names too.
 var {TAG_CALL, TAG_ITEMS, TAG_OUTCOMES, TAG_RESULTS, TAG_TRIES, TAG_VALUE, addErrorType, addStack, attempt,
-    decode, encode, init, pack, packArguments, packItems, toException, toGError, unpack, unpackArguments,
+    decode, encode, init, pack, packArguments, packItems, quote, toException, toGError, unpack, unpackArguments,
     unpackResults} = (function () {
 const {Array, ArrayBuffer, BigInt, Boolean, Date, Error, Float64Array, JSON, Map, Number, Object, Promise, RegExp, Set,
     String, TypeError, Uint8Array, WeakMap, WeakSet} = globalThis;
@@ -545,6 +545,6 @@ function init(mp) {
 }
 
 return {TAG_CALL, TAG_ITEMS, TAG_OUTCOMES, TAG_RESULTS, TAG_TRIES, TAG_VALUE, addErrorType, addStack, attempt,
-    decode, encode, init, pack, packArguments, packItems, toException, toGError, unpack, unpackArguments,
+    decode, encode, init, pack, packArguments, packItems, quote, toException, toGError, unpack, unpackArguments,
     unpackResults};
 })();
