@@ -4,7 +4,8 @@
  * mp_value_decode() may be read differently from what was checked.
  *
  * The first byte of the input chooses: a type string, NUL and bytes as they are; bytes for the decoder; or entropy from
- * which a value is built, serialised and damaged in a few places. */
+ * which a value is built, serialised and damaged in a few places, or wrapped in so many variants that the limit of
+ * nesting is near. */
 
 #include "config.h"
 
@@ -214,6 +215,28 @@ run_built (Entropy entropy)
 }
 
 static void
+run_nested (Entropy entropy)
+{
+  g_autoptr(GString) type = g_string_new (NULL);
+  g_autoptr(GByteArray) bytes = g_byte_array_new ();
+  g_autoptr(GVariant) value = NULL;
+  guint n = 110 + take (&entropy, 20);
+  guint i;
+
+  make_type (&entropy, type, 0);
+  value = g_variant_ref_sink (make_value (&entropy, (const GVariantType *) type->str, 0));
+  g_byte_array_set_size (bytes, g_variant_get_size (value));
+  g_variant_store (value, bytes->data);
+  g_byte_array_append (bytes, (const guint8 *) "", 1);
+  g_byte_array_append (bytes, (const guint8 *) type->str, type->len);
+  for (i = 0; i < n; i++)
+    {
+      compare (G_VARIANT_TYPE_VARIANT, bytes->data, bytes->len);
+      g_byte_array_append (bytes, (const guint8 *) "\0v", 2);
+    }
+}
+
+static void
 run_raw (const guint8 *data,
          gsize         size)
 {
@@ -264,6 +287,9 @@ LLVMFuzzerTestOneInput (const guint8 *data,
       break;
     case 1:
       run_decoder (data + 1, size - 1);
+      break;
+    case 3:
+      run_nested ((Entropy) { data + 1, size - 1, 400 });
       break;
     default:
       run_built ((Entropy) { data + 1, size - 1, 400 });
