@@ -231,7 +231,8 @@ run_nested (Entropy entropy)
   g_byte_array_append (bytes, (const guint8 *) type->str, type->len);
   for (i = 0; i < n; i++)
     {
-      compare (G_VARIANT_TYPE_VARIANT, bytes->data, bytes->len);
+      if (i > 110)
+        compare (G_VARIANT_TYPE_VARIANT, bytes->data, bytes->len);
       g_byte_array_append (bytes, (const guint8 *) "\0v", 2);
     }
 }

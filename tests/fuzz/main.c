@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define N_ROUNDS   200
+#define N_ROUNDS   100
 #define MAX_SIZE   4096
 
 int LLVMFuzzerTestOneInput (const guint8 *data,
