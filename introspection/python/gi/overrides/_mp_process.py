@@ -140,14 +140,14 @@ class Process(_Mp.Process):
             except errors.TimeoutError:
                 pause = min(pause * 2, 0.05)
         if not _Mp.Process.get_pid(self):
-            # It has not come to a process: the error is that of a second try, or of the end.
             self._raise_start_error()
 
     def _raise_start_error(self):
-        if _Mp.Process.get_exit_status(self) == _RUNNING:
-            _mp_call.call(_Mp.Process.start, self)
-        else:
-            _mp_call.call(_Mp.Process.join, self)
+        error = _Mp.Process.dup_error(self)
+        if error is not None:
+            raise errors.translate(error)
+        # What is refused at once leaves no trace; it is refused again.
+        _mp_call.call(_Mp.Process.start, self)
 
     async def start_async(self):
         """As start(), to be awaited under asyncio."""
