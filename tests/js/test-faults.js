@@ -86,6 +86,19 @@ test('a worker that dies fails its task and no other', async () => {
     pool.terminate();
 });
 
+test('each item of a chunk whose worker died has the error', async () => {
+    const pool = Mp.Pool.new(1);
+    const iter = pool.imap(die, [0, 1, 'KILL', 3, 4, 5, 6, 'KILL', 8], 4);
+    const seen = [];
+    for (let i = 0; i < 9; i++) {
+        seen.push(await iter.next_async().then(({value}) => value,
+            error => error.matches(Mp.Error, Mp.Error.WORKER_DIED)));
+    }
+    assertEqual(seen, [true, true, true, true, true, true, true, true, 8]);
+    assert((await iter.next_async()).done);
+    pool.terminate();
+});
+
 test('a busy worker is killed', async () => {
     const pool = Mp.Pool.new(1);
     const [promise, pid] = await startHanging(pool, 'busy');

@@ -71,6 +71,9 @@ const oddFails = Mp.register(function oddFails(x) {
         throw new RangeError(`odd: ${x}`);
     return x * 10;
 });
+const unsendable = Mp.register(function unsendable(x) {
+    return x === 1 ? () => 1 : x;
+});
 const twice = Mp.register(function twice(variant) {
     return new GLib.Variant('i', variant.unpack() * 2);
 });
@@ -289,6 +292,14 @@ test('an item of imap fails for itself', async () => {
         assertEqual(seen, [0, 'odd: 1', 20, 'odd: 3', 40], `chunks of ${chunkSize}`);
         assert((await iter.next_async()).done);
     }
+    const all = pool.imap(oddFails, [0, 1, 2, 3, 4], 2);
+    const results = await Promise.allSettled(Array.from({length: 6}, () => all.next_async()));
+    assertEqual(results.map(({value, reason}) => reason?.message ?? value.value ?? value.done),
+        [0, 'odd: 1', 20, 'odd: 3', 40, true], 'all at once');
+    const sent = pool.imap(unsendable, [0, 1, 2], 3);
+    assertEqual((await sent.next_async()).value, 0);
+    assert((await catchFrom(() => sent.next_async())) instanceof TypeError);
+    assertEqual((await sent.next_async()).value, 2);
     const iter = pool.imap(oddFails, [0, 1, 2]);
     assertEqual(iter.next().value, 0);
     assert(catchNow(() => iter.next()) instanceof RangeError);

@@ -40,6 +40,21 @@ function tryItem(func, item) {
     }
 }
 
+// One that cannot travel is an error of its own.
+function encodeOutcomes(outcomes) {
+    try {
+        return encode(TAG_OUTCOMES, outcomes);
+    } catch {
+        return encode(TAG_OUTCOMES, outcomes.map(outcome => {
+            try {
+                return encode(TAG_VALUE, outcome) && outcome;
+            } catch (error) {
+                return [error, true];
+            }
+        }));
+    }
+}
+
 // A call, or the calls of a chunk; with the wish that each item of it fails for itself.
 function serve(func, variant) {
     try {
@@ -52,7 +67,7 @@ function serve(func, variant) {
                 value[i] = settle(func(value[i]));
             return encode(TAG_RESULTS, value);
         case TAG_TRIES:
-            return encode(TAG_OUTCOMES, value.map(item => tryItem(func, item)));
+            return encodeOutcomes(value.map(item => tryItem(func, item)));
         default:
             return pack(settle(func(value)));
         }
@@ -94,7 +109,7 @@ async function answer(func, variant) {
     case TAG_ITEMS:
         return encode(TAG_RESULTS, await serveItems(func, value, false));
     case TAG_TRIES:
-        return encode(TAG_OUTCOMES, await serveItems(func, value, true));
+        return encodeOutcomes(await serveItems(func, value, true));
     default:
         return pack(await func(value));
     }
@@ -150,7 +165,7 @@ function nameOf(func) {
 
 const original = {};                  // the functions that this file replaces
 const mapFutures = new WeakSet();     // futures of maps
-const iterStates = new WeakMap();     // of result iterators: outcomes to be given out, and the number of items
+const iterItems = new WeakMap();      // of result iterators that give the items of chunks
 let defaultContext = null;
 
 // Makes NAME_async () give a promise unless a callback comes behind its first @nLeading parameters. @packParameters
@@ -321,7 +336,8 @@ function overrideImap(name) {
             ? packItems(all, TAG_TRIES, chunkSize)
             : Mp.blob_new_array(all.map(item => encode(TAG_CALL, [item])));
         const iter = attempt(() => imap.call(this, nameOf(func), packed, 1));
-        iterStates.set(iter, {outcomes: [], nItems: all.length});
+        if (chunkSize > 1)
+            iterItems.set(iter, new Items(all.length, chunkSize));
         return iter;
     };
 }
@@ -337,11 +353,40 @@ function overrideFuture() {
     wrapMethod(Mp.Future, 'wait', (timeout = -1, cancellable = null) => [timeout, cancellable]);
 }
 
-function takeOutcome(outcomes) {
-    const [value, failed] = outcomes.shift();
-    if (failed)
-        throw value;
-    return {value, done: false};
+// What a result iterator has of the plain values that it was made for.
+class Items {
+    constructor(nItems, chunkSize) {
+        this.nItems = nItems;
+        this.chunkSize = chunkSize;
+        this.nTaken = 0;
+        this.outcomes = [];                // of one chunk: [value], or [value, true] for what was thrown …
+        this.position = 0;                 // … of which this one is next
+        this.last = Promise.resolve();     // the next one that was asked for last
+    }
+
+    isEmpty() {
+        return this.position === this.outcomes.length;
+    }
+
+    fill(outcomes) {
+        this.outcomes = outcomes;
+        this.position = 0;
+    }
+
+    take() {
+        const [value, failed] = this.outcomes[this.position++];
+        this.nTaken++;
+        if (failed)
+            throw value;
+        return {value, done: false};
+    }
+
+    // Each item of a chunk that failed as a whole has its error; one is thrown already.
+    fail(error) {
+        const n = Math.min(this.chunkSize, this.nItems - this.nTaken);
+        this.nTaken++;
+        this.fill(new Array(Math.max(0, n - 1)).fill([toException(error), true]));
+    }
 }
 
 // What C's next gave, in the form of JavaScript's iterators.
@@ -351,29 +396,45 @@ function unpackNext(variant) {
     const [tag, value] = decode(variant) ?? [null, variant];
     if (tag !== TAG_OUTCOMES)
         return {value, done: false};
-    const {outcomes} = iterStates.get(this);
-    outcomes.push(...value);
-    return takeOutcome(outcomes);
+    const items = iterItems.get(this);
+    items.fill(value);
+    return items.take();
 }
 
 function overrideResultIter() {
     const proto = Mp.ResultIter.prototype;
+    for (const name of ['next', 'next_finish']) {
+        const method = proto[name];
+        proto[name] = function (...args) {
+            try {
+                return method.apply(this, args);
+            } catch (error) {
+                const {TIMED_OUT, CANCELLED} = Gio.IOErrorEnum;
+                if (![TIMED_OUT, CANCELLED].some(code => error.matches?.(Gio.IOErrorEnum, code)))
+                    iterItems.get(this)?.fail(error);
+                throw error;
+            }
+        };
+    }
     promisify(Mp.ResultIter, 'next', 0, (cancellable = null) => [cancellable], unpackNext);
     wrapMethod(Mp.ResultIter, 'next', (timeout = -1, cancellable = null) => [timeout, cancellable], unpackNext);
 
     const {next, next_async: nextAsync, get_n_items: getNItems} = proto;
     proto.next = function (...args) {
-        const outcomes = iterStates.get(this)?.outcomes ?? [];
-        return outcomes.length > 0 ? takeOutcome(outcomes) : next.apply(this, args);
+        const items = iterItems.get(this);
+        return items === undefined || items.isEmpty() ? next.apply(this, args) : items.take();
     };
     proto.next_async = function (...args) {
-        const outcomes = iterStates.get(this)?.outcomes ?? [];
-        if (outcomes.length === 0 || args.some(arg => typeof arg === 'function'))
+        const items = iterItems.get(this);
+        if (items === undefined || args.some(arg => typeof arg === 'function'))
             return nextAsync.apply(this, args);
-        return Promise.resolve(outcomes).then(takeOutcome);
+        // Two that are asked for at once must not get two chunks.
+        const take = () => items.isEmpty() ? nextAsync.apply(this, args) : items.take();
+        items.last = items.last.then(take, take);
+        return items.last;
     };
     proto.get_n_items = function () {
-        return iterStates.get(this)?.nItems ?? getNItems.call(this);
+        return iterItems.get(this)?.nItems ?? getNItems.call(this);
     };
     proto[Symbol.iterator] = function () {
         return {next: () => this.next()};
