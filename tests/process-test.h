@@ -143,8 +143,8 @@ add_tests (const char *prefix, const ProcessTest *tests, guint n_tests)
 
   /* A shell that puts us into the background may have it ignored, which a forked process would inherit. */
   signal (SIGINT, SIG_DFL);
-  /* Fork comes first, as long as there is one thread. Not under valgrind: to that all is lost in the forked process that
-   * only the stack of its parent knew, and it exits with a status of its own. */
+  /* Fork comes first, as long as there is one thread. Not under valgrind: for that, all is lost in the forked process
+   * that its parent alone could find, and it makes an exit status of it. */
   for (guint m = g_getenv ("MP_TESTS_SLOW") != NULL ? 1 : 0; m < G_N_ELEMENTS (methods); m++)
     for (guint i = 0; i < n_tests; i++)
       {

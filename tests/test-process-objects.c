@@ -461,7 +461,8 @@ test_subclass (void)
   g_autoptr(GError) error = NULL;
 
   mp_pipe_new (TRUE, &near, &far, NULL);
-  job = g_object_new (TEST_TYPE_JOB, "context", get_context (), "boolean", TRUE, "uchar", 200, "int", -5, "uint", 4000000000u,
+  job = g_object_new (TEST_TYPE_JOB, "context", get_context (), "boolean", TRUE, "uchar", 200, "int", -5,
+                      "uint", 4000000000u,
                       "int64", G_MININT64, "uint64", G_MAXUINT64, "double", 0.25, "string", "grün", "strv", strv,
                       "variant", g_variant_new_int16 (-9), "enum", FRUIT_PEAR, "bytes", bytes, "connection", far,
                       "object", object, NULL);

@@ -150,9 +150,10 @@ mp_active_children_reset_after_fork (void)
  *
  * Gives the processes that this one has started and that have not ended, as a list model of [class@Mp.Process].
  *
- * There is one model. Its changes are made, and `items-changed` is emitted, in the main context that was thread-default at the
- * first call of this function; it is to be used there only. Blocking calls on a process bring it up to date as far as
- * that process is concerned, and so does this function when it is called there. Looking at it awaits and reaps nothing.
+ * There is one model. Its changes are made, and `items-changed` is emitted, in the main context that was thread-default
+ * at the first call of this function; it is to be used there only. Blocking calls on a process bring it up to date as
+ * far as that process is concerned, and so does this function when it is called there. Looking at it awaits and reaps
+ * nothing.
  *
  * Returns: (transfer none): the model, which belongs to the library
  *

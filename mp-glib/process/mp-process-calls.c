@@ -74,7 +74,8 @@ mp_process_run (MpProcess  *self,
   success = MP_PROCESS_GET_CLASS (self)->run (self, &local_error);
   /* Not every binding gives an error with its FALSE. */
   if (!success && local_error == NULL)
-    g_set_error (&local_error, MP_ERROR, MP_ERROR_FAILED, "run of %s failed without an error", mp_process_get_name (self));
+    g_set_error (&local_error, MP_ERROR, MP_ERROR_FAILED, "run of %s failed without an error",
+                 mp_process_get_name (self));
   else if (success)
     g_clear_error (&local_error);
   if (local_error != NULL)
@@ -111,14 +112,15 @@ start_is_over (gpointer data)
  * @cancellable: (nullable): ends the wait
  * @error: return location for an error
  *
- * Starts the process, once, and waits until it is ready: it has reached [func@Mp.init] and is about to run its function.
+ * Starts the process, once, and waits until it is ready: it has reached [func@Mp.init] and is about to run its
+ * function.
  *
  * `MP_ERROR_WORKER_START` tells of a process that ended before, with the cause and the last lines of its standard
- * error; `MP_ERROR_NOT_INITIALIZED` of an [func@Mp.init] that is missing here; `MP_ERROR_UNSAFE_FORK` of a fork asked for
- * while there are threads; `MP_ERROR_NO_SUCH_FUNCTION` and `MP_ERROR_INVALID_TYPE` of what can be checked before;
+ * error; `MP_ERROR_NOT_INITIALIZED` of an [func@Mp.init] that is missing here; `MP_ERROR_UNSAFE_FORK` of a fork asked
+ * for while there are threads; `MP_ERROR_NO_SUCH_FUNCTION` and `MP_ERROR_INVALID_TYPE` of what can be checked before;
  * `G_IO_ERROR_EXISTS` of a second start, `G_IO_ERROR_CLOSED` of a start after [method@Mp.Process.close]. After
- * `G_IO_ERROR_TIMED_OUT`, `G_IO_ERROR_CANCELLED` and `MP_ERROR_INTERRUPTED` the process is killed, so that nothing runs that
- * its caller has given up. Only when there is no process at all yet (the first three) may the start be tried again.
+ * `G_IO_ERROR_TIMED_OUT`, `G_IO_ERROR_CANCELLED` and `MP_ERROR_INTERRUPTED` the process is killed, so that nothing runs
+ * that its caller has given up. It may be started again only if nothing was tried: after the second to the fifth.
  *
  * Several processes boot at once when [method@Mp.Process.start_async] is used.
  *
@@ -257,7 +259,8 @@ check_joinable (MpProcess  *self,
     return FALSE;
   if (core->kind == MP_PROCESS_SELF)
     {
-      g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT, "process join: a process cannot join itself");
+      g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
+                           "process join: a process cannot join itself");
       return FALSE;
     }
 
@@ -286,9 +289,9 @@ has_ended (gpointer data)
  * Waits until the process has ended, in whatever way: [method@Mp.Process.get_exit_status] tells in which.
  *
  * Its signals that are due are emitted before this returns, if the thread may acquire their context. Joining a second
- * time succeeds at once. Errors: `G_IO_ERROR_TIMED_OUT`, `G_IO_ERROR_CANCELLED` and `MP_ERROR_INTERRUPTED` (nothing has happened
- * to the process), `G_IO_ERROR_NOT_INITIALIZED` before the start, `G_IO_ERROR_INVALID_ARGUMENT` for the current process,
- * `G_IO_ERROR_CLOSED`, and the start's error if nothing could be started.
+ * time succeeds at once. Errors: `G_IO_ERROR_TIMED_OUT`, `G_IO_ERROR_CANCELLED` and `MP_ERROR_INTERRUPTED` (nothing has
+ * happened to the process), `G_IO_ERROR_NOT_INITIALIZED` before the start, `G_IO_ERROR_INVALID_ARGUMENT` for the
+ * current process, `G_IO_ERROR_CLOSED`, and the start's error if nothing could be started.
  *
  * Returns: `TRUE` when it has ended
  *
@@ -404,7 +407,8 @@ send_signal (MpProcess   *self,
   core = mp_process_get_core (self);
   if (core->kind != MP_PROCESS_CHILD)
     {
-      g_set_error (error, MP_ERROR, MP_ERROR_NOT_OWNER, "process %s: only the process that started it may do that", what);
+      g_set_error (error, MP_ERROR, MP_ERROR_NOT_OWNER, "process %s: only the process that started it may do that",
+                   what);
       return FALSE;
     }
 
@@ -491,9 +495,9 @@ mp_process_interrupt (MpProcess  *self,
  * Gives a descriptor that becomes readable when the process has ended, for `poll()`, `select()` and foreign event
  * loops. Only wait for it: nothing is to be read from it.
  *
- * It belongs to @self and lives as long, or until [method@Mp.Process.close]. Errors: `G_IO_ERROR_NOT_INITIALIZED` before
- * the start, `G_IO_ERROR_CLOSED`, `G_IO_ERROR_NOT_SUPPORTED` for the current process, and what the system says when no
- * descriptor is free.
+ * It belongs to @self and lives as long, or until [method@Mp.Process.close]. Errors: `G_IO_ERROR_NOT_INITIALIZED`
+ * before the start, `G_IO_ERROR_CLOSED`, `G_IO_ERROR_NOT_SUPPORTED` for the current process, and what the system says
+ * when no descriptor is free.
  *
  * Returns: the descriptor, -1 on error
  *
@@ -533,8 +537,8 @@ mp_process_get_sentinel (MpProcess  *self,
  * @self: a process
  * @error: return location for an error
  *
- * Releases what the object holds, its sentinel first of all. Most calls fail with `G_IO_ERROR_CLOSED` from then on; name,
- * pid and exit status stay what they were. Closing twice is no error.
+ * Releases what the object holds, its sentinel first of all. Most calls fail with `G_IO_ERROR_CLOSED` from then on;
+ * name, pid and exit status stay what they were. Closing twice is no error.
  *
  * Errors: `G_IO_ERROR_BUSY` while the process runs.
  *

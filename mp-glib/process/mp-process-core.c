@@ -267,7 +267,7 @@ mp_process_core_fail (MpProcessCore       *self,
   mp_hub_unlock ();
 }
 
-/* Posts: in the process's context, without the lock. Each holds the core; the object is there until the last of them. */
+/* Posts: in the process's context, without the lock. Each holds the core; the object is there until the last one. */
 
 static void
 emit_started_cb (gpointer data)

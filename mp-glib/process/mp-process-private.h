@@ -58,6 +58,25 @@ struct _MpProcessCore
   GList           link;         /* in the list of running processes, from started to ended */
 };
 
+typedef struct
+{
+  MpProcessCore *core;            /* (owned) */
+
+  /* Settings: whoever sets the object up, before the start. */
+  char          *name;            /* (owned) */
+  char          *function;        /* (owned) (nullable) */
+  GVariant      *args;            /* (owned) (nullable) */
+  MpContext     *context;         /* (owned) (nullable): NULL is the default one */
+  gboolean       daemon;
+  gboolean       detached;
+  gboolean       capture_output;
+} MpProcessPrivate;
+
+MpProcessPrivate *mp_process_get_private (MpProcess            *self);
+/* Settings are read once, at the start. */
+gboolean       mp_process_is_new         (MpProcess             *self);
+/* Whether its class overrides run. */
+gboolean       mp_process_has_own_run    (MpProcess             *self);
 /* The core of an object; lives at least as long. */
 MpProcessCore *mp_process_get_core       (MpProcess             *self);
 /* For the core's posts: public properties and signals of the object. In the process's context, without the lock. */
@@ -115,7 +134,7 @@ GPtrArray     *mp_process_list_running   (void);
 void           mp_active_children_changed (gconstpointer         owner);
 void           mp_active_children_reset_after_fork (void);
 
-/* mp-process.c: packs what the worker is told, and begins the start. */
+/* mp-process-settings.c: packs what the worker is told, and begins the start. */
 gboolean       mp_process_launch         (MpProcess             *self,
                                           GError               **error);
 /* Makes a fresh object stand for a process that runs: this one or its parent. @identity: (transfer full) (nullable). */

@@ -129,8 +129,8 @@ mp_process_next_identity (void)
   return identity;
 }
 
-/* A descriptor that is readable once the owner is gone: its pidfd, if it surely is the owner's: the socket, whose other end
- * the owner holds, still was whole after that was opened. Else the socket itself. */
+/* A descriptor that is readable once the owner is gone: its pidfd, if it surely is the owner's: the socket, whose other
+ * end the owner holds, still was whole after that was opened. Else the socket itself. */
 static int
 make_parent_sentinel (MpWorker *worker,
                       int       pid)
@@ -343,7 +343,8 @@ make_current (MpWorker  *worker,
 
   if (!g_variant_is_of_type (run, G_VARIANT_TYPE_VARDICT))
     {
-      g_set_error (error, MP_ERROR, MP_ERROR_PROTOCOL, "what to run is of the type “%s”", g_variant_get_type_string (run));
+      g_set_error (error, MP_ERROR, MP_ERROR_PROTOCOL, "what to run is of the type “%s”",
+                   g_variant_get_type_string (run));
       return NULL;
     }
   g_variant_lookup (run, "type", "&s", &type_name);

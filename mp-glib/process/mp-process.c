@@ -59,20 +59,6 @@
  * Since: 0.1
  */
 
-typedef struct
-{
-  MpProcessCore *core;            /* (owned) */
-
-  /* Settings: whoever sets the object up, before the start. */
-  char          *name;            /* (owned) */
-  char          *function;        /* (owned) (nullable) */
-  GVariant      *args;            /* (owned) (nullable) */
-  MpContext     *context;         /* (owned) (nullable): NULL is the default one */
-  gboolean       daemon;
-  gboolean       detached;
-  gboolean       capture_output;
-} MpProcessPrivate;
-
 enum
 {
   PROP_0,
@@ -101,12 +87,16 @@ static guint signals[N_SIGNALS];
 
 G_DEFINE_TYPE_WITH_PRIVATE (MpProcess, mp_process, G_TYPE_OBJECT)
 
-#define GET_PRIVATE(self) ((MpProcessPrivate *) mp_process_get_instance_private (self))
+MpProcessPrivate *
+mp_process_get_private (MpProcess *self)
+{
+  return mp_process_get_instance_private (self);
+}
 
 MpProcessCore *
 mp_process_get_core (MpProcess *self)
 {
-  return GET_PRIVATE (self)->core;
+  return mp_process_get_private (self)->core;
 }
 
 static MpProcessState
@@ -121,9 +111,8 @@ get_state (MpProcessCore *core)
   return state;
 }
 
-/* For setters: settings are read once, at the start. */
-static gboolean
-is_new (MpProcess *self)
+gboolean
+mp_process_is_new (MpProcess *self)
 {
   return get_state (mp_process_get_core (self)) == MP_PROCESS_NEW;
 }
@@ -132,7 +121,7 @@ static gboolean
 mp_process_real_run (MpProcess  *self,
                      GError    **error)
 {
-  MpProcessPrivate *priv = GET_PRIVATE (self);
+  MpProcessPrivate *priv = mp_process_get_private (self);
   const MpFunction *function = NULL;
   g_autoptr(GVariant) args = NULL;
 
@@ -147,13 +136,19 @@ mp_process_real_run (MpProcess  *self,
   return mp_process_call (function, args, error);
 }
 
+gboolean
+mp_process_has_own_run (MpProcess *self)
+{
+  return MP_PROCESS_GET_CLASS (self)->run != mp_process_real_run;
+}
+
 static void
 set_args (MpProcess *self,
           GVariant  *args)
 {
-  MpProcessPrivate *priv = GET_PRIVATE (self);
+  MpProcessPrivate *priv = mp_process_get_private (self);
 
-  g_return_if_fail (is_new (self));
+  g_return_if_fail (mp_process_is_new (self));
 
   g_clear_pointer (&priv->args, g_variant_unref);
   if (args != NULL)
@@ -164,10 +159,10 @@ static void
 set_function (MpProcess  *self,
               const char *function)
 {
-  g_return_if_fail (is_new (self));
+  g_return_if_fail (mp_process_is_new (self));
 
-  g_free (GET_PRIVATE (self)->function);
-  GET_PRIVATE (self)->function = g_strdup (function);
+  g_free (mp_process_get_private (self)->function);
+  mp_process_get_private (self)->function = g_strdup (function);
 }
 
 static void
@@ -191,8 +186,8 @@ mp_process_set_property (GObject      *object,
         mp_process_set_name (self, g_value_get_string (value));
       break;
     case PROP_CONTEXT:
-      g_return_if_fail (is_new (self));
-      g_set_object (&GET_PRIVATE (self)->context, g_value_get_object (value));
+      g_return_if_fail (mp_process_is_new (self));
+      g_set_object (&mp_process_get_private (self)->context, g_value_get_object (value));
       break;
     case PROP_DAEMON:
       mp_process_set_daemon (self, g_value_get_boolean (value));
@@ -215,7 +210,7 @@ mp_process_get_property (GObject    *object,
                          GParamSpec *pspec)
 {
   MpProcess *self = MP_PROCESS (object);
-  MpProcessPrivate *priv = GET_PRIVATE (self);
+  MpProcessPrivate *priv = mp_process_get_private (self);
 
   switch (prop_id)
     {
@@ -257,7 +252,7 @@ mp_process_get_property (GObject    *object,
 static void
 mp_process_finalize (GObject *object)
 {
-  MpProcessPrivate *priv = GET_PRIVATE (MP_PROCESS (object));
+  MpProcessPrivate *priv = mp_process_get_private (MP_PROCESS (object));
 
   g_clear_pointer (&priv->core, mp_process_core_unref);
   g_free (priv->name);
@@ -272,7 +267,7 @@ static void
 install_settings (void)
 {
   /**
-   * MpProcess:function: (attributes org.gtk.Property.get=mp_process_get_function)
+   * MpProcess:function: (getter get_function)
    *
    * The name of the function that the process runs; `NULL`: it does nothing. Set before the start.
    *
@@ -291,16 +286,17 @@ install_settings (void)
   props[PROP_ARGS] = g_param_spec_variant ("args", NULL, NULL, G_VARIANT_TYPE_ANY, NULL,
                                            G_PARAM_READWRITE | G_PARAM_CONSTRUCT | G_PARAM_STATIC_STRINGS);
   /**
-   * MpProcess:name: (attributes org.gtk.Property.get=mp_process_get_name org.gtk.Property.set=mp_process_set_name)
+   * MpProcess:name: (getter get_name) (setter set_name)
    *
    * A name for people, in messages and logs. At first "Process-" and the numbers that lead from the program to this
    * process: "Process-2:1" is the first process made by the second of the program's.
    *
    * Since: 0.1
    */
-  props[PROP_NAME] = g_param_spec_string ("name", NULL, NULL, NULL, G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS);
+  props[PROP_NAME] = g_param_spec_string ("name", NULL, NULL, NULL,
+                                          G_PARAM_READWRITE | G_PARAM_EXPLICIT_NOTIFY | G_PARAM_STATIC_STRINGS);
   /**
-   * MpProcess:context: (attributes org.gtk.Property.get=mp_process_get_context)
+   * MpProcess:context: (getter get_context)
    *
    * How it is started. Set before the start; `NULL` for the default context.
    *
@@ -309,7 +305,7 @@ install_settings (void)
   props[PROP_CONTEXT] = g_param_spec_object ("context", NULL, NULL, MP_TYPE_CONTEXT,
                                              G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS);
   /**
-   * MpProcess:daemon: (attributes org.gtk.Property.get=mp_process_get_daemon org.gtk.Property.set=mp_process_set_daemon)
+   * MpProcess:daemon: (getter get_daemon) (setter set_daemon)
    *
    * Whether the owner, at its exit, ends the process rather than wait for it, where it would wait (Python). At
    * first what the current process is. Set before the start.
@@ -317,18 +313,18 @@ install_settings (void)
    * Since: 0.1
    */
   props[PROP_DAEMON] = g_param_spec_boolean ("daemon", NULL, NULL, FALSE,
-                                             G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS);
+                                             G_PARAM_READWRITE | G_PARAM_EXPLICIT_NOTIFY | G_PARAM_STATIC_STRINGS);
   /**
-   * MpProcess:detached: (attributes org.gtk.Property.get=mp_process_get_detached org.gtk.Property.set=mp_process_set_detached)
+   * MpProcess:detached: (getter get_detached) (setter set_detached)
    *
    * Whether the process goes on when its owner ends. It is in a process group of its own. Set before the start.
    *
    * Since: 0.1
    */
   props[PROP_DETACHED] = g_param_spec_boolean ("detached", NULL, NULL, FALSE,
-                                               G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS);
+                                               G_PARAM_READWRITE | G_PARAM_EXPLICIT_NOTIFY | G_PARAM_STATIC_STRINGS);
   /**
-   * MpProcess:capture-output: (attributes org.gtk.Property.get=mp_process_get_capture_output org.gtk.Property.set=mp_process_set_capture_output)
+   * MpProcess:capture-output: (getter get_capture_output) (setter set_capture_output)
    *
    * Whether its standard output and standard error come line by line by [signal@Mp.Process::line] instead of going
    * where the owner's go. Set before the start.
@@ -336,14 +332,15 @@ install_settings (void)
    * Since: 0.1
    */
   props[PROP_CAPTURE_OUTPUT] = g_param_spec_boolean ("capture-output", NULL, NULL, FALSE,
-                                                     G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS);
+                                                     G_PARAM_READWRITE | G_PARAM_EXPLICIT_NOTIFY |
+                                                     G_PARAM_STATIC_STRINGS);
 }
 
 static void
 install_facts (void)
 {
   /**
-   * MpProcess:pid: (attributes org.gtk.Property.get=mp_process_get_pid)
+   * MpProcess:pid: (getter get_pid)
    *
    * The number of the process, 0 before it is known.
    *
@@ -351,7 +348,7 @@ install_facts (void)
    */
   props[PROP_PID] = g_param_spec_int ("pid", NULL, NULL, 0, G_MAXINT, 0, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS);
   /**
-   * MpProcess:exit-status: (attributes org.gtk.Property.get=mp_process_get_exit_status)
+   * MpProcess:exit-status: (getter get_exit_status)
    *
    * How it ended; see [method@Mp.Process.get_exit_status].
    *
@@ -434,7 +431,7 @@ make_name (GArray *identity)
 static void
 mp_process_init (MpProcess *self)
 {
-  MpProcessPrivate *priv = GET_PRIVATE (self);
+  MpProcessPrivate *priv = mp_process_get_private (self);
 
   priv->core = mp_process_core_new (mp_process_kind_being_made ());
   if (priv->core->kind != MP_PROCESS_CHILD)
@@ -453,7 +450,7 @@ mp_process_set_up (MpProcess  *self,
                    const char *function,
                    GVariant   *args)
 {
-  MpProcessPrivate *priv = GET_PRIVATE (self);
+  MpProcessPrivate *priv = mp_process_get_private (self);
 
   g_free (priv->name);
   priv->name = g_strdup (name);
@@ -465,71 +462,6 @@ mp_process_set_up (MpProcess  *self,
   g_clear_pointer (&priv->args, g_variant_unref);
   if (args != NULL)
     priv->args = g_variant_ref_sink (args);
-}
-
-/* What the worker is told: a{sv}, floating. */
-static GVariant *
-make_run (MpProcess  *self,
-          GError    **error)
-{
-  MpProcessPrivate *priv = GET_PRIVATE (self);
-  g_auto(GVariantBuilder) builder = G_VARIANT_BUILDER_INIT (G_VARIANT_TYPE_VARDICT);
-  GArray *identity = priv->core->identity;
-
-  g_variant_builder_add (&builder, "{sv}", "identity",
-                         g_variant_new_fixed_array (G_VARIANT_TYPE_UINT32, identity->data, identity->len,
-                                                    sizeof (guint)));
-  if (priv->function != NULL)
-    {
-      g_autoptr(GVariant) none = g_variant_ref_sink (g_variant_new_tuple (NULL, 0));
-
-      if (!mp_function_check_args (priv->function, priv->args != NULL ? priv->args : none, FALSE, error))
-        return NULL;
-      g_variant_builder_add (&builder, "{sv}", "function", g_variant_new_string (priv->function));
-    }
-  if (priv->args != NULL)
-    g_variant_builder_add (&builder, "{sv}", "args", priv->args);
-  if (MP_PROCESS_GET_CLASS (self)->run != mp_process_real_run)
-    {
-      GVariant *properties = mp_process_pack_properties (self, error);
-
-      if (properties == NULL)
-        return NULL;
-      g_variant_builder_add (&builder, "{sv}", "type", g_variant_new_string (G_OBJECT_TYPE_NAME (self)));
-      g_variant_builder_add (&builder, "{sv}", "properties", properties);
-    }
-
-  return g_variant_builder_end (&builder);
-}
-
-gboolean
-mp_process_launch (MpProcess  *self,
-                   GError    **error)
-{
-  MpProcessPrivate *priv = GET_PRIVATE (self);
-  g_autoptr(GVariant) run = NULL;
-  MpChildConfig config =
-    {
-      .role = MP_ROLE_PROCESS,
-      .name = priv->name,
-      .daemon = priv->daemon,
-      .detached = priv->detached,
-      .capture_output = priv->capture_output,
-      .own_group = priv->detached,
-      .board = -1,
-      .context = priv->core->context,
-      .owner = priv->core,
-    };
-
-  run = make_run (self, error);
-  if (run == NULL)
-    {
-      g_prefix_error (error, "process start: ");
-      return FALSE;
-    }
-  g_variant_ref_sink (run);
-
-  return mp_process_core_launch (priv->core, self, mp_process_get_context (self), &config, run, error);
 }
 
 void
@@ -576,7 +508,7 @@ mp_process_new (const char *function,
 }
 
 /**
- * mp_process_get_pid: (attributes org.gtk.Method.get_property=pid)
+ * mp_process_get_pid: (get-property pid)
  * @self: a process
  *
  * Gives the number of the process. Do not wait for it with `waitpid()` or `g_child_watch_add()`: that would take its
@@ -619,7 +551,7 @@ get_fresh_state (MpProcess *self)
 }
 
 /**
- * mp_process_get_exit_status: (attributes org.gtk.Method.get_property=exit-status)
+ * mp_process_get_exit_status: (get-property exit-status)
  * @self: a process
  *
  * Tells how it ended, without waiting and without running any callback.
@@ -697,232 +629,4 @@ mp_process_dup_error (MpProcess *self)
   mp_hub_unlock ();
 
   return error;
-}
-
-/**
- * mp_process_get_name: (attributes org.gtk.Method.get_property=name)
- * @self: a process
- *
- * Gives its name.
- *
- * Returns: (transfer none): the name, until it is set
- *
- * Since: 0.1
- */
-const char *
-mp_process_get_name (MpProcess *self)
-{
-  g_return_val_if_fail (MP_IS_PROCESS (self), NULL);
-
-  return GET_PRIVATE (self)->name;
-}
-
-/**
- * mp_process_set_name: (attributes org.gtk.Method.set_property=name)
- * @self: a process
- * @name: a name, in UTF-8
- *
- * Sets its name. After the start the process itself does not learn of it.
- *
- * Since: 0.1
- */
-void
-mp_process_set_name (MpProcess  *self,
-                     const char *name)
-{
-  MpProcessPrivate *priv = NULL;
-
-  g_return_if_fail (MP_IS_PROCESS (self));
-  g_return_if_fail (name != NULL && g_utf8_validate (name, -1, NULL));
-
-  priv = GET_PRIVATE (self);
-  if (g_strcmp0 (priv->name, name) == 0)
-    return;
-  g_free (priv->name);
-  priv->name = g_strdup (name);
-  g_object_notify_by_pspec (G_OBJECT (self), props[PROP_NAME]);
-}
-
-static void
-set_flag (MpProcess *self,
-          guint      prop_id,
-          gboolean  *flag,
-          gboolean   value)
-{
-  g_return_if_fail (is_new (self));
-
-  if (*flag == !!value)
-    return;
-  *flag = !!value;
-  g_object_notify_by_pspec (G_OBJECT (self), props[prop_id]);
-}
-
-/**
- * mp_process_get_daemon: (attributes org.gtk.Method.get_property=daemon)
- * @self: a process
- *
- * Tells whether it is a daemon in the sense of [property@Mp.Process:daemon].
- *
- * Returns: whether it is
- *
- * Since: 0.1
- */
-gboolean
-mp_process_get_daemon (MpProcess *self)
-{
-  g_return_val_if_fail (MP_IS_PROCESS (self), FALSE);
-
-  return GET_PRIVATE (self)->daemon;
-}
-
-/**
- * mp_process_set_daemon: (attributes org.gtk.Method.set_property=daemon)
- * @self: a process that has not been started
- * @daemon: whether it is to be a daemon
- *
- * Sets [property@Mp.Process:daemon].
- *
- * Since: 0.1
- */
-void
-mp_process_set_daemon (MpProcess *self,
-                       gboolean   daemon)
-{
-  g_return_if_fail (MP_IS_PROCESS (self));
-
-  set_flag (self, PROP_DAEMON, &GET_PRIVATE (self)->daemon, daemon);
-}
-
-/**
- * mp_process_get_detached: (attributes org.gtk.Method.get_property=detached)
- * @self: a process
- *
- * Tells whether it goes on when its owner ends.
- *
- * Returns: whether it does
- *
- * Since: 0.1
- */
-gboolean
-mp_process_get_detached (MpProcess *self)
-{
-  g_return_val_if_fail (MP_IS_PROCESS (self), FALSE);
-
-  return GET_PRIVATE (self)->detached;
-}
-
-/**
- * mp_process_set_detached: (attributes org.gtk.Method.set_property=detached)
- * @self: a process that has not been started
- * @detached: whether it is to go on when its owner ends
- *
- * Sets [property@Mp.Process:detached].
- *
- * Since: 0.1
- */
-void
-mp_process_set_detached (MpProcess *self,
-                         gboolean   detached)
-{
-  g_return_if_fail (MP_IS_PROCESS (self));
-
-  set_flag (self, PROP_DETACHED, &GET_PRIVATE (self)->detached, detached);
-}
-
-/**
- * mp_process_get_capture_output: (attributes org.gtk.Method.get_property=capture-output)
- * @self: a process
- *
- * Tells whether its output comes by [signal@Mp.Process::line].
- *
- * Returns: whether it does
- *
- * Since: 0.1
- */
-gboolean
-mp_process_get_capture_output (MpProcess *self)
-{
-  g_return_val_if_fail (MP_IS_PROCESS (self), FALSE);
-
-  return GET_PRIVATE (self)->capture_output;
-}
-
-/**
- * mp_process_set_capture_output: (attributes org.gtk.Method.set_property=capture-output)
- * @self: a process that has not been started
- * @capture: whether its output is to come by [signal@Mp.Process::line]
- *
- * Sets [property@Mp.Process:capture-output].
- *
- * Since: 0.1
- */
-void
-mp_process_set_capture_output (MpProcess *self,
-                               gboolean   capture)
-{
-  g_return_if_fail (MP_IS_PROCESS (self));
-
-  set_flag (self, PROP_CAPTURE_OUTPUT, &GET_PRIVATE (self)->capture_output, capture);
-}
-
-/**
- * mp_process_get_function: (attributes org.gtk.Method.get_property=function)
- * @self: a process
- *
- * Gives the name of its function.
- *
- * Returns: (transfer none) (nullable): the name
- *
- * Since: 0.1
- */
-const char *
-mp_process_get_function (MpProcess *self)
-{
-  g_return_val_if_fail (MP_IS_PROCESS (self), NULL);
-
-  return GET_PRIVATE (self)->function;
-}
-
-/**
- * mp_process_dup_args:
- * @self: a process
- *
- * Gives what its function gets.
- *
- * Returns: (transfer full) (nullable): the arguments
- *
- * Since: 0.1
- */
-GVariant *
-mp_process_dup_args (MpProcess *self)
-{
-  MpProcessPrivate *priv = NULL;
-
-  g_return_val_if_fail (MP_IS_PROCESS (self), NULL);
-
-  priv = GET_PRIVATE (self);
-
-  return priv->args != NULL ? g_variant_ref (priv->args) : NULL;
-}
-
-/**
- * mp_process_get_context: (attributes org.gtk.Method.get_property=context)
- * @self: a process
- *
- * Gives what it is started by.
- *
- * Returns: (transfer none): its context, or the default one
- *
- * Since: 0.1
- */
-MpContext *
-mp_process_get_context (MpProcess *self)
-{
-  MpContext *context = NULL;
-
-  g_return_val_if_fail (MP_IS_PROCESS (self), NULL);
-
-  context = GET_PRIVATE (self)->context;
-
-  return context != NULL ? context : mp_context_get_default ();
 }
