@@ -267,7 +267,8 @@ serve_forks (int fd, gpointer data)
 static void
 spawn_and_wait (const char *program)
 {
-  char *argv[] = { (char *) program, "nothing", NULL };
+  char mode[] = "nothing";
+  char *argv[] = { (char *) program, mode, NULL };
   pid_t pid;
 
   errno = posix_spawn (&pid, program, NULL, NULL, argv, environ);
