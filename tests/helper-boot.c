@@ -92,7 +92,8 @@ send_garbage (void)
 static void
 send_huge (void)
 {
-  MpFrameHeader header = { .length = G_GUINT64_CONSTANT (1) << 40, .kind = MP_FRAME_HELLO };
+  /* Of a worker that has proved itself it would be taken. */
+  MpFrameHeader header = { .length = MP_MAX_BOOT_FRAME + 1, .kind = MP_FRAME_HELLO };
 
   if (write (mp_wire_get_fd (mp_boot_get_wire ()), &header, sizeof header) < 0)
     abort ();

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Another program that makes workers: `helper-program [chatty] [threads]`. Before mp_init() it says something, or starts a
+/* Another program that makes workers: `helper-program [chatty] [noisy] [threads]`. Before mp_init() it says something, or starts a
  * thread that stays. */
 
 static GVariant *
@@ -33,6 +33,9 @@ main (int argc, char **argv)
     {
       if (strcmp (argv[i], "chatty") == 0)
         fprintf (stderr, "the helper begins\n");
+      else if (strcmp (argv[i], "noisy") == 0)
+        for (int line = 0; line < 20000; line++)
+          fprintf (stderr, "line %d\n", line);
       else if (strcmp (argv[i], "threads") == 0)
         {
           GAsyncQueue *queue = g_async_queue_new ();

@@ -215,6 +215,15 @@ write_much (GVariant *args, gpointer user_data, GError **error)
   return g_variant_new_tuple (NULL, 0);
 }
 
+/* Less than a pipe holds. */
+static GVariant *
+write_some (GVariant *args, gpointer user_data, GError **error)
+{
+  for (int i = 0; i < 5000; i++)
+    fprintf (stderr, "line %d\n", i);
+  return g_variant_new_tuple (NULL, 0);
+}
+
 static GVariant *
 fail (GVariant *args, gpointer user_data, GError **error)
 {
@@ -568,24 +577,59 @@ test_forget (gconstpointer data)
   watched_clear (&watched);
 }
 
+/* Waits without turning the hub. */
+static gboolean
+is_dead_within (Watched *self, gint64 timeout)
+{
+  gboolean dead;
+  int fd;
+
+  mp_hub_lock ();
+  fd = mp_child_dup_sentinel (self->child, NULL);
+  mp_hub_unlock ();
+  g_assert_cmpint (fd, >=, 0);
+  dead = is_readable (fd, timeout);
+  close (fd);
+  return dead;
+}
+
+/* Its time to boot is over before anybody has looked: what the process had said by then counts, and what it had written is
+ * read to the end. */
 static void
-test_stopped_late (void)
+test_looked_at_late (void)
 {
   g_autoptr(MpContext) context = mp_context_new (MP_START_METHOD_SPAWN);
   Watched watched;
-  int status;
 
-  /* The time to boot is over before anybody has looked: what the process had said by then counts. */
   mp_context_set_boot_timeout (context, 1000);
-  watched_start (&watched, context, MP_FUNCTION (nothing));
-  do
-    status = waitid (P_PID, mp_child_get_pid (watched.child), &(siginfo_t) { 0 }, WEXITED | WNOWAIT);
-  while (status < 0 && errno == EINTR);
-  g_assert_cmpint (status, ==, 0);
+  mp_context_set_stderr (context, MP_STDERR_CAPTURE);
+  watched_start (&watched, context, MP_FUNCTION (write_some));
+  g_assert_true (is_dead_within (&watched, LONG));
   wait_until (&watched, is_ended);
   g_assert_no_error (watched.error);
   g_assert_cmpuint (watched.n_ready, ==, 1);
+  g_assert_cmpuint (watched.n_lines, ==, 5000);
   g_assert_cmpint (get_status (&watched), ==, 0);
+  watched_clear (&watched);
+}
+
+/* It has written more than a pipe holds, and waited for us: that is not its fault. */
+static void
+test_waited_for_us (void)
+{
+  g_autoptr(MpContext) context = mp_context_new (MP_START_METHOD_SPAWN);
+  g_autofree char *program = g_test_build_filename (G_TEST_BUILT, "helper-program", NULL);
+  Watched watched;
+
+  mp_context_set_worker_argv (context, (const char *[]) { program, "noisy", NULL });
+  mp_context_set_boot_timeout (context, 50000);
+  mp_context_set_stderr (context, MP_STDERR_CAPTURE);
+  watched_start (&watched, context, "introduce");
+  g_assert_false (is_dead_within (&watched, 200000));
+  wait_until (&watched, is_ended);
+  g_assert_no_error (watched.error);
+  g_assert_cmpuint (watched.n_ready, ==, 1);
+  g_assert_cmpuint (watched.n_lines, ==, 20000);
   watched_clear (&watched);
 }
 
@@ -757,7 +801,8 @@ keep_record (GLogLevelFlags level, const GLogField *fields, gsize n_fields, gpoi
   if (name == NULL)
     return g_log_writer_default (level, fields, n_fields, user_data);
   g_string_append_printf (records, "%d %s %s %s\n", level & G_LOG_LEVEL_MASK, name, domain, message);
-  return G_LOG_WRITER_HANDLED;
+  /* g_test_init() has made warnings fatal; those of another process are not. */
+  return g_log_writer_default (level, fields, n_fields, user_data);
 }
 
 static void
@@ -826,7 +871,8 @@ main (int argc, char **argv)
   add_for_methods ("heir", test_heir);
   add_for_methods ("sentinel", test_sentinel);
   add_for_methods ("forget", test_forget);
-  g_test_add_func ("/child/stopped-late", test_stopped_late);
+  g_test_add_func ("/child/looked-at-late", test_looked_at_late);
+  g_test_add_func ("/child/waited-for-us", test_waited_for_us);
   add_for_methods ("setup", test_setup);
   add_for_methods ("siblings", test_siblings);
   add_for_methods ("log", test_log);
