@@ -321,7 +321,7 @@ test_large (void)
 
   pipe_open (&pipe);
   value = g_variant_ref_sink (g_variant_new ("(s@ay)", "many bytes",
-                                             g_variant_new_from_bytes (G_VARIANT_TYPE_BYTESTRING, bytes, FALSE)));
+                                             g_variant_new_from_bytes (G_VARIANT_TYPE_BYTESTRING, bytes, TRUE)));
   mp_connection_send_async (pipe.first, value, NULL, keep_result_cb, &sent);
   mp_connection_recv_async (pipe.second, NULL, keep_result_cb, &got);
   wait_for_result (&got);
