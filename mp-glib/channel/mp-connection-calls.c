@@ -106,7 +106,12 @@ sleep_once (MpConnection  *self,
   int saved_errno = 0;
 
   if (wait->deadline >= 0)
-    timeout_us = wait->deadline > 0 ? MAX (0, wait->deadline - g_get_monotonic_time ()) : 0;
+    {
+      /* Not inside of MAX(), which would read the clock a second time: -1 is for ever. */
+      gint64 left = wait->deadline > 0 ? wait->deadline - g_get_monotonic_time () : 0;
+
+      timeout_us = MAX (0, left);
+    }
 
   if (timeout_us == 0)
     {
