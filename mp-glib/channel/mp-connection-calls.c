@@ -20,8 +20,8 @@ typedef struct
   const char   *what;
   gint64        deadline;      /* -1: none */
   GCancellable *cancellable;   /* (nullable) */
-  GPollFD       cancel_fd;     /* fd -1: not made */
-  gboolean      prepared;
+  gulong        cancel_id;     /* 0: not connected yet */
+  int           event_fd;      /* atomic: what the cancellable writes to */
 } Wait;
 
 static void
@@ -62,7 +62,7 @@ wait_init (const char   *what,
            gint64        timeout_us,
            GCancellable *cancellable)
 {
-  Wait wait = { what, -1, cancellable, { -1, 0, 0 }, FALSE };
+  Wait wait = { what, -1, cancellable, 0, -1 };
   gint64 now;
 
   if (timeout_us > 0)
@@ -81,8 +81,17 @@ wait_init (const char   *what,
 static void
 wait_clear (Wait *wait)
 {
-  if (wait->cancel_fd.fd >= 0)
-    g_cancellable_release_fd (wait->cancellable);
+  if (wait->cancel_id != 0)
+    g_cancellable_disconnect (wait->cancellable, wait->cancel_id);
+}
+
+static void
+cancelled_cb (GCancellable *cancellable,
+              gpointer      user_data)
+{
+  Wait *wait = user_data;
+
+  mp_fd_signal (g_atomic_int_get (&wait->event_fd));
 }
 
 static gboolean
@@ -100,7 +109,7 @@ sleep_once (MpConnection  *self,
             GIOCondition   condition,
             GError       **error)
 {
-  GPollFD fds[4];
+  GPollFD fds[3];
   MpSleeper sleeper = { { NULL }, get_event_fd () };
   gint64 timeout_us = -1;
   int saved_errno = 0;
@@ -128,12 +137,14 @@ sleep_once (MpConnection  *self,
   fds[1] = (GPollFD) { sleeper.event_fd, G_IO_IN, 0 };
   pthread_mutex_unlock (&self->lock);
 
-  /* Only now, because it makes a descriptor, and not under the lock, because the cancellable has one of its own. */
-  if (!wait->prepared && wait->cancellable != NULL && !g_cancellable_make_pollfd (wait->cancellable, &wait->cancel_fd))
-    wait->cancel_fd.fd = -1;
-  wait->prepared = TRUE;
-  fds[2] = wait->cancel_fd;
-  fds[3] = (GPollFD) { get_interrupt_fd (), G_IO_IN, 0 };
+  /* Not under the lock, because the cancellable has one of its own. A handler that only writes to a descriptor needs
+   * none of the care that handlers need; g_cancellable_make_pollfd() would abort when no descriptors are left. */
+  if (wait->cancel_id == 0 && wait->cancellable != NULL && sleeper.event_fd >= 0)
+    {
+      g_atomic_int_set (&wait->event_fd, sleeper.event_fd);
+      wait->cancel_id = g_cancellable_connect (wait->cancellable, G_CALLBACK (cancelled_cb), wait, NULL);
+    }
+  fds[2] = (GPollFD) { get_interrupt_fd (), G_IO_IN, 0 };
   if (mp_poll_fds (fds, G_N_ELEMENTS (fds), timeout_us) < 0)
     saved_errno = errno;
 
@@ -148,7 +159,7 @@ sleep_once (MpConnection  *self,
                  g_strerror (saved_errno));
   else if (g_cancellable_is_cancelled (wait->cancellable))
     set_cancelled (wait, error);
-  else if (fds[3].fd >= 0 && fds[3].revents != 0)
+  else if (fds[2].fd >= 0 && fds[2].revents != 0)
     g_set_error (error, MP_ERROR, MP_ERROR_INTERRUPTED, "%s: interrupted by a signal", wait->what);
   else
     return TRUE;
