@@ -127,8 +127,6 @@ test_ends_in_task (void)
 
   for (int how = 0; how < 4; how++)
     {
-      g_autoptr(GError) error = NULL;
-
       expect_death (pool, MP_FUNCTION (end_badly), g_variant_new_int32 (how), parts[how]);
       expect_death (pool, MP_FUNCTION (end_badly), g_variant_new_int32 (how), "end_badly");
       g_assert_cmpint (apply_int (pool, MP_FUNCTION (square), g_variant_new_int32 (how)), ==, how * how);
@@ -357,7 +355,6 @@ test_kill_at_start (void)
       g_autoptr(MpContext) context = mp_context_new (methods[i]);
       MpPool *pool = mp_pool_new_full (2, NULL, NULL, 0, context);
       int n = 6;
-      g_autoptr(GError) error = NULL;
 
       g_signal_connect (pool, "worker-started", G_CALLBACK (kill_at_start_cb), &n);
       while (n > 0)
@@ -597,7 +594,7 @@ test_sigterm_ignored (void)
 {
   MpPool *pool = mp_pool_new (1);
   Gate gate = gate_new ();
-  g_autoptr(MpFuture) busy = submit (pool, MP_FUNCTION (ignore_sigterm), gate_handle (&gate));
+  G_GNUC_UNUSED g_autoptr(MpFuture) busy = submit (pool, MP_FUNCTION (ignore_sigterm), gate_handle (&gate));
   int pid = gate_await (&gate);
   g_autoptr(GError) error = NULL;
 
@@ -614,7 +611,7 @@ test_finalized_busy (void)
 {
   MpPool *pool = mp_pool_new (2);
   Gate gate = gate_new ();
-  g_autoptr(MpFuture) busy = submit (pool, MP_FUNCTION (wait_at_gate), gate_handle (&gate));
+  G_GNUC_UNUSED g_autoptr(MpFuture) busy = submit (pool, MP_FUNCTION (wait_at_gate), gate_handle (&gate));
   int pid = gate_await (&gate);
 
   g_assert_finalize_object (pool);

@@ -525,7 +525,6 @@ test_future_outlives_pool (void)
   Gate gate = gate_new ();
   g_autoptr(MpFuture) busy = submit (pool, MP_FUNCTION (wait_at_gate), gate_handle (&gate));
   g_autoptr(MpFuture) queued = submit (pool, MP_FUNCTION (square), g_variant_new_int32 (5));
-  g_autoptr(MpFuture) done = NULL;
   g_autoptr(GError) error = NULL;
 
   gate_await (&gate);
@@ -788,7 +787,7 @@ test_imap_is_bounded (void)
   MpPool *pool = mp_pool_new (1);
   g_autoptr(GError) error = NULL;
   g_autoptr(MpResultIter) iter = mp_pool_imap (pool, MP_FUNCTION (count_start), make_ints (100000), 1, &error);
-  g_autoptr(GVariant) first = mp_result_iter_next (iter, LONG, NULL, &error);
+  G_GNUC_UNUSED g_autoptr(GVariant) first = mp_result_iter_next (iter, LONG, NULL, &error);
   int n;
 
   g_assert_no_error (error);
@@ -929,7 +928,7 @@ static void
 join_in_callback (GObject *object, GAsyncResult *result, gpointer user_data)
 {
   g_autoptr(GError) error = NULL;
-  g_autoptr(GVariant) value = mp_pool_apply_finish (MP_POOL (object), result, &error);
+  G_GNUC_UNUSED g_autoptr(GVariant) value = mp_pool_apply_finish (MP_POOL (object), result, &error);
 
   g_assert_no_error (error);
   mp_pool_close (MP_POOL (object));

@@ -76,7 +76,7 @@ run (MpPool        *self,
      GCancellable  *cancellable,
      GError       **error)
 {
-  g_autoptr(MpPool) pool = g_object_ref (self);
+  G_GNUC_UNUSED g_autoptr(MpPool) pool = g_object_ref (self);
   GVariant *value = NULL;
 
   if (job != NULL)

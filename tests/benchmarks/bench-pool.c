@@ -207,7 +207,7 @@ bench_start (const char *method, const char *mebibytes)
 {
   gboolean spawn = strcmp (method, "spawn") == 0;
   g_autoptr(MpContext) context = mp_context_new (spawn ? MP_START_METHOD_SPAWN : MP_START_METHOD_FORKSERVER);
-  g_autofree char *ballast = bench_ballast (atoi (mebibytes));
+  G_GNUC_UNUSED g_autofree char *ballast = bench_ballast (atoi (mebibytes));
   guint n = spawn ? 50 : 200;
 
   for (guint i = 0; i < 5; i++)

@@ -282,7 +282,7 @@ bench_start (const char *method, const char *mebibytes)
   gboolean spawn = strcmp (method, "spawn") == 0;
   pid_t pid;
   int fd = fork_peer (serve_forks, NULL, &pid);
-  g_autofree char *ballast = bench_ballast (atoi (mebibytes));
+  G_GNUC_UNUSED g_autofree char *ballast = bench_ballast (atoi (mebibytes));
   guint n = spawn ? 100 : 500;
   char byte = 0;
 
