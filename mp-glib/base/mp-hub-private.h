@@ -100,4 +100,10 @@ void      mp_hub_changed          (void);
  * descriptors, does not touch the watched ones. The lock is free afterwards. */
 void      mp_hub_reset_after_fork (void);
 
+/* A program that forks by itself: its copy does the same of its own accord when it first takes the lock, and then calls
+ * this, with the lock held, for the floors above. */
+typedef void (* MpForkedFunc) (void);
+
+void      mp_hub_set_forked_func  (MpForkedFunc     func);
+
 G_END_DECLS

@@ -64,10 +64,23 @@ static Deferred  *deferred;
 static guint      n_deferred;
 static guint      n_deferred_allocated;
 
+/* The program may fork by itself. The copy has the hub's descriptors, and what is done to an epoll set by one process is
+ * done to it in both: so the copy begins anew, but not before it uses the hub, since most only go on to exec. */
+static gboolean    is_copy;
+static MpForkedFunc forked_func;
+
+static void reset_state (void);
+
 static void
 take (void)
 {
   pthread_mutex_lock (&mutex);
+  if (G_UNLIKELY (is_copy))
+    {
+      reset_state ();
+      if (forked_func != NULL)
+        forked_func ();
+    }
   mp_hub.depth++;
 }
 
@@ -149,12 +162,32 @@ mp_hub_changed (void)
   /* Who sleeps is looked after at every mp_hub_unlock(): that costs nothing while nobody does. */
 }
 
+static void
+after_fork_in_child (void)
+{
+  static const pthread_mutex_t fresh = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+
+  /* A thread that has not come along may have held it. */
+  mutex = fresh;
+  is_copy = TRUE;
+}
+
+void
+mp_hub_set_forked_func (MpForkedFunc func)
+{
+  forked_func = func;
+}
+
 void
 mp_hub_ensure (void)
 {
+  static gboolean handler_installed;
+
   if (G_LIKELY (mp_hub.epfd >= 0))
     return;
 
+  if (!handler_installed)
+    handler_installed = pthread_atfork (NULL, NULL, after_fork_in_child) == 0;
   mp_hub.epfd = mp_poll_new ();
   mp_hub.timer_fd = mp_timer_new ();
   mp_hub.kick_fd = mp_fd_eventfd ();
@@ -411,12 +444,10 @@ mp_hub_turn (void)
   mp_hub_dispatch_events (events, n);
 }
 
-void
-mp_hub_reset_after_fork (void)
+static void
+reset_state (void)
 {
-  static const pthread_mutex_t fresh = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
-
-  mutex = fresh;
+  is_copy = FALSE;
   mp_hub_forget_contexts ();
   mp_hub_forget_sleepers ();
 
@@ -432,4 +463,13 @@ mp_hub_reset_after_fork (void)
   g_clear_pointer (&slots, g_array_unref);
   g_clear_pointer (&free_slots, g_array_unref);
   g_clear_pointer (&timers, g_ptr_array_unref);
+}
+
+void
+mp_hub_reset_after_fork (void)
+{
+  static const pthread_mutex_t fresh = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+
+  mutex = fresh;
+  reset_state ();
 }

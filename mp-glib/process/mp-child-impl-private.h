@@ -51,8 +51,8 @@ struct _MpChild
   MpRole         role;
   char          *name;            /* (owned) */
   gboolean       own_group;
-  GMainContext  *context;         /* (owned) (nullable) */
-  gconstpointer  owner;           /* key for posts */
+  GMainContext  *context;         /* (owned) (nullable) the hub's reference */
+  gconstpointer  owner;           /* (nullable) key for posts; NULL: a fork server, nobody's */
   MpChildFuncs   funcs;
   gpointer       data;
 

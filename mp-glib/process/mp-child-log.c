@@ -127,7 +127,8 @@ mp_child_handle_log (MpChild  *self,
   record = g_new (Record, 1);
   record->fields = g_variant_ref (fields);
   record->name = g_strdup (self->name);
-  if (self->context != NULL)
+  /* A fork server's are nobody's, and not kept for a main loop that may never run. */
+  if (self->context != NULL && self->owner != NULL)
     mp_hub_post (self->context, self->owner, emit_record, record, record_free);
   else
     mp_hub_run_unlocked (emit_unlocked, record);

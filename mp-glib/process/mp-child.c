@@ -10,6 +10,7 @@
 #include "mp-glib/process/mp-boot-private.h"
 #include "mp-glib/process/mp-fork-client-private.h"
 #include "mp-glib/process/mp-process.h"
+#include "mp-glib/process/mp-worker-private.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -52,7 +53,7 @@ child_free (MpChild *self)
   mp_stream_clear (&self->out);
   g_queue_clear_full (&self->logs, g_free);
   if (self->context != NULL)
-    mp_hub_run_unlocked ((GDestroyNotify) g_main_context_unref, self->context);
+    mp_hub_unref_context (self->context);
   /* Holds the context's boot data, which is the user's. */
   mp_hub_run_unlocked (free_settings, self->settings);
   g_free (self->name);
@@ -204,7 +205,8 @@ mp_child_new (MpSettings           *settings,
   self->role = config->role;
   self->name = g_strdup (config->name);
   self->own_group = config->own_group;
-  self->context = config->context != NULL ? g_main_context_ref (config->context) : NULL;
+  /* The hub's reference: as long as there is a process, that context looks after it, also when the pool is gone. */
+  self->context = config->context != NULL ? mp_hub_ref_context (config->context) : NULL;
   self->owner = config->owner;
   self->funcs = *funcs;
   self->data = data;
@@ -225,6 +227,7 @@ mp_child_new (MpSettings           *settings,
       child_free (self);
       return NULL;
     }
+  mp_hub_set_forked_func (mp_worker_forked_by_host);
   /* SETUP is there before the process is: it need not wait for an answer to its first words. */
   mp_child_queue_setup (self, config);
   self->ref_count++;   /* alive, until finish() */

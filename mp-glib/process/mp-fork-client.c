@@ -6,6 +6,7 @@
 #include "mp-glib/base/mp-error-private.h"
 #include "mp-glib/platform/mp-process-control-private.h"
 #include "mp-glib/process/mp-child-impl-private.h"
+#include "mp-glib/process/mp-worker-private.h"
 
 #include <signal.h>
 #include <string.h>
@@ -250,9 +251,12 @@ fork_client_new (MpSettings *settings, GError **error)
     .ended = on_server_ended,
   };
   MpChildConfig config = { .role = MP_ROLE_FORK_SERVER, .name = "fork server", .own_group = TRUE, .board = -1 };
+  MpWorker *worker = mp_worker_get ();
   MpForkClient *self = g_new0 (MpForkClient, 1);
   MpSettings *copy = mp_settings_copy (settings);
 
+  /* It may outlive every other context. In a forked worker the default one is not this process's own. */
+  config.context = worker != NULL ? worker->context : g_main_context_default ();
   self->ref_count = 1;
   self->settings = settings;
   g_queue_init (&self->pending);

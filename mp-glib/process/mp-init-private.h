@@ -10,6 +10,8 @@ G_BEGIN_DECLS
 
 /* fork(), by the function of the binding where there is one. All stdio is flushed before. */
 int       mp_init_fork             (void);
+/* Whether it is this fork() from which a process comes that calls the library before mp_init_fork() has returned. */
+gboolean  mp_init_is_forking       (void);
 gboolean  mp_init_has_boot_func    (void);
 /* The binding's part of the boot: imports what is to be preloaded. Result: names of it (full), or NULL with error. */
 char    **mp_init_call_boot_func   (GVariant            *boot_data,

@@ -26,6 +26,7 @@ static Hook fork_hook;   /* MpForkFunc */
 static Hook boot_hook;   /* MpFunc */
 static Hook exit_hook;   /* MpExitFunc */
 static guint cpu_budget;
+static gboolean forking;
 
 static void
 hook_set (Hook *hook, GCallback func, gpointer user_data, GDestroyNotify notify)
@@ -276,10 +277,22 @@ mp_get_n_usable_cpus (void)
 int
 mp_init_fork (void)
 {
+  int pid;
+
   fflush (NULL);
+  forking = TRUE;
   if (fork_hook.func != NULL)
-    return ((MpForkFunc) fork_hook.func) (fork_hook.user_data);
-  return fork ();
+    pid = ((MpForkFunc) fork_hook.func) (fork_hook.user_data);
+  else
+    pid = fork ();
+  forking = FALSE;
+  return pid;
+}
+
+gboolean
+mp_init_is_forking (void)
+{
+  return forking;
 }
 
 gboolean

@@ -41,6 +41,10 @@ typedef struct
 G_NORETURN
 void      mp_worker_run_forked   (const MpForkedEnds *ends);
 
+/* In the copy of a program that forks by itself: the processes of the one that it is a copy of are none of its own. The
+ * hub calls it, with its lock held. */
+void      mp_worker_forked_by_host (void);
+
 /* mp-worker-log.c: log records go to the owner. Those of other threads are sent by the main one: with its own next
  * record, and here. Called before the worker waits. */
 void      mp_worker_log_install  (MpWorker    *self);

@@ -229,6 +229,15 @@ put_at (int fd, int number)
 }
 
 void
+mp_worker_forked_by_host (void)
+{
+  if (mp_init_is_forking ())
+    return;
+  mp_child_close_all_after_fork ();
+  mp_process_reset_after_fork ();
+}
+
+void
 mp_worker_run_forked (const MpForkedEnds *ends)
 {
   MpBoot *boot = mp_boot_get ();
