@@ -4,11 +4,13 @@
 #include "mp-glib/process/mp-worker-private.h"
 
 #include <string.h>
+#include <unistd.h>
 
 /* Records of other threads that wait for the main one; more are printed as they would be without us. */
 #define MAX_WAITING 256
 
 static GThread *main_thread;
+static pid_t worker_pid;                /* a copy that a function has forked must not speak on the socket */
 static GMutex mutex;
 static GQueue waiting = G_QUEUE_INIT;   /* (mutex) (element-type GVariant): a{ss}, of other threads */
 static int n_waiting;                   /* (atomic) */
@@ -116,7 +118,7 @@ log_handler (const char *domain, GLogLevelFlags level, const char *message, gpoi
   if (worker != mp_worker_get () ||
       (g_log_writer_default_would_drop (level & G_LOG_LEVEL_MASK, domain) && (level & G_LOG_FLAG_FATAL) == 0))
     return;
-  if ((level & G_LOG_FLAG_RECURSION) == 0)
+  if ((level & G_LOG_FLAG_RECURSION) == 0 && getpid () == worker_pid)
     {
       record = make_record (domain, level, message);
       if (g_thread_self () == main_thread ? send_now (worker, record)
@@ -131,6 +133,7 @@ void
 mp_worker_log_install (MpWorker *self)
 {
   main_thread = g_thread_self ();
+  worker_pid = getpid ();
   sending = FALSE;
   g_queue_init (&waiting);
   g_atomic_int_set (&n_waiting, 0);
