@@ -595,8 +595,16 @@ ended_cb (MpChild      *child,
       self->initializing = FALSE;
       mp_job_unit_gone (unit.job);
     }
-  if (error != NULL && self->start_error == NULL && self->reason == NULL)
-    self->start_error = g_error_copy (error);
+  if (error != NULL && self->reason == NULL && self->ready_time > 0)
+    {
+      /* It was ready: then it was cut off below, because its bytes were no frames. */
+      self->cut_off = g_error_copy (error);
+      self->reason = "protocol error";
+    }
+  else if (error != NULL && self->start_error == NULL && self->reason == NULL)
+    {
+      self->start_error = g_error_copy (error);
+    }
   settle_flight (self, details);
   if (self->pid != 0)
     mp_pool_post_exited (core, self->number, self->pid, mp_child_get_exit_status (child),
