@@ -1,0 +1,216 @@
+/* test-pool-leftovers.c — SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include "pool-test.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+/* What is left when a pool has been dropped; copies of a worker and of the owner made by fork(); a worker that speaks out of
+ * turn. */
+
+static GVariant *
+defy (GVariant *args, gpointer user_data, GError **error)
+{
+  signal (SIGTERM, SIG_IGN);
+  return wait_at_gate (args, user_data, error);
+}
+
+/* What its copy logs is no word of the worker's. */
+static GVariant *
+have_copy_log (GVariant *args, gpointer user_data, GError **error)
+{
+  int pid = fork ();
+
+  if (pid == 0)
+    {
+      if (freopen ("/dev/null", "w", stdout) == NULL || freopen ("/dev/null", "w", stderr) == NULL)
+        _exit (1);
+      g_message ("from a copy of the worker");
+      _exit (0);
+    }
+  waitpid (pid, NULL, 0);
+  raise (SIGKILL);
+  return NULL;
+}
+
+/* Speaks on the worker's socket. */
+static GVariant *
+babble (GVariant *args, gpointer user_data, GError **error)
+{
+  const char noise[64] = "nonsense nonsense nonsense nonsense nonsense nonsense nonsense";
+
+  for (int fd = 3; fd < 64; fd++)
+    {
+      struct sockaddr_storage address;
+      socklen_t length = sizeof address;
+
+      if (getsockname (fd, (struct sockaddr *) &address, &length) == 0)
+        send (fd, noise, sizeof noise, MSG_NOSIGNAL);
+    }
+  for (;;)
+    pause ();
+  return NULL;
+}
+
+static guint
+count_children (void)
+{
+  g_autofree char *path = g_strdup_printf ("/proc/self/task/%d/children", getpid ());
+  g_autofree char *text = NULL;
+  guint n = 0;
+
+  g_file_get_contents (path, &text, NULL, NULL);
+  for (const char *c = text; c != NULL && *c != '\0'; c++)
+    n += *c == ' ';
+  return n;
+}
+
+static gboolean
+tick_cb (gpointer data)
+{
+  return G_SOURCE_CONTINUE;
+}
+
+static gboolean
+be_late (gpointer data)
+{
+  *(gboolean *) data = TRUE;
+  return G_SOURCE_REMOVE;
+}
+
+/* By nothing but the main loop: no object of the library is there to ask. */
+static void
+await_children (guint n)
+{
+  gboolean late = FALSE;
+  guint deadline = g_timeout_add_seconds (20, be_late, &late);
+  guint tick = g_timeout_add (5, tick_cb, NULL);
+
+  while (!late && count_children () > n)
+    g_main_context_iteration (NULL, TRUE);
+  g_source_remove (tick);
+  if (!late)
+    g_source_remove (deadline);
+  g_assert_false (late);
+}
+
+static void
+test_dropped_idle (gconstpointer data)
+{
+  guint n = count_children ();   /* the default context's fork server */
+  MpContext *context = mp_context_new (GPOINTER_TO_INT (data));
+  MpPool *pool = mp_pool_new_full (2, NULL, NULL, 0, context);
+
+  apply_int (pool, MP_FUNCTION (square), g_variant_new_int32 (1));
+  g_assert_finalize_object (pool);
+  g_assert_finalize_object (context);
+  await_children (n);
+}
+
+static void
+test_dropped_busy (gconstpointer data)
+{
+  guint n = count_children ();
+  MpContext *context = mp_context_new (GPOINTER_TO_INT (data));
+  MpPool *pool = mp_pool_new_full (2, NULL, NULL, 0, context);
+  Gate gate = gate_new ();
+  MpFuture *future = submit (pool, MP_FUNCTION (defy), gate_handle (&gate));
+
+  gate_await (&gate);
+  g_assert_finalize_object (pool);
+  g_assert_finalize_object (context);
+  g_object_unref (future);
+  await_children (n);
+  gate_clear (&gate);
+}
+
+/* The socket is the worker's, which may be in the midst of a frame. */
+static void
+test_logging_copy (void)
+{
+  MpPool *pool = mp_pool_new (1);
+  g_autoptr(GError) error = NULL;
+  g_autoptr(GVariant) details = NULL;
+
+  g_assert_null (mp_pool_apply (pool, MP_FUNCTION (have_copy_log), NULL, LONG, NULL, &error));
+  g_assert_error (error, MP_ERROR, MP_ERROR_WORKER_DIED);
+  details = mp_error_dup_details (error);
+  g_assert_false (g_variant_lookup (details, "log", "as", NULL));
+  finish (pool);
+}
+
+static void
+test_babbler (void)
+{
+  MpPool *pool = mp_pool_new (1);
+  g_autoptr(GError) error = NULL;
+
+  g_assert_null (mp_pool_apply (pool, MP_FUNCTION (babble), NULL, LONG, NULL, &error));
+  g_assert_error (error, MP_ERROR, MP_ERROR_PROTOCOL);
+  g_assert_cmpint (apply_int (pool, MP_FUNCTION (square), g_variant_new_int32 (3)), ==, 9);
+  finish (pool);
+}
+
+static gboolean
+use_often (MpPool *pool)
+{
+  for (int i = 0; i < 500; i++)
+    {
+      g_autoptr(GVariant) result = mp_pool_apply (pool, MP_FUNCTION (square), g_variant_new_int32 (i), LONG, NULL, NULL);
+
+      if (result == NULL || g_variant_get_int32 (result) != i * i)
+        return FALSE;
+    }
+  return TRUE;
+}
+
+/* The program forks by itself while it has a pool, and its copy uses the library too, at the same time. */
+static void
+test_busy_copy (gconstpointer data)
+{
+  MpContext *context = mp_context_new (GPOINTER_TO_INT (data));
+  MpPool *pool = mp_pool_new_full (2, NULL, NULL, 0, context);
+  int pid, status = -1;
+
+  g_assert_true (use_often (pool));
+  pid = fork ();
+  if (pid == 0)
+    {
+      MpPool *own = mp_pool_new_full (2, NULL, NULL, 0, context);
+      gboolean good = use_often (own);
+
+      mp_pool_close (own);
+      good = mp_pool_join (own, LONG, NULL, NULL) && good;
+      g_object_unref (own);
+      _exit (good ? 0 : 1);
+    }
+  g_assert_true (use_often (pool));
+  g_assert_cmpint (waitpid (pid, &status, 0), ==, pid);
+  g_assert_cmpint (status, ==, 0);
+  finish (pool);
+  g_assert_finalize_object (context);
+}
+
+int
+main (int argc, char **argv)
+{
+  mp_init ();
+  g_test_init (&argc, &argv, NULL);
+
+  g_test_add_data_func ("/pool-leftovers/dropped-idle/spawn", GINT_TO_POINTER (MP_START_METHOD_SPAWN), test_dropped_idle);
+  g_test_add_data_func ("/pool-leftovers/dropped-idle/forkserver", GINT_TO_POINTER (MP_START_METHOD_FORKSERVER),
+                        test_dropped_idle);
+  g_test_add_data_func ("/pool-leftovers/dropped-busy/spawn", GINT_TO_POINTER (MP_START_METHOD_SPAWN), test_dropped_busy);
+  g_test_add_data_func ("/pool-leftovers/dropped-busy/forkserver", GINT_TO_POINTER (MP_START_METHOD_FORKSERVER),
+                        test_dropped_busy);
+  g_test_add_func ("/pool-leftovers/logging-copy", test_logging_copy);
+  g_test_add_func ("/pool-leftovers/babbler", test_babbler);
+  g_test_add_data_func ("/pool-leftovers/busy-copy/spawn", GINT_TO_POINTER (MP_START_METHOD_SPAWN), test_busy_copy);
+  g_test_add_data_func ("/pool-leftovers/busy-copy/forkserver", GINT_TO_POINTER (MP_START_METHOD_FORKSERVER),
+                        test_busy_copy);
+
+  return g_test_run ();
+}
