@@ -4,6 +4,7 @@
 #include "mp-glib/process/mp-boot-private.h"
 
 #include "mp-glib/base/mp-error-private.h"
+#include "mp-glib/platform/mp-fd-private.h"
 #include "mp-glib/platform/mp-process-control-private.h"
 #include "mp-glib/platform/mp-socket-private.h"
 #include "mp-glib/process/mp-protocol-private.h"
@@ -173,7 +174,7 @@ mp_boot_capture (void)
     return;
   boot.exe = mp_platform_exe_path ();
   boot.argv = mp_platform_cmdline ();
-  boot.cwd_fd = open (".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  boot.cwd_fd = mp_fd_lift (open (".", O_PATH | O_DIRECTORY | O_CLOEXEC));
   /* Not of /proc/self/exe, which names the tool when the program runs under one (valgrind). */
   if (boot.exe != NULL && stat (boot.exe, &st) == 0)
     {
