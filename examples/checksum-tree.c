@@ -244,8 +244,10 @@ checksum_files (GPtrArray *files,
 
       if (sum != NULL)
         print_sum (g_variant_get_string (sum, NULL), files->pdata[i]);
-      else
+      else if (error != NULL)
         add_problem (problems, files->pdata[i], error->message);
+      else
+        break;  /* the pool has given up; the last error says why */
       g_clear_error (&error);
       show_progress (i + 1, files->len);
     }
