@@ -51,8 +51,10 @@ main (void)
 
       if (result != NULL)
         printf ("%d: %d\n", numbers[i], g_variant_get_int32 (result));
-      else
+      else if (error != NULL)
         printf ("%d: %s\n", numbers[i], error->message);
+      else
+        break;  /* the pool has given up; the last error says why */
       g_clear_error (&error);
     }
 
