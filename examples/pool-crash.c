@@ -49,8 +49,10 @@ main (void)
         printf ("%d: %d\n", numbers[i], g_variant_get_int32 (result));
       else if (g_error_matches (error, MP_ERROR, MP_ERROR_WORKER_DIED))
         printf ("%d: its worker died\n", numbers[i]);
-      else
+      else if (error != NULL)
         printf ("%d: %s\n", numbers[i], error->message);
+      else
+        break;  /* the pool has given up; the last error says why */
       g_clear_error (&error);
     }
 
