@@ -110,14 +110,23 @@ number_function (MpPoolCore *self,
   gpointer number = NULL;
   char *copy = NULL;
 
+  /* Mostly the one that was called last. */
+  if (self->last_function < self->function_names->len &&
+      strcmp (g_ptr_array_index (self->function_names, self->last_function), name) == 0)
+    return self->last_function;
+
   if (g_hash_table_lookup_extended (self->functions, name, NULL, &number))
-    return GPOINTER_TO_UINT (number);
+    {
+      self->last_function = GPOINTER_TO_UINT (number);
+      return self->last_function;
+    }
 
   copy = g_strdup (name);
   g_hash_table_insert (self->functions, copy, GUINT_TO_POINTER (self->function_names->len));
   g_ptr_array_add (self->function_names, copy);
+  self->last_function = self->function_names->len - 1;
 
-  return self->function_names->len - 1;
+  return self->last_function;
 }
 
 const char *

@@ -7,6 +7,7 @@
 
 #include "mp-glib/base/mp-error-private.h"
 #include "mp-glib/process/mp-function-private.h"
+#include "mp-glib/process/mp-serve-private.h"
 
 /* Items are cut into chunks when a worker has room for one, and the results of chunks put together.
  *
@@ -238,15 +239,6 @@ prepare_slices (MpMap *self)
   memcpy (self->head + sizeof (MpTaskLead) + sizeof head, type, n_type);
 }
 
-static gboolean
-type_is_fixed (const GVariantType *type)
-{
-  for (const char *c = g_variant_type_peek_string (type), *end = c + g_variant_type_get_string_length (type); c < end; c++)
-    if (strchr ("sogavmr*?", *c) != NULL)
-      return FALSE;
-  return TRUE;
-}
-
 /* What an empty map gives: the declared type, where it is known here. */
 static const GVariantType *
 find_empty_type (const char *name)
@@ -313,7 +305,7 @@ mp_job_new_map (MpPoolCore  *core,
       mp_job_unref (job);
       return NULL;
     }
-  if (type_is_fixed (g_variant_type_element (g_variant_get_type (items))))
+  if (mp_plain_type_is_fixed (g_variant_type_element (g_variant_get_type (items))))
     prepare_slices (self);
 
   return job;
@@ -407,7 +399,7 @@ begin_raw (MpMap    *self,
   const GVariantType *element = g_variant_type_element (type);
   gsize n = g_variant_n_children (value), raw_size = 0;
 
-  if (self->raw != NULL || self->slots != NULL || !type_is_fixed (element) || mp_type_may_hold_handles (type))
+  if (self->raw != NULL || self->slots != NULL || !mp_plain_type_is_fixed (element) || mp_type_may_hold_handles (type))
     return FALSE;
 
   raw_size = g_variant_get_size (value) / n;

@@ -168,6 +168,7 @@ struct _MpPoolCore
   gsize          n_pending;       /* units that may be sent now, those returned included */
   GHashTable    *functions;       /* name → number */
   GPtrArray     *function_names;
+  guint32        last_function;   /* number of the one called last */
   MpJob         *init;            /* (owned) (nullable): the initializer's arguments */
   guint          n_hard;          /* starts that failed one after another: on their own, … */
   guint          n_soft;          /* … or killed from outside, or died idle before they did anything */

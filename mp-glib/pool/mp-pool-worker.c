@@ -10,6 +10,7 @@
 #include "mp-glib/platform/mp-fd-private.h"
 #include "mp-glib/process/mp-init.h"
 #include "mp-glib/process/mp-process.h"
+#include "mp-glib/process/mp-serve-private.h"
 
 /* One worker as its owner sees it: what it was sent and has not answered, and what follows from its answers and from
  * its end. All with the hub's lock held. */
@@ -143,6 +144,8 @@ queue_task (MpWire        *wire,
     return mp_map_queue_chunk (job->map, unit->chunk, wire, lead, error);
   if (job->encoded != NULL)
     return mp_pool_queue_encoded (wire, lead, job->encoded, error);
+  if (mp_plain_queue (wire, MP_FRAME_TASK, lead, sizeof *lead, job->value))
+    return TRUE;
 
   if (!mp_value_encode (job->value, &encoded, error))
     return FALSE;
@@ -258,6 +261,11 @@ decode_answer (MpFrame            *frame,
 {
   g_autoptr(GVariant) value = NULL;
   gsize used = 0;
+
+  if (lead->status == MP_RESULT_VALUE)
+    answer->value = mp_plain_take (frame->data + sizeof *lead, frame->size - sizeof *lead);
+  if (answer->value != NULL)
+    return TRUE;
 
   value = mp_frame_get_value (frame, sizeof *lead, &used, &answer->error);
   if (value == NULL)

@@ -39,6 +39,17 @@ gboolean  mp_results_queue     (MpResults     *self,
 void      mp_results_drop      (MpResults     *self);
 void      mp_results_clear     (MpResults     *self);
 
+/* mp-serve-plain.c: the short way of numbers and tuples of numbers, which is what a call at a time mostly carries; both
+ * ends of a pool use it. FALSE, NULL: the value has to go through the codec. */
+gboolean  mp_plain_queue       (MpWire        *wire,
+                                guint16        kind,
+                                gconstpointer  lead,
+                                gsize          lead_size,
+                                GVariant      *value);
+GVariant *mp_plain_take        (const guint8  *data,
+                                gsize          size);
+gboolean  mp_plain_type_is_fixed (const GVariantType *type);   /* … and holds no object */
+
 /* mp-serve.c */
 gboolean  mp_serve_queue_value (MpWire        *wire,
                                 MpResultLead  *lead,

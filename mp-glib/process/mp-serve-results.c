@@ -27,14 +27,6 @@ pad8 (gsize size)
   return (size + 7) & ~(gsize) 7;
 }
 
-static gboolean
-type_is_fixed (const GVariantType *type)
-{
-  const char *string = g_variant_type_peek_string (type);
-
-  return string[strcspn (string, "sogavmh")] == '\0';
-}
-
 void
 mp_results_begin (MpResults *self,
                   gsize      n_items,
@@ -53,7 +45,8 @@ begin_raw (MpResults *self,
 {
   gsize size = g_variant_get_size (value);
 
-  if (size == 0 || strlen (g_variant_get_type_string (value)) >= MP_CODEC_MAX_TYPE || !type_is_fixed (g_variant_get_type (value)) || self->n_items > G_MAXSSIZE / size)
+  if (size == 0 || strlen (g_variant_get_type_string (value)) >= MP_CODEC_MAX_TYPE ||
+      !mp_plain_type_is_fixed (g_variant_get_type (value)) || self->n_items > G_MAXSSIZE / size)
     return;
   if (self->block_size < self->n_items * size)
     {

@@ -84,6 +84,8 @@ mp_serve_queue_value (MpWire        *wire,
 {
   MpEncoded encoded;
 
+  if (mp_plain_queue (wire, MP_FRAME_RESULT, lead, sizeof *lead, value))
+    return TRUE;
   if (!mp_value_encode (value, &encoded, error))
     return FALSE;
   mp_wire_queue_value (wire, MP_FRAME_RESULT, 0, lead, sizeof *lead, &encoded);
@@ -407,7 +409,9 @@ prepare_task (Server   *self,
   if (find_function (self, self->lead.function, error) == NULL)
     return FALSE;
   function = self->known->function;
-  self->args = mp_frame_get_value (frame, sizeof (MpTaskLead), NULL, error);
+  self->args = mp_plain_take (frame->data + sizeof (MpTaskLead), frame->size - sizeof (MpTaskLead));
+  if (self->args == NULL)
+    self->args = mp_frame_get_value (frame, sizeof (MpTaskLead), NULL, error);
   if (self->args == NULL)
     return FALSE;
 
