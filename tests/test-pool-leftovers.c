@@ -3,13 +3,17 @@
 
 #include "pool-test.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-/* What is left when a pool has been dropped; copies of a worker and of the owner made by fork(); a worker that speaks out of
- * turn. */
+#include <glib/gstdio.h>
+
+/* What is left when a pool has been dropped; copies of a worker and of the owner made by fork(); a worker that speaks
+ * out of turn; a worker that lacks descriptors. */
 
 static GVariant *
 defy (GVariant *args, gpointer user_data, GError **error)
@@ -52,6 +56,18 @@ babble (GVariant *args, gpointer user_data, GError **error)
     }
   for (;;)
     pause ();
+  return NULL;
+}
+
+/* Says that it was called, and takes its worker along. */
+static GVariant *
+mark_and_die (GVariant *args, gpointer user_data, GError **error)
+{
+  int fd = open (g_variant_get_string (args, NULL), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+
+  g_assert_cmpint (write (fd, "x", 1), ==, 1);
+  close (fd);
+  raise (SIGKILL);
   return NULL;
 }
 
@@ -159,7 +175,9 @@ use_often (MpPool *pool)
 {
   for (int i = 0; i < 500; i++)
     {
-      g_autoptr(GVariant) result = mp_pool_apply (pool, MP_FUNCTION (square), g_variant_new_int32 (i), LONG, NULL, NULL);
+      g_autoptr(GVariant) result = NULL;
+
+      result = mp_pool_apply (pool, MP_FUNCTION (square), g_variant_new_int32 (i), LONG, NULL, NULL);
 
       if (result == NULL || g_variant_get_int32 (result) != i * i)
         return FALSE;
@@ -194,16 +212,82 @@ test_busy_copy (gconstpointer data)
   g_assert_finalize_object (context);
 }
 
+/* All descriptors are taken but @n_free. */
+static GArray *
+take_descriptors (guint n_free)
+{
+  GArray *taken = g_array_new (FALSE, FALSE, sizeof (int));
+  int fd;
+
+  while ((fd = fcntl (STDIN_FILENO, F_DUPFD_CLOEXEC, 3)) >= 0)
+    g_array_append_val (taken, fd);
+  for (guint i = 0; i < n_free; i++)
+    {
+      close (g_array_index (taken, int, taken->len - 1));
+      g_array_set_size (taken, taken->len - 1);
+    }
+  return taken;
+}
+
+static void
+give_descriptors (GArray *taken)
+{
+  for (guint i = 0; i < taken->len; i++)
+    close (g_array_index (taken, int, i));
+  g_array_unref (taken);
+}
+
+/* Whatever could not be given to a worker: a task is begun once, or never. */
+static void
+test_shortage (gconstpointer data)
+{
+  g_autoptr(MpContext) context = mp_context_new (GPOINTER_TO_INT (data));
+  MpPool *warm = mp_pool_new_full (1, NULL, NULL, 0, context);
+  g_autofree char *dir = g_dir_make_tmp (NULL, NULL);
+  g_autofree char *path = g_build_filename (dir, "marks", NULL);
+  struct rlimit old, limit;
+  gsize length = 0;
+
+  apply_int (warm, MP_FUNCTION (square), g_variant_new_int32 (1));
+  getrlimit (RLIMIT_NOFILE, &old);
+  limit = (struct rlimit) { 128, old.rlim_max };
+  setrlimit (RLIMIT_NOFILE, &limit);
+  for (guint n_free = 0; n_free < 16; n_free++)
+    {
+      GArray *taken = take_descriptors (n_free);
+      MpPool *pool = mp_pool_new_full (1, NULL, NULL, 0, context);
+      g_autoptr(GError) error = NULL;
+      g_autofree char *marks = NULL;
+
+      g_assert_null (mp_pool_apply (pool, MP_FUNCTION (mark_and_die), g_variant_new_string (path), LONG, NULL, &error));
+      give_descriptors (taken);
+      length = g_file_get_contents (path, &marks, &length, NULL) ? length : 0;
+      if (g_error_matches (error, MP_ERROR, MP_ERROR_WORKER_DIED))
+        g_assert_cmpuint (length, ==, 1);
+      else
+        g_assert_cmpuint (length, ==, 0);
+      unlink (path);
+      mp_pool_terminate (pool);
+      finish (pool);
+    }
+  setrlimit (RLIMIT_NOFILE, &old);
+  g_assert_cmpuint (length, ==, 1);
+  finish (warm);
+  g_rmdir (dir);
+}
+
 int
 main (int argc, char **argv)
 {
   mp_init ();
   g_test_init (&argc, &argv, NULL);
 
-  g_test_add_data_func ("/pool-leftovers/dropped-idle/spawn", GINT_TO_POINTER (MP_START_METHOD_SPAWN), test_dropped_idle);
+  g_test_add_data_func ("/pool-leftovers/dropped-idle/spawn", GINT_TO_POINTER (MP_START_METHOD_SPAWN),
+                        test_dropped_idle);
   g_test_add_data_func ("/pool-leftovers/dropped-idle/forkserver", GINT_TO_POINTER (MP_START_METHOD_FORKSERVER),
                         test_dropped_idle);
-  g_test_add_data_func ("/pool-leftovers/dropped-busy/spawn", GINT_TO_POINTER (MP_START_METHOD_SPAWN), test_dropped_busy);
+  g_test_add_data_func ("/pool-leftovers/dropped-busy/spawn", GINT_TO_POINTER (MP_START_METHOD_SPAWN),
+                        test_dropped_busy);
   g_test_add_data_func ("/pool-leftovers/dropped-busy/forkserver", GINT_TO_POINTER (MP_START_METHOD_FORKSERVER),
                         test_dropped_busy);
   g_test_add_func ("/pool-leftovers/logging-copy", test_logging_copy);
@@ -211,6 +295,9 @@ main (int argc, char **argv)
   g_test_add_data_func ("/pool-leftovers/busy-copy/spawn", GINT_TO_POINTER (MP_START_METHOD_SPAWN), test_busy_copy);
   g_test_add_data_func ("/pool-leftovers/busy-copy/forkserver", GINT_TO_POINTER (MP_START_METHOD_FORKSERVER),
                         test_busy_copy);
+  g_test_add_data_func ("/pool-leftovers/shortage/spawn", GINT_TO_POINTER (MP_START_METHOD_SPAWN), test_shortage);
+  g_test_add_data_func ("/pool-leftovers/shortage/forkserver", GINT_TO_POINTER (MP_START_METHOD_FORKSERVER),
+                        test_shortage);
 
   return g_test_run ();
 }

@@ -8,6 +8,7 @@
 #include "mp-glib/process/mp-init-private.h"
 #include "mp-glib/process/mp-worker-private.h"
 
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -27,17 +28,20 @@ insert_strv (GVariantDict *dict, const char *key, char **strv)
   g_variant_dict_insert (dict, key, "^as", strv != NULL ? (const char * const *) strv : none);
 }
 
-/* The descriptors that go with SETUP, appended to @fds, and their names. */
+/* The descriptors that go with SETUP, appended to @fds, and their names. NULL with errno: a worker without a board could
+ * not tell what it had begun, and that would be run again. */
 static GVariant *
 collect_fds (MpChild *self, const MpChildConfig *config, int *fds, guint *n_fds)
 {
-  GVariantBuilder builder = G_VARIANT_BUILDER_INIT (G_VARIANT_TYPE_STRING_ARRAY);
+  GVariantBuilder builder;
 
-  if (config->board >= 0 && (fds[*n_fds] = mp_fd_dup (config->board)) >= 0)
-    {
-      g_variant_builder_add (&builder, "s", "board");
-      (*n_fds)++;
-    }
+  if (config->board >= 0 && (fds[0] = mp_fd_dup (config->board)) < 0)
+    return NULL;
+  *n_fds = config->board >= 0 ? 1 : 0;
+  g_variant_builder_init (&builder, G_VARIANT_TYPE_STRING_ARRAY);
+  if (config->board >= 0)
+    g_variant_builder_add (&builder, "s", "board");
+  /* There may be none. */
   if (!self->err.to_lines && (fds[*n_fds] = mp_fd_dup (STDERR_FILENO)) >= 0)
     {
       g_variant_builder_add (&builder, "s", "stderr");
@@ -72,21 +76,33 @@ make_setup (MpChild *self, const MpChildConfig *config, GVariant *fd_names)
   return g_variant_ref_sink (g_variant_dict_end (&dict));
 }
 
-void
-mp_child_queue_setup (MpChild             *self,
-                      const MpChildConfig *config)
+gboolean
+mp_child_queue_setup (MpChild              *self,
+                      const MpChildConfig  *config,
+                      GError              **error)
 {
   g_autoptr(GVariant) setup = NULL;
+  GVariant *fd_names;
   MpEncoded encoded;
   int fds[2];
   guint n_fds = 0;
 
-  setup = make_setup (self, config, collect_fds (self, config, fds, &n_fds));
+  fd_names = collect_fds (self, config, fds, &n_fds);
+  if (fd_names == NULL)
+    {
+      int saved = errno;
+
+      g_set_error (error, G_IO_ERROR, g_io_error_from_errno (saved), "cannot share memory with a worker: %s",
+                   g_strerror (saved));
+      return FALSE;
+    }
+  setup = make_setup (self, config, fd_names);
   /* Without handles and of a small type, a value can always be encoded. */
   if (!mp_value_encode (setup, &encoded, NULL))
-    g_return_if_reached ();
+    g_return_val_if_reached (TRUE);
   mp_wire_queue (self->wire, MP_FRAME_SETUP, 0, encoded.pieces, encoded.n_pieces, fds, n_fds);
   mp_encoded_clear (&encoded);
+  return TRUE;
 }
 
 /* What it says of itself */

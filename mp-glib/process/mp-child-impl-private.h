@@ -126,8 +126,9 @@ void        mp_child_close_ends      (MpChild              *self);
 void        mp_child_close_all_after_fork (void);
 
 /* mp-child-boot.c */
-void        mp_child_queue_setup     (MpChild              *self,
-                                      const MpChildConfig  *config);
+gboolean    mp_child_queue_setup     (MpChild              *self,
+                                      const MpChildConfig  *config,
+                                      GError              **error);
 void        mp_child_start_boot_timer (MpChild             *self);
 /* One frame of a process that is alive or was. FALSE: it has been cut off. */
 gboolean    mp_child_handle_frame    (MpChild              *self,

@@ -218,7 +218,8 @@ mp_child_new (MpSettings           *settings,
   init_stream (&self->err, self, "stderr", config->role == MP_ROLE_FORK_SERVER ? MP_STDERR_INHERIT : mode);
   init_stream (&self->out, self, "stdout", MP_STDERR_CAPTURE);
 
-  if (!open_ends (self, config, error))
+  /* SETUP is there before the process is: it need not wait for an answer to its first words. */
+  if (!open_ends (self, config, error) || !mp_child_queue_setup (self, config, error))
     {
       mp_child_close_ends (self);
       close_lifeline (self);
@@ -228,8 +229,6 @@ mp_child_new (MpSettings           *settings,
       return NULL;
     }
   mp_hub_set_forked_func (mp_worker_forked_by_host);
-  /* SETUP is there before the process is: it need not wait for an answer to its first words. */
-  mp_child_queue_setup (self, config);
   self->ref_count++;   /* alive, until finish() */
   g_queue_push_tail_link (&all_children, &self->link);
   mp_child_flush (self);

@@ -76,20 +76,28 @@ receive_setup (MpWorker *self, MpFrame *frame)
   return self->setup != NULL && g_variant_is_of_type (self->setup, G_VARIANT_TYPE_VARDICT);
 }
 
-static void
-take_descriptors (MpWorker *self, MpFrame *frame, int *stderr_fd)
+/* FALSE: some have not come, or are of no use. */
+static gboolean
+take_descriptors (MpWorker *self, MpFrame *frame, int *stderr_fd, GError **error)
 {
   g_autofree const char **names = NULL;
+  gboolean good = !frame->fds_lost;
 
   if (!g_variant_lookup (self->setup, "fds", "^a&s", &names))
-    return;
+    return TRUE;
   for (guint i = 0; i < frame->n_fds && names[i] != NULL; i++)
     {
       if (strcmp (names[i], "stderr") == 0 && *stderr_fd < 0)
         *stderr_fd = g_steal_fd (&frame->fds[i]);
       else if (strcmp (names[i], "board") == 0 && self->board == NULL)
-        self->board = mp_fd_map_memory_file (frame->fds[i], sizeof (MpBoard));
+        {
+          self->board = mp_fd_map_memory_file (frame->fds[i], sizeof (MpBoard));
+          good = good && self->board != NULL;
+        }
     }
+  if (!good)
+    g_set_error_literal (error, MP_ERROR, MP_ERROR_WORKER_START, "it could not take the descriptors that were sent to it");
+  return good;
 }
 
 static void
@@ -183,6 +191,7 @@ mp_worker_run (MpWire   *wire,
   g_autoptr(GError) error = NULL;
   MpFrame frame = { 0 };
   int stderr_fd = -1;
+  gboolean complete;
   int status;
 
   self->wire = wire;
@@ -198,14 +207,14 @@ mp_worker_run (MpWire   *wire,
       mp_frame_clear (&frame);
       return EXIT_FAILURE;
     }
-  take_descriptors (self, &frame, &stderr_fd);
+  complete = take_descriptors (self, &frame, &stderr_fd, &error);
   mp_frame_clear (&frame);
   apply_setup (self);
   if (!forked)
     mend_name ();
   mp_worker_log_install (self);
 
-  if (!get_ready (self, from_server, &error))
+  if (!complete || !get_ready (self, from_server, &error))
     {
       mp_boot_send_error (error);
       return EXIT_FAILURE;
