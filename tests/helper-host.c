@@ -4,11 +4,17 @@
 #include "mp-glib/mp-glib.h"
 
 #include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <stddef.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -29,6 +35,14 @@ static GVariant *
 nothing (GVariant *args, gpointer user_data, GError **error)
 {
   return g_variant_new_tuple (NULL, 0);
+}
+
+static GVariant *
+sit (GVariant *args, gpointer user_data, GError **error)
+{
+  while (TRUE)
+    pause ();
+  return NULL;
 }
 
 /* What of a process anybody could disturb. */
@@ -283,6 +297,71 @@ have_no_stdio (MpContext *context)
   return good ? 0 : 1;
 }
 
+/* In a sandbox that does not know, or does not want, what is newer than itself. Inherited by every process. */
+
+#ifndef SYS_pidfd_open
+# define SYS_pidfd_open 434
+#endif
+#ifndef SYS_pidfd_send_signal
+# define SYS_pidfd_send_signal 424
+#endif
+#ifndef SYS_clone3
+# define SYS_clone3 435
+#endif
+#ifndef SYS_close_range
+# define SYS_close_range 436
+#endif
+#ifndef SYS_epoll_pwait2
+# define SYS_epoll_pwait2 441
+#endif
+
+#define REFUSE(number, error) \
+  BPF_JUMP (BPF_JMP | BPF_JEQ | BPF_K, (number), 0, 1), \
+  BPF_STMT (BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (error))
+
+static gboolean
+enter_sandbox (guint error)
+{
+  struct sock_filter filter[] =
+    {
+      BPF_STMT (BPF_LD | BPF_W | BPF_ABS, offsetof (struct seccomp_data, nr)),
+      REFUSE (SYS_pidfd_open, error),
+      REFUSE (SYS_pidfd_send_signal, error),
+      REFUSE (SYS_clone3, ENOSYS),   /* what the C library needs to hear to do without */
+      REFUSE (SYS_close_range, error),
+      REFUSE (SYS_epoll_pwait2, error),
+      BPF_JUMP (BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 0, 3),
+      BPF_STMT (BPF_LD | BPF_W | BPF_ABS, offsetof (struct seccomp_data, args[0])),
+      BPF_JUMP (BPF_JMP | BPF_JSET | BPF_K, CLONE_PIDFD, 0, 1),
+      BPF_STMT (BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+      BPF_STMT (BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+  struct sock_fprog program = { G_N_ELEMENTS (filter), filter };
+
+  return prctl (PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl (PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0 &&
+         syscall (SYS_pidfd_open, getpid (), 0) < 0;
+}
+
+/* Ended by a signal, without a descriptor that would tell. */
+static gboolean
+use_kill (MpContext *context)
+{
+  g_autoptr(MpProcess) process = g_object_new (MP_TYPE_PROCESS, "function", MP_FUNCTION (sit), "context", context, NULL);
+  g_autoptr(GError) error = NULL;
+
+  if (mp_process_start (process, LONG, NULL, &error) && mp_process_kill (process, &error) &&
+      mp_process_join (process, LONG, NULL, &error))
+    return mp_process_get_exit_status (process) == -SIGKILL;
+  printf ("kill: %s\n", error->message);
+  return FALSE;
+}
+
+static int
+be_sandboxed (MpContext *context)
+{
+  return use_all (context) && use_kill (context) ? 0 : 1;
+}
+
 int
 main (int argc, char **argv)
 {
@@ -297,10 +376,17 @@ main (int argc, char **argv)
       { "ignore", ignore_children },
       { "children", have_children },
       { "no-stdio", have_no_stdio },
+      { "old-kernel", be_sandboxed },
+      { "strict-filter", be_sandboxed },
     };
   g_autofree char *before = take_stock (FALSE);
   g_autoptr(MpContext) context = NULL;
 
+  /* Workers inherit it. */
+  if (!mp_is_worker () && argc > 1 &&
+      ((strcmp (argv[1], "old-kernel") == 0 && !enter_sandbox (ENOSYS)) ||
+       (strcmp (argv[1], "strict-filter") == 0 && !enter_sandbox (EPERM))))
+    return 77;
   mp_init ();
   if (!compare_stock ("after mp_init()", before, FALSE) || argc < 3)
     return 1;

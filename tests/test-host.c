@@ -3,9 +3,19 @@
 
 #include "mp-glib/mp-glib.h"
 
+#include <string.h>
 #include <sys/wait.h>
 
 /* No surprise for the host program. Each habit in a process of its own: see helper-host. */
+
+/* valgrind executes programs by what it thinks they are called, and has descriptors of its own. */
+static gboolean
+is_under_valgrind (void)
+{
+  const char *preload = g_getenv ("LD_PRELOAD");
+
+  return preload != NULL && strstr (preload, "vgpreload") != NULL;
+}
 
 static void
 test_habit (const char *habit, MpStartMethod method)
@@ -19,6 +29,11 @@ test_habit (const char *habit, MpStartMethod method)
 
   g_spawn_sync (NULL, (char **) argv, NULL, 0, NULL, NULL, &out, NULL, &status, &error);
   g_assert_no_error (error);
+  if (WIFEXITED (status) && WEXITSTATUS (status) == 77)
+    {
+      g_test_skip ("this kernel has no such filters");
+      return;
+    }
   g_assert_cmpstr (out, ==, "");
   g_assert_cmpint (status, ==, 0);
 }
@@ -50,7 +65,22 @@ test_children (gconstpointer data)
 static void
 test_no_stdio (gconstpointer data)
 {
-  test_habit ("no-stdio", GPOINTER_TO_INT (data));
+  if (is_under_valgrind ())
+    g_test_skip ("valgrind");
+  else
+    test_habit ("no-stdio", GPOINTER_TO_INT (data));
+}
+
+static void
+test_old_kernel (gconstpointer data)
+{
+  test_habit ("old-kernel", GPOINTER_TO_INT (data));
+}
+
+static void
+test_strict_filter (gconstpointer data)
+{
+  test_habit ("strict-filter", GPOINTER_TO_INT (data));
 }
 
 static void
@@ -76,5 +106,7 @@ main (int argc, char **argv)
   add_for_methods ("ignore", test_ignore);
   add_for_methods ("children", test_children);
   add_for_methods ("no-stdio", test_no_stdio);
+  add_for_methods ("old-kernel", test_old_kernel);
+  add_for_methods ("strict-filter", test_strict_filter);
   return g_test_run ();
 }

@@ -74,6 +74,9 @@ emit_record (gpointer data)
   GVariantIter iter;
   gsize n = 0;
 
+  /* As g_log() marks its own, in the first place, and for the same effect: a level that is set to be fatal ends the
+   * process where the record was made, not this one. */
+  fields[n++] = (GLogField) { "GLIB_OLD_LOG_API", "1", -1 };
   g_variant_iter_init (&iter, record->fields);
   while (n < MAX_FIELDS && g_variant_iter_next (&iter, "{&s&s}", &key, &value))
     {
@@ -86,9 +89,6 @@ emit_record (gpointer data)
     }
   fields[n++] = (GLogField) { "MESSAGE", message != NULL ? message : "", -1 };
   fields[n++] = (GLogField) { "MP_PROCESS_NAME", record->name, -1 };
-  /* As g_log() marks its own, and for the same effect: a level that is set to be fatal ends the process where the record
-   * was made, not this one. */
-  fields[n++] = (GLogField) { "GLIB_OLD_LOG_API", "1", -1 };
   /* The level goes as a field as well, in what syslog counts. */
   fields[n++] = (GLogField) { "PRIORITY", level == G_LOG_LEVEL_CRITICAL ? "4" : level == G_LOG_LEVEL_WARNING ? "4"
                               : level == G_LOG_LEVEL_MESSAGE ? "5" : level == G_LOG_LEVEL_INFO ? "6" : "7", -1 };
