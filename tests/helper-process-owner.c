@@ -35,6 +35,20 @@ idle (GVariant *args, gpointer user_data, GError **error)
   return NULL;
 }
 
+/* Outlives its parent, and says so. */
+static GVariant *
+wait_for_parent (GVariant *args, gpointer user_data, GError **error)
+{
+  MpProcess *parent = mp_process_get_parent ();
+
+  if (!mp_process_join (parent, LONG, NULL, error))
+    return NULL;
+  printf ("orphan %d %d\n", mp_process_get_pid (parent),
+          !mp_process_is_alive (parent) && mp_process_get_exit_status (parent) == MP_EXIT_STATUS_UNKNOWN);
+  fflush (stdout);
+  return g_variant_new_tuple (NULL, 0);
+}
+
 static MpProcess *
 start (const char *function, MpStartMethod method, gboolean daemon, gboolean detached)
 {
@@ -85,7 +99,10 @@ main (int argc, char **argv)
       return mp_process_join (process, LONG, NULL, NULL) ? 0 : 1;
     }
 
-  start (MP_FUNCTION (busy), method, FALSE, strcmp (what, "detached") == 0);
+  if (strcmp (what, "orphan") == 0)
+    start (MP_FUNCTION (wait_for_parent), method, FALSE, TRUE);
+  else
+    start (MP_FUNCTION (busy), method, FALSE, strcmp (what, "detached") == 0);
   start (MP_FUNCTION (idle), method, TRUE, strcmp (what, "detached") == 0);
   printf ("ready\n");
   fflush (stdout);

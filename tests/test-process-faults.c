@@ -224,6 +224,22 @@ test_detached (gconstpointer method)
   owner_clear (&owner);
 }
 
+/* A process can wait for its parent's end. */
+static void
+test_parent_joined (gconstpointer method)
+{
+  g_autofree char *expected = NULL;
+  Owner owner;
+  char line[64];
+
+  owner_start (&owner, method, "orphan", 2);
+  owner_end (&owner, SIGKILL);
+  expected = g_strdup_printf ("orphan %d 1\n", owner.pid);
+  g_assert_nonnull (fgets (line, sizeof line, owner.output));
+  g_assert_cmpstr (line, ==, expected);
+  owner_clear (&owner);
+}
+
 /* The program reaps what it does not know. */
 static void
 test_status_stolen (void)
@@ -481,6 +497,7 @@ main (int argc, char **argv)
       { "owner-exits", test_owner_exits },
       { "owner-of-owner-killed", test_owner_of_owner_killed },
       { "detached", test_detached },
+      { "parent-joined", test_parent_joined },
     };
 
   mp_init ();

@@ -61,6 +61,15 @@ fail (GVariant *args, gpointer user_data, GError **error)
   return NULL;
 }
 
+/* Mebibytes, and bytes that are left. */
+static GVariant *
+count_bytes (GVariant *args, gpointer user_data, GError **error)
+{
+  gsize size = g_variant_get_size (args);
+
+  exit ((int) (size / (1024 * 1024) + size % (1024 * 1024)));
+}
+
 static GVariant *
 no_result (GVariant *args, gpointer user_data, GError **error)
 {
@@ -235,6 +244,16 @@ test_bad_arguments (void)
   start (process);
   join (process);
   g_assert_cmpint (mp_process_get_exit_status (process), ==, 4);
+}
+
+static void
+test_large_arguments (void)
+{
+  const gsize size = 64 * 1024 * 1024 + 3;
+  g_autoptr(GBytes) bytes = g_bytes_new_take (g_malloc0 (size), size);
+
+  g_assert_cmpint (run_to_the_end (MP_FUNCTION (count_bytes), g_variant_new_from_bytes (G_VARIANT_TYPE_BYTESTRING,
+                                                                                        bytes, TRUE)), ==, 67);
 }
 
 static void
@@ -639,6 +658,7 @@ static const ProcessTest tests[] =
   TEST (exit_status),
   TEST (error),
   TEST (bad_arguments),
+  TEST (large_arguments),
   TEST (order_of_calls),
   TEST (end_by_signal),
   TEST (is_alive_polled),
