@@ -205,13 +205,23 @@ fall_back (MpForkClient *self, const GError *error)
 }
 
 static void
-fail_request (MpForkClient *self, MpChild *child, const GError *error)
+fail_request (MpChild *server, MpChild *child, const GError *error)
 {
+  g_autoptr(GVariant) details = NULL;
+  g_autofree char *end = NULL;
+  GError *own;
+
   if (error != NULL)
-    mp_child_launch_failed (child, g_error_copy (error));
-  else
-    mp_child_launch_failed (child, g_error_new (MP_ERROR, MP_ERROR_WORKER_START,
-                                                "%s could not be started: the fork server ended", child->name));
+    {
+      mp_child_launch_failed (child, g_error_copy (error));
+      return;
+    }
+  end = mp_child_describe_end (server);
+  own = g_error_new (MP_ERROR, MP_ERROR_WORKER_START, "%s could not be started: the fork server %s", child->name, end);
+  /* Those of the server: a kill from outside is no proof against the program. */
+  details = mp_child_dup_details (server);
+  mp_error_attach_details (own, details);
+  mp_child_launch_failed (child, own);
 }
 
 static void
@@ -228,9 +238,9 @@ on_server_ended (MpChild *server, const GError *error, gpointer data)
   g_hash_table_remove_all (self->children);
   if (!fall_back (self, error))
     while ((child = g_queue_pop_head (&self->pending)) != NULL)
-      fail_request (self, child, error);
+      fail_request (server, child, error);
   for (GList *l = requests; l != NULL; l = l->next)
-    fail_request (self, l->data, error);
+    fail_request (server, l->data, error);
   /* They live on; how they will end, nobody can tell. */
   for (GList *l = children; l != NULL; l = l->next)
     mp_child_lost_reaper (l->data);
