@@ -13,7 +13,7 @@
 #include <glib/gstdio.h>
 
 /* What is left when a pool has been dropped; copies of a worker and of the owner made by fork(); a worker that speaks
- * out of turn; a worker that lacks descriptors. */
+ * out of turn; a worker that lacks descriptors; what an iterator has not given; a fork server that dies. */
 
 static GVariant *
 defy (GVariant *args, gpointer user_data, GError **error)
@@ -276,6 +276,57 @@ test_shortage (gconstpointer data)
   g_rmdir (dir);
 }
 
+/* The iterator is read after the pool's end. */
+static void
+test_unread (void)
+{
+  MpPool *pool = mp_pool_new (2);
+  g_autoptr(GError) error = NULL;
+  g_autoptr(MpResultIter) iter = mp_pool_imap (pool, MP_FUNCTION (square), make_ints (1000), 1, &error);
+  GVariant *item = NULL;
+  int n = 0;
+
+  g_assert_no_error (error);
+  mp_pool_close (pool);
+  mp_pool_join (pool, LONG, NULL, &error);
+  g_assert_no_error (error);
+  while ((item = mp_result_iter_next (iter, LONG, NULL, &error)) != NULL)
+    {
+      g_assert_cmpint (g_variant_get_int32 (item), ==, n * n);
+      g_variant_unref (item);
+      n++;
+    }
+  g_assert_no_error (error);
+  g_assert_cmpint (n, ==, 1000);
+  g_object_unref (pool);
+}
+
+/* Many starts fail by one death, which is not the program's fault. */
+static void
+test_server_killed (void)
+{
+  g_autoptr(MpContext) context = mp_context_new (MP_START_METHOD_FORKSERVER);
+  g_autofree char *path = g_strdup_printf ("/proc/self/task/%d/children", getpid ());
+  g_autofree char *before = NULL;
+  g_autofree char *after = NULL;
+  MpPool *warm = NULL, *pool = NULL;
+  int server = 0;
+
+  g_file_get_contents (path, &before, NULL, NULL);
+  warm = mp_pool_new_full (1, NULL, NULL, 0, context);
+  apply_int (warm, MP_FUNCTION (square), g_variant_new_int32 (1));
+  g_file_get_contents (path, &after, NULL, NULL);
+  g_assert_true (g_str_has_prefix (after, before));
+  g_assert_cmpint (sscanf (after + strlen (before), "%d", &server), ==, 1);
+
+  kill (server, SIGSTOP);
+  pool = mp_pool_new_full (8, NULL, NULL, 0, context);
+  kill (server, SIGKILL);
+  g_assert_cmpint (apply_int (pool, MP_FUNCTION (square), g_variant_new_int32 (5)), ==, 25);
+  finish (pool);
+  finish (warm);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -298,6 +349,8 @@ main (int argc, char **argv)
   g_test_add_data_func ("/pool-leftovers/shortage/spawn", GINT_TO_POINTER (MP_START_METHOD_SPAWN), test_shortage);
   g_test_add_data_func ("/pool-leftovers/shortage/forkserver", GINT_TO_POINTER (MP_START_METHOD_FORKSERVER),
                         test_shortage);
+  g_test_add_func ("/pool-leftovers/unread", test_unread);
+  g_test_add_func ("/pool-leftovers/server-killed", test_server_killed);
 
   return g_test_run ();
 }

@@ -124,6 +124,23 @@ send_more (MpJob *job)
 }
 
 void
+mp_imap_lift_bounds (MpPoolCore *core)
+{
+  for (MpJob *job = core->first_job; job != NULL; job = job->next)
+    {
+      gsize n = 0;
+
+      if (job->imap == NULL || job->done)
+        continue;
+      job->imap->ahead = job->imap->max_ahead = mp_map_get_n_chunks (job->map);
+      n = count_allowed_more (job);
+      job->imap->n_allowed += n;
+      mp_pool_core_enqueue (core, job, n);
+    }
+  mp_pool_core_dispatch (core);
+}
+
+void
 mp_imap_unit_ended (MpJob    *job,
                     guint64   chunk,
                     MpAnswer *answer)

@@ -356,6 +356,8 @@ void        mp_imap_unit_ended       (MpJob               *job,
                                       MpAnswer            *answer);
 /* Gives what there is to those who wait. */
 void        mp_imap_serve            (MpJob               *job);
+/* Somebody waits for the end of all: what is not read yet is computed all the same. */
+void        mp_imap_lift_bounds      (MpPoolCore          *core);
 /* TRUE: @answer is the next item, or empty at the end. FALSE: nothing is there yet; more is asked for. */
 gboolean    mp_imap_take             (MpJob               *job,
                                       MpAnswer            *answer);

@@ -542,6 +542,8 @@ check_joinable (MpPool  *self,
 
   mp_hub_lock ();
   open = self->core->state == MP_POOL_OPEN;
+  if (!open)
+    mp_imap_lift_bounds (self->core);
   mp_hub_unlock ();
   if (open)
     g_set_error_literal (error, MP_ERROR, MP_ERROR_FAILED, "pool join: the pool must be closed or terminated first");
@@ -558,6 +560,9 @@ check_joinable (MpPool  *self,
  *
  * The pool must have been closed or terminated, else the error is `MP_ERROR_FAILED`. Callbacks and signals of the pool that
  * are due run meanwhile, in a thread that may acquire their main context. May be called from such a callback.
+ *
+ * An iterator of [method@Mp.Pool.imap] that has not been read to its end does not hold it up: what it has to give is
+ * computed and kept.
  *
  * Returns: `TRUE` when the pool has ended; `FALSE` with an error: the above, `G_IO_ERROR_TIMED_OUT`,
  *   `G_IO_ERROR_CANCELLED` or `MP_ERROR_INTERRUPTED`
