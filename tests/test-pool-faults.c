@@ -172,6 +172,39 @@ test_death_in_map (void)
   finish (pool);
 }
 
+/* Readers wait already: the end of a unit makes room for the next one at the very moment of the death. */
+static void
+test_death_with_readers (void)
+{
+  MpPool *pool = mp_pool_new (1);
+  g_autoptr(GError) error = NULL;
+  g_autoptr(MpResultIter) iter = mp_pool_imap (pool, MP_FUNCTION (die_at_seven), make_ints (32), 4, &error);
+  GAsyncResult *results[32] = { NULL };
+  guint n_deaths = 0;
+
+  for (int i = 0; i < 32; i++)
+    mp_result_iter_next_async (iter, NULL, result_cb, &results[i]);
+  for (int i = 0; i < 32; i++)
+    {
+      g_autoptr(GVariant) value = NULL;
+
+      while (results[i] == NULL)
+        g_main_context_iteration (NULL, TRUE);
+      value = mp_result_iter_next_finish (iter, results[i], &error);
+      g_object_unref (results[i]);
+      if (value != NULL)
+        {
+          g_assert_cmpint (g_variant_get_int32 (value), ==, i * i);
+          continue;
+        }
+      g_assert_error (error, MP_ERROR, MP_ERROR_WORKER_DIED);
+      g_clear_error (&error);
+      n_deaths++;
+    }
+  g_assert_cmpuint (n_deaths, ==, 4);
+  finish (pool);
+}
+
 static void
 test_last_words (void)
 {
@@ -768,6 +801,7 @@ main (int argc, char **argv)
 
   g_test_add_func ("/pool-faults/ends-in-task", test_ends_in_task);
   g_test_add_func ("/pool-faults/death-in-map", test_death_in_map);
+  g_test_add_func ("/pool-faults/death-with-readers", test_death_with_readers);
   g_test_add_func ("/pool-faults/last-words", test_last_words);
   g_test_add_func ("/pool-faults/kill-idle", test_kill_idle);
   g_test_add_func ("/pool-faults/kill-busy", test_kill_busy);

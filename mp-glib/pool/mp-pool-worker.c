@@ -591,6 +591,8 @@ ended_cb (MpChild      *child,
   MpPoolCore *core = self->core;
   g_autoptr(GVariant) details = mp_child_dup_details (child);
 
+  /* The end of its unit may make room for another, which must not be sent here any more. */
+  self->state = MP_WORKER_ENDING;
   if (self->initializing)
     {
       MpUnit unit = flight_pop (self);
