@@ -214,6 +214,16 @@ test_malformed (void)
       n_refused += read == NULL;
     }
   g_assert_cmpuint (n_refused, ==, 24);
+
+  /* A length that becomes small when it is rounded up. */
+  for (i = 0; i < 8; i++)
+    {
+      g_autofree guint8 *copy = g_memdup2 (data, size);
+
+      memset (copy + 8, 0xff, 8);
+      copy[8] -= i;
+      g_assert_null (mp_value_decode (NULL, copy, size, &used, NULL, 0, NULL));
+    }
 }
 
 static void

@@ -107,6 +107,10 @@ test_sizes (void)
     }
   g_assert_cmpuint (mp_wire_get_pending (wires.out), ==, 0);
   g_assert_true (mp_wire_is_idle (wires.in) && mp_wire_is_idle (wires.out));
+
+  /* What is to be filled in is aligned, whatever was queued before it. */
+  queue_bytes (wires.out, 1, data, 20003, TRUE);
+  g_assert_cmpuint (GPOINTER_TO_SIZE (mp_wire_queue_short (wires.out, 1, 1, 0)) % 8, ==, 0);
   wires_clear (&wires);
 }
 
@@ -186,6 +190,28 @@ test_end (void)
     g_assert_false (mp_wire_next (wires.in, &frame, NULL));
   g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CLOSED);
   g_assert_true (mp_wire_at_end (wires.in));
+  wires_clear (&wires);
+}
+
+/* The kernel calls it a reset when the peer has not read all; for who reads it is the end. */
+static void
+test_reset (void)
+{
+  g_autoptr(GError) error = NULL;
+  MpFrame frame;
+  Wires wires;
+
+  wires_open (&wires);
+  mp_wire_queue_short (wires.in, 1, 1, 0);
+  flush_ok (wires.in);
+  mp_wire_queue_short (wires.out, 1, 2, 0);
+  flush_ok (wires.out);
+  g_clear_pointer (&wires.out, mp_wire_free);
+  next_ok (&wires, &frame);
+  g_assert_cmpuint (frame.tag, ==, 2);
+  mp_frame_clear (&frame);
+  g_assert_cmpint (mp_wire_fill (wires.in, TRUE, &error), ==, -1);
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CLOSED);
   wires_clear (&wires);
 }
 
@@ -547,6 +573,7 @@ main (int   argc,
   g_test_add_func ("/wire/sizes", test_sizes);
   g_test_add_func ("/wire/bits", test_bits);
   g_test_add_func ("/wire/end", test_end);
+  g_test_add_func ("/wire/reset", test_reset);
   g_test_add_func ("/wire/peer-gone", test_peer_gone);
   g_test_add_func ("/wire/unqueue", test_unqueue);
   g_test_add_func ("/wire/descriptors", test_descriptors);
