@@ -69,6 +69,10 @@ gboolean  mp_platform_mark_is_blocked (void);
 void      mp_platform_mark_unblock   (void);
 void      mp_platform_reseed         (void);          /* g_random after a fork, from getrandom() */
 
+/* Tells malloc() not to give back some megabytes that are free: a worker wants as much again for its next task, and
+ * would have every page of it faulted in anew. Nothing where malloc() cannot be told. */
+void      mp_platform_keep_heap      (void);
+
 /* CPUs. */
 guint     mp_platform_count_cpus     (void);          /* online */
 guint     mp_platform_usable_cpus    (void);          /* min (affinity, ceil (cgroup v2 or v1 quota)), ≥ 1; read afresh */

@@ -417,13 +417,22 @@ begin_raw (MpMap    *self,
   return TRUE;
 }
 
+/* Of several that are decoded at one time the first one has begun it. */
+static gboolean
+is_raw (MpMap    *self,
+        GVariant *value)
+{
+  return self->raw != NULL && g_variant_is_of_type (value, G_VARIANT_TYPE (self->raw_type)) &&
+         g_variant_get_size (value) == g_variant_n_children (value) * self->raw_size;
+}
+
 static void
 store_value (MpMap    *self,
              guint64   chunk,
              GVariant *value,
              gboolean  wrapped)
 {
-  if (!wrapped && begin_raw (self, value))
+  if (!wrapped && (is_raw (self, value) || begin_raw (self, value)))
     {
       memcpy (self->raw + first_of (self, chunk) * self->raw_size, g_variant_get_data (value), g_variant_get_size (value));
       mp_pool_drop_variant (value);

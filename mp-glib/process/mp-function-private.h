@@ -41,5 +41,11 @@ gboolean          mp_function_check_result (const MpFunction *function,
 GVariant         *mp_function_call        (const MpFunction  *function,
                                            GVariant          *args,
                                            GError           **error);
+/* The second half of it, for who has called the function himself. Takes @result (nullable), which may be floating, and
+ * @own_error (nullable). */
+GVariant         *mp_function_check_call  (const MpFunction  *function,
+                                           GVariant          *result,
+                                           GError            *own_error,
+                                           GError           **error);
 
 G_END_DECLS

@@ -519,19 +519,17 @@ mp_function_check_result (const MpFunction  *function,
 }
 
 GVariant *
-mp_function_call (const MpFunction  *function,
-                  GVariant          *args,
-                  GError           **error)
+mp_function_check_call (const MpFunction  *function,
+                        GVariant          *result,
+                        GError            *own_error,
+                        GError           **error)
 {
-  g_autoptr(GError) own_error = NULL;
-  GVariant *result = function->func (args, function->user_data, &own_error);
-
   if (result != NULL)
     result = g_variant_take_ref (result);
   if (own_error != NULL)
     {
       g_clear_pointer (&result, g_variant_unref);
-      g_propagate_error (error, g_steal_pointer (&own_error));
+      g_propagate_error (error, own_error);
     }
   else if (result == NULL)
     {
@@ -543,4 +541,15 @@ mp_function_call (const MpFunction  *function,
       g_clear_pointer (&result, g_variant_unref);
     }
   return result;
+}
+
+GVariant *
+mp_function_call (const MpFunction  *function,
+                  GVariant          *args,
+                  GError           **error)
+{
+  GError *own_error = NULL;
+  GVariant *result = function->func (args, function->user_data, &own_error);
+
+  return mp_function_check_call (function, result, own_error, error);
 }

@@ -13,6 +13,8 @@ G_BEGIN_DECLS
  * it. end() gives what mp_invocation_set_error_details() was told (nullable, full) and drops the object. */
 void      mp_invocation_begin      (const MpFunction  *function);
 GVariant *mp_invocation_end        (void);
+/* Whether the function has asked for it: what it said there is not to be taken for what the next call says. */
+gboolean  mp_invocation_was_asked_for (void);
 
 /* Exactly once, in the main thread, also when the function has answered before it returned. @value (nullable) or @error
  * (nullable) is set, never both or none; the promises of mp_function_call() are kept. */

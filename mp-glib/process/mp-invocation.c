@@ -282,6 +282,12 @@ mp_invocation_begin (const MpFunction *function)
   running_thread = g_thread_self ();
 }
 
+gboolean
+mp_invocation_was_asked_for (void)
+{
+  return running_object != NULL;
+}
+
 GVariant *
 mp_invocation_end (void)
 {

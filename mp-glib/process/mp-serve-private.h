@@ -17,7 +17,8 @@ typedef struct
   gsize               raw_size;
   char               *raw_type;           /* (owned) (nullable) */
   gboolean            raw_plain;          /* any bytes are a value */
-  GVariant           *first;              /* (owned) (nullable): of the raw ones; keeps their type where it is */
+  GVariant           *first;              /* (owned) (nullable): of the raw ones; keeps their type where it is: … */
+  const GVariantType *type;               /* … here */
   GPtrArray          *values;             /* (owned) (nullable) (element-type GVariant) */
   GArray             *failed;             /* (owned) (nullable) (element-type gsize): which of them are errors */
   gsize               n_failed;
@@ -27,7 +28,7 @@ void      mp_results_begin     (MpResults     *self,
                                 gsize          n_items,
                                 gboolean       per_item);
 void      mp_results_add       (MpResults     *self,
-                                GVariant      *value);   /* (transfer full) */
+                                GVariant      *value);   /* (transfer full); may be floating */
 void      mp_results_add_error (MpResults     *self,
                                 GVariant      *error);   /* (transfer full) (sisa{sv}) */
 /* Queues the answer: @lead has its seq, the rest is filled in. FALSE with the reason: nothing is queued. */

@@ -61,7 +61,8 @@ begin_raw (MpResults *self,
   self->raw_type = g_strdup (g_variant_get_type_string (value));
   self->raw_plain = strchr ("ynqiuxtd", self->raw_type[0]) != NULL;
   self->raw_size = size;
-  self->first = g_variant_ref (value);
+  self->first = g_variant_ref_sink (value);
+  self->type = g_variant_get_type (value);
 }
 
 /* Its bytes, as they may travel, in their place. */
@@ -76,10 +77,14 @@ store_raw (MpResults *self,
   if (!self->raw_plain && !g_variant_is_normal_form (value))
     value = normal = g_variant_get_normal_form (value);
   data = g_variant_get_data (value);
-  if (data != NULL)
-    memcpy (place, data, self->raw_size);
-  else
+  if (data == NULL)
     memset (place, 0, self->raw_size);
+  else if (self->raw_size == 8)
+    memcpy (place, data, 8);
+  else if (self->raw_size == 4)
+    memcpy (place, data, 4);
+  else
+    memcpy (place, data, self->raw_size);
 }
 
 static void
@@ -113,14 +118,18 @@ mp_results_add (MpResults *self,
                 GVariant  *value)
 {
   if (self->n == 0)
-    begin_raw (self, value);
-  if (self->raw_size == 0 ||
-      (g_variant_get_type (value) != g_variant_get_type (self->first) &&
-       !g_variant_type_equal (g_variant_get_type (value), g_variant_get_type (self->first))))
     {
-      add_slowly (self, value);
+      /* It is kept for its type: a reference more than the one that is given back below. */
+      value = g_variant_take_ref (value);
+      begin_raw (self, value);
+    }
+  if (self->raw_size == 0 ||
+      (g_variant_get_type (value) != self->type && !g_variant_type_equal (g_variant_get_type (value), self->type)))
+    {
+      add_slowly (self, g_variant_take_ref (value));
       return;
     }
+  /* A floating one goes as any other. */
   store_raw (self, value);
   g_variant_unref (value);
   self->n++;

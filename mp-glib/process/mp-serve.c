@@ -10,6 +10,7 @@
 
 #include "mp-glib/base/mp-error-private.h"
 #include "mp-glib/base/mp-hub-private.h"
+#include "mp-glib/platform/mp-process-control-private.h"
 #include "mp-glib/process/mp-function-private.h"
 #include "mp-glib/process/mp-invocation-private.h"
 #include "mp-glib/process/mp-serve-private.h"
@@ -240,25 +241,31 @@ run_items (Server *self)
 {
   const MpFunction *function = self->known->function;
 
-  while (self->position < self->results.n_items && self->answer_error == NULL)
+  mp_invocation_begin (function);
+  while (self->position < self->results.n_items)
     {
       GVariant *item = next_item (self);
       GVariant *value = NULL;
-      GVariant *details = NULL;
+      GError *error = NULL;
 
-      mp_invocation_begin (function);
-      if (!self->boxed || check_type (self, g_variant_get_type (item), &self->answer_error))
-        value = mp_function_call (function, item, &self->answer_error);
-      details = mp_invocation_end ();
+      if (!self->boxed || check_type (self, g_variant_get_type (item), &error))
+        value = function->func (item, function->user_data, &error);
       g_variant_unref (item);
-      if (value != NULL)
+      if (value == NULL || error != NULL || function->result_type != NULL)
+        value = mp_function_check_call (function, value, error, &self->answer_error);
+      if (value == NULL)
+        break;
+      mp_results_add (&self->results, value);
+      self->position++;
+      if (G_UNLIKELY (mp_invocation_was_asked_for ()))
         {
-          mp_results_add (&self->results, value);
-          self->position++;
+          GVariant *details = mp_invocation_end ();
+
           g_clear_pointer (&details, g_variant_unref);
+          mp_invocation_begin (function);
         }
-      self->answer_details = details;
     }
+  self->answer_details = mp_invocation_end ();
 }
 
 /* Moves an error of the item in hand out of the way. FALSE: the task has ended with it. */
@@ -603,6 +610,7 @@ mp_worker_serve_tasks (MpWorker *worker)
 {
   Server self = { worker };
 
+  mp_platform_keep_heap ();
   self.functions = g_ptr_array_new_with_free_func (known_free);
   self.status = EXIT_SUCCESS;
   while (!self.ended)
