@@ -62,6 +62,15 @@ static GQueue order;         /* oldest first */
 static gsize all_details;    /* bytes */
 static guint n_new_domains;
 
+/**
+ * mp_error_quark:
+ *
+ * Gives the domain of [error@Mp.Error].
+ *
+ * Returns: the quark
+ *
+ * Since: 0.1
+ */
 G_DEFINE_QUARK (mp-error-quark, mp_error)
 
 static guint
