@@ -80,8 +80,8 @@ next_ok (Wires   *wires,
 static void
 test_sizes (void)
 {
-  static const gsize sizes[] = { 0, 1, 7, 8, 9, 100, 4096, 16383, 16384, 16385, 65500, 65515, 65516, 65520, 65521, 65536,
-                                 100001, 1 << 20, (1 << 20) + 3, 5000001 };
+  static const gsize sizes[] = { 0, 1, 7, 8, 9, 100, 4096, 16383, 16384, 16385, 65500, 65515, 65516, 65520, 65521,
+                                 65536, 100001, 1 << 20, (1 << 20) + 3, 5000001 };
   g_autofree guint8 *data = g_malloc (6000000);
   MpFrame frame;
   Wires wires;

@@ -68,8 +68,8 @@ GVariant *mp_value_decode (GBytes        *bytes,
 
 /* The verdict of g_variant_is_normal_form(), in constant time for arrays of numbers, without recursion deeper than
  * GVariant's own limit (128). Stricter in one point: the type of a variant's content is at most 64 KiB long. @data is
- * 8-aligned. @handle_func: (nullable) called with each handle's place in @data, may overwrite it when @data is writable;
- * returns FALSE to fail. */
+ * 8-aligned. @handle_func: (nullable) called with each handle's place in @data, may overwrite it when @data is
+ * writable; returns FALSE to fail. */
 typedef gboolean (* MpHandleFunc) (gint32   *handle,
                                    gpointer  user_data);
 

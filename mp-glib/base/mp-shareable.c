@@ -26,7 +26,8 @@
 #define MAX_KINDS 64
 
 /* Stands for an object as long as that lives. Of its own, and not inside of the table, because a strong reference is
- * taken from it without the lock: in a binding that may wait for the interpreter, whose holder may wait for the lock. */
+ * taken from it without the lock: in a binding that may wait for the interpreter, whose holder may wait for the lock.
+ */
 typedef struct
 {
   gatomicrefcount ref_count;

@@ -5,12 +5,12 @@
 
 #include <string.h>
 
-/* Whether bytes are a value in normal form, as g_variant_is_normal_form() says it (GLib 2.74.4 and later, with the checks
- * of offset tables), but without the walk over every number of an array. A type string is first turned into nodes, in
+/* Whether bytes are a value in normal form, as g_variant_is_normal_form() says it (GLib 2.74.4 and later, with the
+ * checks of offset tables), but without the walk over every number of an array. A type string is first turned into nodes, in
  * the order of its characters, so that an array of containers does not parse its type again for each element. */
 
 #define MAX_DEPTH     ((gsize) 128)     /* G_VARIANT_MAX_RECURSION_DEPTH, which GLib does not export */
-#define MAX_TYPE      ((gsize) 65536)   /* of a variant's content; GVariant has no limit, but each character costs memory */
+#define MAX_TYPE      ((gsize) 65536)   /* of a variant's content: each character costs memory; GVariant has no limit */
 #define STACK_NODES   24
 
 enum
@@ -189,8 +189,8 @@ parse_entry (Parser *parser,
   return TRUE;
 }
 
-/* One complete definite type, as g_variant_type_string_scan() takes it. @depth counts as GLib does: 1 for a base type, 0
- * for the unit tuple. */
+/* One complete definite type, as g_variant_type_string_scan() takes it. @depth counts as GLib does: 1 for a base type,
+ * 0 for the unit tuple. */
 static gboolean
 parse_type (Parser *parser,
             gsize   depth_limit,

@@ -337,8 +337,8 @@ mp_connection_send_bytes (MpConnection  *self,
  * Calls that wait get messages in the order in which they were made. A call whose time is over takes nothing: what has
  * come in of the next message is kept. May be called in any thread.
  *
- * Errors: `G_IO_ERROR_TIMED_OUT`, `G_IO_ERROR_CANCELLED`; `G_IO_ERROR_CLOSED` when this end is closed, or when the other
- * end is and all whole messages have been received; `G_IO_ERROR_NOT_SUPPORTED` for the sending end of a pipe;
+ * Errors: `G_IO_ERROR_TIMED_OUT`, `G_IO_ERROR_CANCELLED`; `G_IO_ERROR_CLOSED` when this end is closed, or when the
+ * other end is and all whole messages have been received; `G_IO_ERROR_NOT_SUPPORTED` for the sending end of a pipe;
  * `MP_ERROR_INVALID_TYPE` when the next message holds bytes, which stays there; `G_IO_ERROR_TOO_MANY_OPEN_FILES` when
  * the message came with descriptors for which this process has no room, and is lost. After `MP_ERROR_PROTOCOL` and
  * `MP_ERROR_TOO_LARGE`, which say that the other side sent what it should not have sent, the connection is closed.

@@ -74,8 +74,8 @@ struct _MpConnection
   gboolean      readable;       /* these two are set once, by the constructor */
   gboolean      writable;
 
-  pthread_mutex_t lock;         /* all that follows; nothing of the user's runs while it is held. Not a GMutex, which the
-                                 * thread sanitizer cannot see */
+  pthread_mutex_t lock;         /* all that follows; nothing of the user's runs while it is held. Not a GMutex, which
+                                 * the thread sanitizer cannot see */
   MpWire       *wire;           /* (nullable): not there before the constructor is done and after close() */
   guint64       max_size;
   gboolean      closed;         /* close() was called, or the peer was cut off */

@@ -477,8 +477,8 @@ mp_connection_new_from_fd (int      fd,
  *
  * Closes this end.
  *
- * Calls under way end with `G_IO_ERROR_CLOSED`, those of other threads too, and no more signals come. Messages that have
- * not been received are dropped. The other side receives what was sent, and then the end of the stream, unless another
+ * Calls under way end with `G_IO_ERROR_CLOSED`, those of other threads too, and no more signals come. Messages that
+ * have not been received are dropped. The other side receives what was sent, and then the end of the stream, unless another
  * process has this end as well. To close twice is no error. A connection that is finalized is closed.
  *
  * The connection is closed in any case; the only error is `G_IO_ERROR_PENDING`: a message that counts as sent (see
@@ -508,8 +508,8 @@ mp_connection_close (MpConnection  *self,
  *
  * Gets whether the connection is closed.
  *
- * It is after [method@Mp.Connection.close], when a receiving call or a signal has told of the end of the stream, and when
- * the other side did not keep to the protocol. That the other side has closed is not noticed before.
+ * It is after [method@Mp.Connection.close], when a receiving call or a signal has told of the end of the stream, and
+ * when the other side did not keep to the protocol. That the other side has closed is not noticed before.
  *
  * Returns: whether the connection is closed
  *

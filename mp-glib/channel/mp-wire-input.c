@@ -286,7 +286,7 @@ large_allocate (MpWireInput *self,
   return TRUE;
 }
 
-/* Memory of its own for a large payload, and the part of it that is in the buffer already, which is all that is there. */
+/* Memory of its own for a large payload, and the part of it that is in the buffer, which is all that is there. */
 static gboolean
 large_begin (MpWireInput         *self,
              const MpFrameHeader *header)

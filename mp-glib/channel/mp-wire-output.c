@@ -148,7 +148,7 @@ append_copy (MpWireOutput  *self,
     memcpy (reserve (self, size, FALSE), data, size);
 }
 
-/* Large bytes stay where they are, but for the odd ones at their end: the buffer holds a multiple of 8 of each frame. */
+/* Large bytes stay where they are, but for the odd ones at their end: the buffer has a multiple of 8 of each frame. */
 static void
 append_piece (MpWireOutput  *self,
               const MpPiece *piece)

@@ -43,8 +43,8 @@ gboolean  mp_wire_is_idle      (MpWire         *self);      /* nothing buffered,
 void      mp_wire_set_max_length (MpWire       *self,
                                 guint64         max_length);
 
-/* Output. Frames are queued in order; small ones are gathered, pieces with GBytes of 16 KiB and more are sent from where
- * they lie (a reference is kept). @fds: duplicates are NOT made: ownership of the numbers passes to the wire, which
+/* Output. Frames are queued in order; small ones are gathered, pieces with GBytes of 16 KiB and more are sent from
+ * where they lie (a reference is kept). @fds: duplicates are NOT made: ownership of the numbers passes to the wire, which
  * closes them when they are sent or dropped. At most MP_MAX_FDS. Queueing never fails. */
 void      mp_wire_queue        (MpWire         *self,
                                 guint16         kind,
@@ -80,7 +80,8 @@ void      mp_wire_unqueue_last (MpWire         *self);
 
 /* Input. fill() reads once; @block: waits for the first byte (EINTR is handled). Take all frames that are there with
  * next() before the next fill(): it makes room only behind them. Result: bytes read, 0 = would block or frames are to
- * be taken first, -1 = error (also at the end of the stream: G_IO_ERROR_CLOSED, once all whole frames have been taken). */
+ * be taken first, -1 = error (also at the end of the stream: G_IO_ERROR_CLOSED, once all whole frames have been taken).
+ */
 gssize    mp_wire_fill         (MpWire         *self,
                                 gboolean        block,
                                 GError        **error);

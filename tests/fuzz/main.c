@@ -1,7 +1,7 @@
 /* main.c — SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Runs a fuzz target over files and folders of files, given as arguments, and over damaged copies of each, which are the
- * same in every run: the saved corpus as a plain test. MP_FUZZ_ROUNDS sets the number of copies, MP_FUZZ_SEED makes
+ * Runs a fuzz target over files and folders of files, given as arguments, and over damaged copies of each, which are
+ * the same in every run: the saved corpus as a plain test. MP_FUZZ_ROUNDS sets the number of copies, MP_FUZZ_SEED makes
  * others. */
 
 #include <glib.h>
