@@ -21,8 +21,9 @@ GVariant *mp_error_to_variant     (const GError *error,
                                    GVariant     *details);
 
 /* A value from another process (decoded, so in normal form): checks type and bounds texts. Never fails: a bad one
- * becomes MP_ERROR_PROTOCOL. A domain unknown in this process is registered if it looks like a quark of a program (bounded in number), else
- * MP_ERROR_REMOTE. Attaches the details to the error. @details: (out) (optional) (nullable) (transfer full). */
+ * becomes MP_ERROR_PROTOCOL. A domain unknown in this process is registered if it looks like a quark of a program
+ * (bounded in number), else MP_ERROR_REMOTE. Attaches the details to the error. @details: (out) (optional) (nullable)
+ * (transfer full). */
 GError   *mp_error_from_variant   (GVariant     *variant,
                                    GVariant    **details);
 
