@@ -10,7 +10,17 @@
 
 G_BEGIN_DECLS
 
-/* AUTO: forkserver where it is safe, else spawn. */
+/**
+ * MpStartMethod:
+ * @MP_START_METHOD_AUTO: the fork server where that is safe, else spawn
+ * @MP_START_METHOD_SPAWN: the program's command line is run again; works everywhere
+ * @MP_START_METHOD_FORKSERVER: a copy of the program that came as far as [func@Mp.init] with one thread forks each
+ * @MP_START_METHOD_FORK: this process is forked, which must have one thread
+ *
+ * How a process is started.
+ *
+ * Since: 0.1
+ */
 typedef enum
 {
   MP_START_METHOD_AUTO,
@@ -19,6 +29,16 @@ typedef enum
   MP_START_METHOD_FORK,
 } MpStartMethod;
 
+/**
+ * MpStderr:
+ * @MP_STDERR_INHERIT: it is the owner's
+ * @MP_STDERR_CAPTURE: its lines go to the owner, which does not write them
+ * @MP_STDERR_TEE: its lines go to the owner, which also writes them to its own standard error
+ *
+ * What becomes of a worker's standard error once it is ready; before that it is always kept for messages.
+ *
+ * Since: 0.1
+ */
 typedef enum
 {
   MP_STDERR_INHERIT,

@@ -11,13 +11,52 @@
 
 G_BEGIN_DECLS
 
+/**
+ * MpFunc:
+ * @args: what the caller gave: an item of a list, or all arguments of a call; borrowed
+ * @user_data: (closure): data given at registration; `NULL` for a function named by `MP_FUNCTION()`
+ * @error: return location for an error
+ *
+ * A function that other processes can call.
+ *
+ * It runs in the main thread of a worker. `NULL` without an error is itself an error, `MP_ERROR_NO_RESULT`: a function
+ * with nothing to say returns an empty tuple.
+ *
+ * Returns: (transfer full): the result, which may be floating
+ *
+ * Since: 0.1
+ */
 typedef GVariant *(* MpFunc)      (GVariant      *args,
                                    gpointer       user_data,
                                    GError       **error);
+
+/**
+ * MpAsyncFunc:
+ * @invocation: the call, to be answered once
+ * @args: what the caller gave; borrowed
+ * @user_data: (closure): data given at registration
+ *
+ * A function that other processes can call, and that answers later.
+ *
+ * It runs in the main thread of a worker, which runs its thread-default main context until the answer is there. In a
+ * worker that was forked that is a context of its own: attach sources to it
+ * (`g_main_context_get_thread_default()`), since `g_idle_add()` and `g_timeout_add()` would use another.
+ *
+ * Since: 0.1
+ */
 typedef void      (* MpAsyncFunc) (MpInvocation  *invocation,
                                    GVariant      *args,
                                    gpointer       user_data);
 
+/**
+ * MpFunctionFlags:
+ * @MP_FUNCTION_FLAGS_NONE: nothing special
+ * @MP_FUNCTION_FLAGS_CHUNK: it takes a whole chunk at once: an array in, an array of as many results out
+ *
+ * What a function is declared to be.
+ *
+ * Since: 0.1
+ */
 typedef enum
 {
   MP_FUNCTION_FLAGS_NONE  = 0,
