@@ -217,14 +217,17 @@ void        mp_pool_core_refill      (MpPoolCore          *self,
 void        mp_pool_core_unit_ended  (MpPoolCore          *self,
                                       const MpUnit        *unit,
                                       MpAnswer            *answer);
-void        mp_pool_core_worker_ended (MpPoolCore         *self,
-                                      MpPoolWorker        *worker,
-                                      const GError        *start_error,
-                                      GVariant            *details);
 void        mp_pool_core_fail        (MpPoolCore          *self,
                                       const GError        *error,
                                       GVariant            *details);
 void        mp_pool_core_check_end   (MpPoolCore          *self);
+
+/* mp-pool-start.c */
+void        mp_pool_core_ensure_workers (MpPoolCore       *self);
+void        mp_pool_core_worker_ended (MpPoolCore         *self,
+                                      MpPoolWorker        *worker,
+                                      const GError        *start_error,
+                                      GVariant            *details);
 
 /* mp-pool.c. Signals are posted to the pool's context. */
 MpPoolCore *mp_pool_get_core         (MpPool              *self);
