@@ -19,6 +19,15 @@
 static char *helper;
 static char *module;
 
+/* valgrind executes programs by what it thinks they are called, and has its own to say on stderr. */
+static gboolean
+is_under_valgrind (void)
+{
+  const char *preload = g_getenv ("LD_PRELOAD");
+
+  return preload != NULL && strstr (preload, "vgpreload") != NULL;
+}
+
 /* Running a function and having what it printed */
 
 typedef struct
@@ -419,6 +428,11 @@ check_stderr (MpStartMethod method, MpStderr mode, const char *own, const char *
   g_autofree char *text = NULL;
   Output output;
 
+  if (is_under_valgrind ())
+    {
+      g_test_skip ("valgrind");
+      return;
+    }
   mp_context_set_stderr (context, mode);
   output_init (&output);
   text = get_own_stderr (context, MP_FUNCTION (complain), &output);
@@ -448,6 +462,11 @@ test_stderr_of_boot (void)
   g_autofree char *text = NULL;
   Output output;
 
+  if (is_under_valgrind ())
+    {
+      g_test_skip ("valgrind");
+      return;
+    }
   mp_context_set_worker_argv (context, (const char *[]) { helper, "chatty", NULL });
   output_init (&output);
   text = get_own_stderr (context, "introduce", &output);
@@ -548,15 +567,6 @@ test_boot_func (gconstpointer data)
 }
 
 /* The command line */
-
-/* valgrind executes programs by what it thinks they are called, and has descriptors of its own. */
-static gboolean
-is_under_valgrind (void)
-{
-  const char *preload = g_getenv ("LD_PRELOAD");
-
-  return preload != NULL && strstr (preload, "vgpreload") != NULL;
-}
 
 static void
 test_replaced_program (void)

@@ -16,7 +16,8 @@
 #define REFUSAL_GRACE (200 * G_TIME_SPAN_MILLISECOND)
 /* A boot timer that fires later than this has not been looked at: the process gets some more time. */
 #define LATE_BOOT     (100 * G_TIME_SPAN_MILLISECOND)
-#define MORE_BOOT     (5 * G_TIME_SPAN_SECOND)
+#define LEAST_MORE    G_TIME_SPAN_SECOND
+#define MOST_MORE     (5 * G_TIME_SPAN_SECOND)
 /* What this process takes of a worker's a{sv}. */
 #define MAX_PRELOADED 4096
 
@@ -302,7 +303,8 @@ boot_timeout_cb (gpointer data)
   if (!self->late_boot && g_get_monotonic_time () > self->boot_due + LATE_BOOT)
     {
       self->late_boot = TRUE;
-      self->boot_timer = mp_hub_add_timer (g_get_monotonic_time () + MIN (timeout, MORE_BOOT), boot_timeout_cb, self);
+      self->boot_timer = mp_hub_add_timer (g_get_monotonic_time () + CLAMP (timeout, LEAST_MORE, MOST_MORE),
+                                           boot_timeout_cb, self);
       return;
     }
   error = g_error_new (MP_ERROR, MP_ERROR_WORKER_START, "%s did not %s within %" G_GINT64_FORMAT " ms (%s)", self->name,
