@@ -622,6 +622,28 @@ test_socket_peer (void)
 
 /* A program without standard streams must not find the library's sockets there. */
 static void
+test_fd_write_quietly (void)
+{
+  int fds[2];
+  char text[4];
+  sigset_t pending;
+
+  g_assert_cmpint (mp_fd_pipe (fds), ==, 0);
+  mp_fd_write_quietly (fds[1], "text", 4);
+  g_assert_cmpint (read (fds[0], text, sizeof text), ==, 4);
+  g_assert_cmpmem (text, 4, "text", 4);
+
+  /* With the default disposition: a signal would end the test. */
+  g_assert_true (signal (SIGPIPE, SIG_DFL) != SIG_ERR);
+  mp_fd_close (&fds[0]);
+  mp_fd_write_quietly (fds[1], "text", 4);
+  g_assert_cmpint (errno, ==, EPIPE);
+  sigpending (&pending);
+  g_assert_false (sigismember (&pending, SIGPIPE));
+  mp_fd_close (&fds[1]);
+}
+
+static void
 test_fd_lift (void)
 {
   if (g_test_subprocess ())
@@ -948,6 +970,7 @@ main (int   argc,
   g_test_add_func ("/platform/socket/descriptors", test_socket_descriptors);
   g_test_add_func ("/platform/socket/descriptors-lost", test_socket_descriptors_lost);
   g_test_add_func ("/platform/socket/peer", test_socket_peer);
+  g_test_add_func ("/platform/fd/write-quietly", test_fd_write_quietly);
   g_test_add_func ("/platform/fd/lift", test_fd_lift);
   g_test_add_func ("/platform/fd/memory", test_fd_memory);
   g_test_add_func ("/platform/poll/time", test_poll_time);

@@ -15,6 +15,10 @@ int      mp_fd_eventfd          (void);                     /* non-blocking */
 void     mp_fd_signal           (int          fd);          /* of an eventfd: adds 1 */
 void     mp_fd_clear_signal     (int          fd);
 int      mp_fd_open_null        (void);
+/* All of @data to a blocking descriptor, up to an error; a pipe without readers raises no SIGPIPE. */
+void     mp_fd_write_quietly    (int           fd,
+                                 gconstpointer data,
+                                 gsize         size);
 /* A sealed (SHRINK|GROW) memory file of @size zero bytes; MFD_NOEXEC_SEAL where the kernel knows it. */
 int      mp_fd_memory_file      (const char  *name,
                                  gsize        size);

@@ -5,6 +5,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -107,6 +109,38 @@ mp_fd_clear_signal (int fd)
 
   while (read (fd, &count, sizeof count) < 0 && errno == EINTR)
     ;
+}
+
+/* As the signal's disposition is the program's, it is held off for this thread, and one that came of this write is taken
+ * out of what is pending. */
+void
+mp_fd_write_quietly (int           fd,
+                     gconstpointer data,
+                     gsize         size)
+{
+  static const struct timespec no_time = { 0, 0 };
+  const guint8 *rest = data;
+  sigset_t sigpipe, pending, mask;
+
+  sigemptyset (&sigpipe);
+  sigaddset (&sigpipe, SIGPIPE);
+  sigpending (&pending);
+  pthread_sigmask (SIG_BLOCK, &sigpipe, &mask);
+  while (size > 0)
+    {
+      gssize n = write (fd, rest, size);
+
+      if (n < 0 && errno == EINTR)
+        continue;
+      if (n < 0 && errno == EPIPE && !sigismember (&pending, SIGPIPE))
+        while (sigtimedwait (&sigpipe, NULL, &no_time) < 0 && errno == EINTR)
+          ;
+      if (n <= 0)
+        break;
+      rest += n;
+      size -= n;
+    }
+  pthread_sigmask (SIG_SETMASK, &mask, NULL);
 }
 
 int

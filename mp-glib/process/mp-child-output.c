@@ -29,17 +29,7 @@ write_all (gpointer data)
   gsize size;
   const char *text = g_bytes_get_data (bytes, &size);
 
-  while (size > 0)
-    {
-      gssize n = write (STDERR_FILENO, text, size);
-
-      if (n < 0 && errno == EINTR)
-        continue;
-      if (n <= 0)
-        break;
-      text += n;
-      size -= n;
-    }
+  mp_fd_write_quietly (STDERR_FILENO, text, size);
   g_bytes_unref (bytes);
 }
 
