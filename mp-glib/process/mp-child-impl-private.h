@@ -107,23 +107,34 @@ void        mp_child_launched        (MpChild              *self,
 /* There will be none. Takes @error. ended() comes, but not from within. */
 void        mp_child_launch_failed   (MpChild              *self,
                                       GError               *error);
-/* Its process is known to have ended: takes what it left, then calls ended(). */
-void        mp_child_process_ended   (MpChild              *self,
+/* The same for any reason, also that it was called off. */
+void        mp_child_end_unstarted   (MpChild              *self,
                                       int                   exit_status);
+/* Takes what has come. TRUE: something has. */
+gboolean    mp_child_read_wire       (MpChild              *self);
 /* Cuts it off: no more of its frames are read, it is killed. Takes @error. */
 void        mp_child_cut_off         (MpChild              *self,
                                       GError               *error);
+/* Gives back what belongs to a child that has a process or is to get one. */
+void        mp_child_release         (MpChild              *self);
+void        mp_child_close_ends      (MpChild              *self);
+/* Calls started(), once, if there is a process. */
+void        mp_child_announce        (MpChild              *self);
+/* In a forked child: closes what belongs to the owner of all of them, without touching their state. */
+void        mp_child_close_all_after_fork (void);
+
+/* mp-child-end.c */
+/* Looks out for the end of its process. */
+void        mp_child_watch_pid       (MpChild              *self);
+/* It has become ready: the others of its program need not wait any more. */
+void        mp_child_proven          (MpChild              *self);
+/* Its process is known to have ended: takes what it left, then calls ended(). */
+void        mp_child_process_ended   (MpChild              *self,
+                                      int                   exit_status);
 void        mp_child_kill_after      (MpChild              *self,
                                       gint64                delay);
 /* Nothing can tell its status any more: it is watched by what is left. */
 void        mp_child_lost_reaper     (MpChild              *self);
-/* Calls started(), once, if there is a process. */
-void        mp_child_announce        (MpChild              *self);
-/* It has become ready: the others of its program need not wait any more. */
-void        mp_child_proven          (MpChild              *self);
-void        mp_child_close_ends      (MpChild              *self);
-/* In a forked child: closes what belongs to the owner of all of them, without touching their state. */
-void        mp_child_close_all_after_fork (void);
 
 /* mp-child-boot.c */
 gboolean    mp_child_queue_setup     (MpChild              *self,

@@ -312,8 +312,7 @@ mp_context_class_init (MpContextClass *klass)
    *
    * Since: 0.1
    */
-  props[PROP_WORKER_ARGV] =
-    g_param_spec_boxed ("worker-argv", NULL, NULL, G_TYPE_STRV, settable);
+  props[PROP_WORKER_ARGV] = g_param_spec_boxed ("worker-argv", NULL, NULL, G_TYPE_STRV, settable);
   /**
    * MpContext:preload: (getter get_preload) (setter set_preload)
    *
@@ -324,8 +323,7 @@ mp_context_class_init (MpContextClass *klass)
    *
    * Since: 0.1
    */
-  props[PROP_PRELOAD] =
-    g_param_spec_boxed ("preload", NULL, NULL, G_TYPE_STRV, settable);
+  props[PROP_PRELOAD] = g_param_spec_boxed ("preload", NULL, NULL, G_TYPE_STRV, settable);
   /**
    * MpContext:stderr: (getter get_stderr) (setter set_stderr)
    *
