@@ -276,6 +276,21 @@ test('imap in any order', async () => {
     pool.terminate();
 });
 
+test('items and sizes of chunks that are none', async () => {
+    const pool = Mp.Pool.new(1);
+    for (const size of [-1, 0.5, NaN, 'x']) {
+        assert(await catchFrom(() => pool.map_async(square, [1, 2], size)) instanceof RangeError, `map_async, ${size}`);
+        for (const method of ['map', 'submit_map', 'imap', 'imap_unordered'])
+            assert(catchNow(() => pool[method](square, [1, 2], size)) instanceof RangeError, `${method}, ${size}`);
+    }
+    for (const items of [5, undefined, null, {}]) {
+        assert(await catchFrom(() => pool.map_async(square, items)) instanceof TypeError, `map_async, ${items}`);
+        assert(catchNow(() => pool.imap(square, items)) instanceof TypeError, `imap, ${items}`);
+    }
+    assertEqual(await pool.map_async(square, new Set([1, 2]), 1), [1, 4]);
+    pool.terminate();
+});
+
 test('an item of imap fails for itself', async () => {
     const pool = Mp.Pool.new(2);
     for (const chunkSize of [1, 2, 3]) {

@@ -280,11 +280,25 @@ function packApply(func, args, ...rest) {
     return [nameOf(func), packArguments(args), ...rest];
 }
 
+function toArray(items) {
+    if (Array.isArray(items))
+        return items;
+    if (typeof items?.[Symbol.iterator] !== 'function')
+        throw new TypeError(`The items are not iterable: ${String(items)}`);
+    return Array.from(items);
+}
+
+function checkChunkSize(chunkSize) {
+    if (!Number.isInteger(chunkSize ?? 0) || chunkSize < 0)
+        throw new RangeError(`The size of a chunk is an integer from 0 up, not ${String(chunkSize)}`);
+}
+
 // As CPython chooses it: four chunks for each worker.
 function packMap(func, items, chunkSize) {
+    checkChunkSize(chunkSize);
     if (items instanceof GLib.Variant)
         return [nameOf(func), items, chunkSize];
-    const all = Array.isArray(items) ? items : Array.from(items);
+    const all = toArray(items);
     const size = chunkSize || Math.max(1, Math.ceil(all.length / (4 * this.get_n_workers())));
     return [nameOf(func), packItems(all, TAG_ITEMS, size), 1];
 }
@@ -329,9 +343,10 @@ function overridePool() {
 function overrideImap(name) {
     const imap = Mp.Pool.prototype[name];
     Mp.Pool.prototype[name] = function (func, items, chunkSize = 1) {
+        checkChunkSize(chunkSize);
         if (items instanceof GLib.Variant)
             return attempt(() => imap.call(this, nameOf(func), items, chunkSize));
-        const all = Array.isArray(items) ? items : Array.from(items);
+        const all = toArray(items);
         const packed = chunkSize > 1
             ? packItems(all, TAG_TRIES, chunkSize)
             : Mp.blob_new_array(all.map(item => encode(TAG_CALL, [item])));
