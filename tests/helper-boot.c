@@ -12,9 +12,9 @@
 #include <string.h>
 #include <unistd.h>
 
-/* A program that does, on its way to mp_init(), what the guards are there for: `helper-boot MODE FILE [ARGUMENT …]`. Each
- * time that it comes to main it adds a byte to FILE, so that a test can count how many there were; beyond MOST it ends at
- * once, so that a test that fails is no fork bomb. */
+/* A program that does, on its way to mp_init(), what the guards are there for: `helper-boot MODE FILE [ARGUMENT …]`.
+ * Each time that it comes to main it adds a byte to FILE, so that a test can count how many there were; beyond MOST it
+ * ends at once, so that a test that fails is no fork bomb. */
 
 #define MOST 20
 #define LONG (60 * G_USEC_PER_SEC)

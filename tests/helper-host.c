@@ -18,8 +18,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* A host program with habits of its own: `helper-host HABIT METHOD`. It prints what it finds changed; nothing, and status 0,
- * is what is expected. */
+/* A host program with habits of its own: `helper-host HABIT METHOD`. It prints what it finds changed; nothing, and
+ * status 0, is what is expected. */
 
 #define LONG (60 * G_USEC_PER_SEC)
 
@@ -160,7 +160,8 @@ use_pool (MpContext *context)
 
   for (int i = 0; i < 5; i++)
     {
-      g_autoptr(GVariant) result = mp_pool_apply (pool, MP_FUNCTION (work), g_variant_new_int32 (i), LONG, NULL, &error);
+      g_autoptr(GVariant) result = mp_pool_apply (pool, MP_FUNCTION (work), g_variant_new_int32 (i), LONG, NULL,
+                                                  &error);
 
       if (result == NULL || g_variant_get_int32 (result) != i + 1)
         {
@@ -346,7 +347,8 @@ enter_sandbox (guint error)
 static gboolean
 use_kill (MpContext *context)
 {
-  g_autoptr(MpProcess) process = g_object_new (MP_TYPE_PROCESS, "function", MP_FUNCTION (sit), "context", context, NULL);
+  g_autoptr(MpProcess) process = g_object_new (MP_TYPE_PROCESS, "function", MP_FUNCTION (sit), "context", context,
+                                               NULL);
   g_autoptr(GError) error = NULL;
 
   if (mp_process_start (process, LONG, NULL, &error) && mp_process_kill (process, &error) &&

@@ -7,8 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Another program that makes workers: `helper-program [chatty] [noisy] [threads]`. Before mp_init() it says something, or starts a
- * thread that stays. */
+/* Another program that makes workers: `helper-program [chatty] [noisy] [threads]`. Before mp_init() it says something,
+ * or starts a thread that stays. */
 
 static GVariant *
 introduce (GVariant *args, gpointer user_data, GError **error)

@@ -18,8 +18,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* The owner's side of a process, below MpProcess and MpPool: what its callbacks are told, in which order, and that it ends
- * whatever happens. */
+/* The owner's side of a process, below MpProcess and MpPool: what its callbacks are told, in which order, and that it
+ * ends whatever happens. */
 
 #define LONG (60 * G_USEC_PER_SEC)
 
@@ -598,8 +598,8 @@ is_dead_within (Watched *self, gint64 timeout)
   return dead;
 }
 
-/* Its time to boot is over before anybody has looked: what the process had said by then counts, and what it had written is
- * read to the end. */
+/* Its time to boot is over before anybody has looked: what the process had said by then counts, and what it had written
+ * is read to the end. */
 static void
 test_looked_at_late (void)
 {

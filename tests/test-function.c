@@ -8,7 +8,8 @@
 
 #include <string.h>
 
-/* Names of functions, and calling them. That they mean the same in another process is shown by the tests of processes. */
+/* Names of functions, and calling them. That they mean the same in another process is shown by the tests of processes.
+ * */
 
 static GVariant *
 square (GVariant *args, gpointer user_data, GError **error)

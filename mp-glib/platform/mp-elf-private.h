@@ -8,7 +8,7 @@ G_BEGIN_DECLS
 /* Addresses that mean the same in two processes: an object (the program or a shared library) by its build-id, or, where
  * it has none, by its file's name and size in memory, and the distance from where it was loaded. */
 
-/* The object in which @address lies. @key: (out) (transfer full), free of ':' and '+'. FALSE: in none (heap, closures). */
+/* The object in which @address lies. @key: (out) (transfer full), free of ':' and '+'. FALSE: in none (closures). */
 gboolean      mp_platform_locate   (gconstpointer   address,
                                     char          **key,
                                     guint64        *offset);

@@ -112,8 +112,8 @@ send_loaded (void)
   (void) mp_socket_send (boot.fd, &piece, 1, NULL, 0, FALSE);
 }
 
-/* At load: nothing but noticing that this is a worker. The blocked signal stays until mp_init(), so that a program which
- * executes itself anew on the way there is still known. */
+/* At load: nothing but noticing that this is a worker. The blocked signal stays until mp_init(), so that a program
+ * which executes itself anew on the way there is still known. */
 static void __attribute__ ((constructor))
 mp_boot_load (void)
 {

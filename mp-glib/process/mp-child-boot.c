@@ -29,8 +29,8 @@ insert_strv (GVariantDict *dict, const char *key, char **strv)
   g_variant_dict_insert (dict, key, "^as", strv != NULL ? (const char * const *) strv : none);
 }
 
-/* The descriptors that go with SETUP, appended to @fds, and their names. NULL with errno: a worker without a board could
- * not tell what it had begun, and that would be run again. */
+/* The descriptors that go with SETUP, appended to @fds, and their names. NULL with errno: a worker without a board
+ * could not tell what it had begun, and that would be run again. */
 static GVariant *
 collect_fds (MpChild *self, const MpChildConfig *config, int *fds, guint *n_fds)
 {

@@ -32,7 +32,7 @@ record_free (gpointer data)
   g_atomic_int_add (&n_waiting, -1);
 }
 
-/* The level that a priority of syslog stands for. Never one that ends this process: that was the worker's misfortune. */
+/* The level that a priority of syslog stands for. Never one that ends this process: the misfortune is the worker's. */
 static GLogLevelFlags
 priority_to_level (const char *priority)
 {

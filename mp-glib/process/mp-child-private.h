@@ -34,7 +34,7 @@ typedef struct _MpChild MpChild;
 typedef struct
 {
   void (* started) (MpChild *child, gpointer data);   /* the pid is known */
-  void (* ready)   (MpChild *child, gpointer data);   /* mp_init() reached and SETUP done; (for a pool worker before its initializer) */
+  void (* ready)   (MpChild *child, gpointer data);   /* SETUP done; of a pool's: before its initializer */
   void (* frame)   (MpChild *child, MpFrame *frame, gpointer data);   /* kinds RESULT and ERROR; may steal from it */
   /* captured output: @stream is "stdout" or "stderr" (static); @line: UTF-8 made valid, without its end */
   void (* line)    (MpChild *child, const char *stream, const char *line, gpointer data);
@@ -61,8 +61,8 @@ typedef struct
 } MpChildConfig;
 
 /* Starts asynchronously: a failure comes by ended(). Only what is certain at once is returned as an error (NULL): not
- * initialized, set-uid, tainted process, a fork asked for with threads running. @context: the MpContext's settings are copied at this
- * moment (no reference is kept). The first frames may be queued at once on its wire. */
+ * initialized, set-uid, tainted process, a fork asked for with threads running. @context: the MpContext's settings are
+ * copied at this moment (no reference is kept). The first frames may be queued at once on its wire. */
 MpChild     *mp_child_start           (MpContext            *context,
                                        const MpChildConfig  *config,
                                        const MpChildFuncs   *funcs,
@@ -74,7 +74,8 @@ void         mp_child_unref           (MpChild              *self);
 void         mp_child_forget          (MpChild              *self);
 
 MpWire      *mp_child_get_wire        (MpChild              *self);
-/* After queueing frames: writes what goes, watches for the rest. A peer that is gone is not an error here: ended() comes. */
+/* After queueing frames: writes what goes, watches for the rest. A peer that is gone is not an error here: ended()
+ * comes. */
 void         mp_child_flush           (MpChild              *self);
 
 MpChildState mp_child_get_state       (MpChild              *self);
@@ -84,15 +85,15 @@ int          mp_child_get_exit_status (MpChild              *self);   /* MP_EXIT
 /* A new descriptor (caller owns, CLOEXEC) that polls readable when the process has ended; -1 with error. */
 int          mp_child_dup_sentinel    (MpChild              *self,
                                        GError              **error);
-/* FALSE with error when it has ended or the system refuses. While QUEUED/BOOTING without pid, @signum is remembered and sent as soon as
- * there is a pid; SIGKILL and SIGTERM of a QUEUED child end it without a start. */
+/* FALSE with error when it has ended or the system refuses. While QUEUED/BOOTING without pid, @signum is remembered and
+ * sent as soon as there is a pid; SIGKILL and SIGTERM of a QUEUED child end it without a start. */
 gboolean     mp_child_signal          (MpChild              *self,
                                        int                   signum,
                                        GError              **error);
 /* SIGTERM now, SIGKILL @grace_us later if it still lives (0: SIGKILL at once). Works on after forget(). */
 void         mp_child_end             (MpChild              *self,
                                        gint64                grace_us);
-/* For messages and details: a{sv} with "worker", "pid", "exit-status", "signal", "stderr", "log" (full, not floating). */
+/* For messages and details: a{sv} with "worker", "pid", "exit-status", "signal", "stderr", "log" (full). */
 GVariant    *mp_child_dup_details     (MpChild              *self);
 /* "was killed by signal 9 (SIGKILL)", "exited with status 3", "ended, status unknown" (full). */
 char        *mp_child_describe_end    (MpChild              *self);
@@ -102,8 +103,8 @@ guint        mp_child_count           (void);
 
 /* SETUP, as the worker gets it: a{sv}:
  *   "role" u, "name" s, "number" u, "cpus" u, "daemon" b, "parent-pid" i, "parent-name" s, "cwd" ay (bytestring),
- *   "preload" as, "boot-data" v, "stderr" u (MpStderr), "argv" as (the context's worker-argv, inherited by nested ones),
- *   "start-method" u; descriptors in order as named by "fds" as: "board", "stderr" (the owner's own stderr, to be put
- *   at 2 once ready when "stderr" says inherit). */
+ *   "preload" as, "boot-data" v, "stderr" u (MpStderr), "argv" as (the context's worker-argv, inherited by nested
+ *   ones), "start-method" u; descriptors in order as named by "fds" as: "board", "stderr" (the owner's own stderr, to
+ *   be put at 2 once ready when "stderr" says inherit). */
 
 G_END_DECLS

@@ -19,11 +19,12 @@
  *
  * A context says by which method ([property@Mp.Context:start-method]) and from what program
  * ([property@Mp.Context:worker-argv]) its processes are made, what they load before they are ready
- * ([property@Mp.Context:preload]) and where their error output goes ([property@Mp.Context:stderr]). Pools and processes take
- * one at construction; without it they use the default one, see [func@Mp.Context.get_default].
+ * ([property@Mp.Context:preload]) and where their error output goes ([property@Mp.Context:stderr]). Pools and processes
+ * take one at construction; without it they use the default one, see [func@Mp.Context.get_default].
  *
- * A property that is changed counts for processes started from then on. A context with the start method *forkserver* has
- * one server, which is started with the first process that needs it, again when it dies, and anew when a property has changed.
+ * A property that is changed counts for processes started from then on. A context with the start method *forkserver*
+ * has one server, which is started with the first process that needs it, again when it dies, and anew when a property
+ * has changed.
  *
  * ## Start methods
  *
@@ -316,10 +317,11 @@ mp_context_class_init (MpContextClass *klass)
   /**
    * MpContext:preload: (getter get_preload) (setter set_preload)
    *
-   * What a process loads before it is ready: files of GModules, and names that the language binding of the worker knows.
+   * What a process loads before it is ready: files of GModules, and names that the language binding of the worker
+   * knows.
    *
-   * A module that has a function `gboolean mp_module_init (GError **error)` is asked to do its part, such as registering
-   * functions. One that cannot be loaded makes the start fail.
+   * A module that has a function `gboolean mp_module_init (GError **error)` is asked to do its part, such as
+   * registering functions. One that cannot be loaded makes the start fail.
    *
    * Since: 0.1
    */
@@ -449,8 +451,8 @@ borrow_strv (MpContext *self, gsize offset)
  *
  * The command line of the processes' program.
  *
- * Returns: (transfer none) (nullable) (array zero-terminated=1): the command line, valid until it is changed; `NULL`: this
- *   program's own
+ * Returns: (transfer none) (nullable) (array zero-terminated=1): the command line, valid until it is changed; `NULL`:
+ *   this program's own
  *
  * Since: 0.1
  */

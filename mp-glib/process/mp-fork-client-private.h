@@ -5,8 +5,9 @@
 
 G_BEGIN_DECLS
 
-/* The owner's side of a fork server: a spawned copy of the program that forks its processes. Plain C; all with the hub's
- * lock held. Made with the first process that needs it; gone when it dies, and another is made for the next process. */
+/* The owner's side of a fork server: a spawned copy of the program that forks its processes. Plain C; all with the
+ * hub's lock held. Made with the first process that needs it; gone when it dies, and another is made for the next
+ * process. */
 
 MpForkClient *mp_fork_client_ref      (MpForkClient  *self);
 void          mp_fork_client_unref    (MpForkClient  *self);

@@ -112,7 +112,8 @@ read_pair (MpForkClient *self, MpFrame *frame, int pair[2])
       if (pair[0] > 1 && pair[0] != getpid ())
         return TRUE;
     }
-  mp_child_cut_off (self->server, g_error_new_literal (MP_ERROR, MP_ERROR_PROTOCOL, "the fork server sent a bad frame"));
+  mp_child_cut_off (self->server, g_error_new_literal (MP_ERROR, MP_ERROR_PROTOCOL,
+                                                        "the fork server sent a bad frame"));
   return FALSE;
 }
 

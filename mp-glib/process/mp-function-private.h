@@ -22,8 +22,8 @@ typedef struct
  * registered name, the names there are. */
 const MpFunction *mp_function_find        (const char        *name,
                                            GError           **error);
-/* In the owner, at submission: checks @args (or, with @is_chunk, each of the array) against the declared type where this
- * process knows it; also that @name is a sound name (UTF-8, 1 .. 1024 bytes). */
+/* In the owner, at submission: checks @args (or, with @is_chunk, each of the array) against the declared type where
+ * this process knows it; also that @name is a sound name (UTF-8, 1 .. 1024 bytes). */
 gboolean          mp_function_check_args  (const char        *name,
                                            GVariant          *args,
                                            gboolean           is_items,

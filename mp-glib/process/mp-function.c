@@ -99,8 +99,8 @@ add_function (const char *name, MpFunc func, MpAsyncFunc async_func, gpointer us
  *
  * Gives a function a name by which other processes can call it.
  *
- * Done before [func@Mp.init], so that the program's workers, which run the same lines, know the name as well. A registration
- * lasts as long as the process; @notify is called only when it is refused.
+ * Done before [func@Mp.init], so that the program's workers, which run the same lines, know the name as well. A
+ * registration lasts as long as the process; @notify is called only when it is refused.
  *
  * In C, `MP_FUNCTION()` names any function without registration.
  *
@@ -131,8 +131,8 @@ mp_function_register (const char     *name,
  *
  * Gives an asynchronous function a name by which other processes can call it.
  *
- * It is given a [class@Mp.Invocation] and answers with that, when it likes; the worker runs its main context meanwhile. For
- * the rest as [func@Mp.function_register].
+ * It is given a [class@Mp.Invocation] and answers with that, when it likes; the worker runs its main context meanwhile.
+ * For the rest as [func@Mp.function_register].
  *
  * Returns: `FALSE` when there is a function of this name already, which then stays
  *
@@ -161,9 +161,9 @@ mp_function_register_async (const char     *name,
  * Declares the types of a function.
  *
  * Arguments are then checked when a call is submitted, before anything is sent; results where they are made. An
- * indefinite type (`*`, `a*`) checks as far as it says something. With %MP_FUNCTION_FLAGS_CHUNK the function is called once
- * for a whole chunk of a map: takes an array of arguments and returns an array of as many results; the types declared are then
- * those of the arrays.
+ * indefinite type (`*`, `a*`) checks as far as it says something. With `MP_FUNCTION_FLAGS_CHUNK` the function is called
+ * once for a whole chunk of a map: takes an array of arguments and returns an array of as many results; the types
+ * declared are then those of the arrays.
  *
  * Returns: `FALSE` with `G_IO_ERROR_INVALID_ARGUMENT` when a type string or the name is not valid
  *
@@ -191,7 +191,8 @@ mp_function_declare (const char       *name,
     {
       g_set_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT, "function “%s”: “%s” is no type string",
                    mp_function_display_name (name),
-                   argument_type != NULL && !g_variant_type_string_is_valid (argument_type) ? argument_type : result_type);
+                   argument_type != NULL && !g_variant_type_string_is_valid (argument_type) ? argument_type
+                                                                                            : result_type);
       return FALSE;
     }
   g_rw_lock_writer_lock (&lock);
@@ -367,7 +368,8 @@ parse_static_name (const char *name, char **key, guint64 *offset, const char **t
   return TRUE;
 }
 
-/* Whether an entry is where a name says. What is there may be anything that the object holds, between its variables too. */
+/* Whether an entry is where a name says. What is there may be anything that the object holds, between its variables
+ * too. */
 static gboolean __attribute__ ((no_sanitize ("address")))
 is_entry (const MpFunctionEntry *entry)
 {
@@ -431,7 +433,11 @@ mp_function_find (const char  *name,
 }
 
 static void
-set_type_error (GError **error, const char *name, const char *what, const GVariantType *type, const GVariantType *declared)
+set_type_error (GError             **error,
+                const char          *name,
+                const char          *what,
+                const GVariantType  *type,
+                const GVariantType  *declared)
 {
   g_set_error (error, MP_ERROR, MP_ERROR_INVALID_TYPE, "function “%s”: %s of type “%.*s”, declared as “%.*s”",
                mp_function_display_name (name), what,

@@ -92,14 +92,14 @@ init (void)
  *
  * Makes a program able to start workers.
  *
- * It stands near the top of `main`, after the functions that workers are to know have been registered, and before the program
- * makes its application object, opens its windows or starts threads. In the program itself it returns at once.
+ * It stands near the top of `main`, after the functions that workers are to know have been registered, and before the
+ * program makes its application object, opens its windows or starts threads. In the program itself it returns at once.
  *
  * A worker is this same program, run again: there `mp_init()` serves until the owner needs the worker no more, and then
  * ends the process. It never returns.
  *
- * It is an error, told as a critical message and by every later attempt to start something, to call it while a main loop
- * runs or after the default [class@Gio.Application] was made. Calling it again does nothing.
+ * It is an error, told as a critical message and by every later attempt to start something, to call it while a main
+ * loop runs or after the default [class@Gio.Application] was made. Calling it again does nothing.
  *
  * Since: 0.1
  */
@@ -117,8 +117,8 @@ mp_init (void)
  *
  * For language bindings: as [func@Mp.init], but does not end a worker itself.
  *
- * When the work of a worker is over it returns the status to exit with, so that the language's runtime can be shut down in
- * its own way. (A worker that was forked never gets here: it ends with the function set by
+ * When the work of a worker is over it returns the status to exit with, so that the language's runtime can be shut down
+ * in its own way. (A worker that was forked never gets here: it ends with the function set by
  * [func@Mp.set_worker_exit_func].)
  *
  * Returns: an exit status in a worker; -1 in the program itself
@@ -153,8 +153,8 @@ mp_is_worker (void)
  *
  * What the owner's [property@Mp.Context:boot-data] holds.
  *
- * Returns: (transfer full) (nullable): the value; `NULL` if there is none, or this is no worker, or one that has not come
- *   to [func@Mp.init]
+ * Returns: (transfer full) (nullable): the value; `NULL` if there is none, or this is no worker, or one that has not
+ *   come to [func@Mp.init]
  *
  * Since: 0.1
  */
@@ -195,9 +195,9 @@ mp_set_fork_func (MpForkFunc      func,
  *
  * For language bindings: sets a function that is called in a worker before that is ready.
  *
- * Set before [func@Mp.init]. Its argument is an `(mvas)`: the context's [property@Mp.Context:boot-data], and those of its
- * [property@Mp.Context:preload] that are not files. It returns an `as`: what it has loaded of these, or more. If it fails,
- * so does the start of the worker, with the same message. While it runs, no process can be started.
+ * Set before [func@Mp.init]. Its argument is an `(mvas)`: the context's [property@Mp.Context:boot-data], and those of
+ * its [property@Mp.Context:preload] that are not files. It returns an `as`: what it has loaded of these, or more. If it
+ * fails, so does the start of the worker, with the same message. While it runs, no process can be started.
  *
  * A worker that is forked from a fork server does not call it again: what the server loaded is there.
  *
@@ -252,9 +252,9 @@ mp_get_n_cpus (void)
  *
  * The number of CPUs that this process may use: how many workers are worth having.
  *
- * It is the value of the environment variable `MP_CPU_COUNT` where that is a positive number, else what scheduler affinity
- * and the quota of the control group leave. In a worker it is at most the share that its owner gave it, so that pools in
- * workers of pools do not multiply. It is looked up afresh at each call.
+ * It is the value of the environment variable `MP_CPU_COUNT` where that is a positive number, else what scheduler
+ * affinity and the quota of the control group leave. In a worker it is at most the share that its owner gave it, so
+ * that pools in workers of pools do not multiply. It is looked up afresh at each call.
  *
  * Returns: a number of CPUs, at least 1
  *

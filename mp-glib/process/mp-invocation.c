@@ -203,8 +203,8 @@ mp_invocation_get_worker_number (MpInvocation *self)
  *
  * Says more about the error that this call is about to fail with.
  *
- * What a language binding knows of an exception (`"type"`, `"traceback"`, `"blob"`) goes to the caller beside the error, see
- * [func@Mp.Error.dup_details]. Without an error it is forgotten.
+ * What a language binding knows of an exception (`"type"`, `"traceback"`, `"blob"`) goes to the caller beside the
+ * error, see [func@Mp.Error.dup_details]. Without an error it is forgotten.
  *
  * Since: 0.1
  */

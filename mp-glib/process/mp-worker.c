@@ -58,7 +58,8 @@ send_ready (MpWorker *self)
   GVariantDict dict = G_VARIANT_DICT_INIT (NULL);
 
   g_variant_dict_insert (&dict, "pid", "i", (int) getpid ());
-  g_variant_dict_insert (&dict, "preloaded", "^as", self->preloaded != NULL ? (const char * const *) self->preloaded : none);
+  g_variant_dict_insert (&dict, "preloaded", "^as",
+                         self->preloaded != NULL ? (const char * const *) self->preloaded : none);
   send_value (self, MP_FRAME_READY, g_variant_dict_end (&dict));
 }
 
@@ -96,7 +97,8 @@ take_descriptors (MpWorker *self, MpFrame *frame, int *stderr_fd, GError **error
         }
     }
   if (!good)
-    g_set_error_literal (error, MP_ERROR, MP_ERROR_WORKER_START, "it could not take the descriptors that were sent to it");
+    g_set_error_literal (error, MP_ERROR, MP_ERROR_WORKER_START,
+                         "it could not take the descriptors that were sent to it");
   return good;
 }
 
