@@ -705,26 +705,29 @@ test_sigchld_ignored (void)
   g_test_trap_assert_passed ();
 }
 
-/* The terminal's Ctrl-C reaches the program, which ends with it; workers are not in its group, and end with it. */
-static void
-interrupted_owner (void)
+/* An owner with a busy worker, whose number it tells; then it does as its argument says. */
+static int
+run_owner (const char *what)
 {
   MpPool *pool = mp_pool_new (2);
   Gate gate = gate_new ();
-  g_autoptr(MpFuture) busy = submit (pool, MP_FUNCTION (wait_at_gate), gate_handle (&gate));
+  g_autoptr(MpFuture) busy = submit (pool, MP_FUNCTION (ignore_sigterm), gate_handle (&gate));
   int pid = gate_await (&gate);
 
   g_assert_cmpint (getpgid (pid), !=, getpgrp ());
   printf ("worker %d\n", pid);
   fflush (stdout);
   g_assert_cmpint (getchar (), ==, '\n');
-  kill (-getpgrp (), SIGINT);
+  if (strcmp (what, "--interrupted-owner") == 0)
+    kill (-getpgrp (), SIGINT);
+  else
+    raise (SIGKILL);
   mp_future_wait (busy, LONG, NULL, NULL);
-  mp_pool_terminate (pool);
+  return 1;
 }
 
 static void
-test_interrupted (void)
+check_owner_ends (const char *what, int signum)
 {
   int out[2], in[2], pid, status = 0;
   char line[64] = "";
@@ -737,13 +740,10 @@ test_interrupted (void)
   pid = fork ();
   if (pid == 0)
     {
-      char program[] = "/proc/self/exe", word[] = "--interrupted-owner";
-      char *argv[] = { program, word, NULL };
-
       setpgid (0, 0);
       dup2 (in[0], STDIN_FILENO);
       dup2 (out[1], STDOUT_FILENO);
-      execv (argv[0], argv);
+      execl ("/proc/self/exe", "test-pool-faults", what, NULL);
       _exit (127);
     }
   close (in[0]);
@@ -755,11 +755,48 @@ test_interrupted (void)
   g_assert_cmpint (ended.fd, >=, 0);
   g_assert_cmpint (write (in[1], "\n", 1), ==, 1);
   g_assert_cmpint (waitpid (pid, &status, 0), ==, pid);
-  g_assert_true (WIFSIGNALED (status) && WTERMSIG (status) == SIGINT);
+  g_assert_true (WIFSIGNALED (status) && WTERMSIG (status) == signum);
   g_assert_cmpint (poll (&ended, 1, 1000), ==, 1);
   close (ended.fd);
   close (in[1]);
   fclose (output);
+}
+
+/* The terminal's Ctrl-C reaches the program alone; its workers end with it. */
+static void
+test_interrupted (void)
+{
+  check_owner_ends ("--interrupted-owner", SIGINT);
+}
+
+static void
+test_owner_killed (void)
+{
+  check_owner_ends ("--killed-owner", SIGKILL);
+}
+
+/* Without mp_init() nothing is started. */
+static int
+run_uninitialized (void)
+{
+  MpPool *pool = pool_of (2, NULL, NULL);
+
+  expect_failure (pool, MP_ERROR, MP_ERROR_NOT_INITIALIZED, "mp_init");
+  return n_started == 0 ? 0 : 1;
+}
+
+static void
+test_not_initialized (void)
+{
+  int pid = fork (), status = -1;
+
+  if (pid == 0)
+    {
+      execl ("/proc/self/exe", "test-pool-faults", "--uninitialized", NULL);
+      _exit (127);
+    }
+  g_assert_cmpint (waitpid (pid, &status, 0), ==, pid);
+  g_assert_cmpint (status, ==, 0);
 }
 
 /* In the forked copy of an owner the pool is not usable, and does no harm. */
@@ -791,12 +828,11 @@ test_forked_copy (void)
 int
 main (int argc, char **argv)
 {
+  if (argc > 1 && strcmp (argv[1], "--uninitialized") == 0)
+    return run_uninitialized ();
   mp_init ();
-  if (argc > 1 && strcmp (argv[1], "--interrupted-owner") == 0)
-    {
-      interrupted_owner ();
-      return 1;
-    }
+  if (argc > 1 && g_str_has_suffix (argv[1], "-owner"))
+    return run_owner (argv[1]);
   g_test_init (&argc, &argv, NULL);
 
   g_test_add_func ("/pool-faults/ends-in-task", test_ends_in_task);
@@ -818,6 +854,8 @@ main (int argc, char **argv)
   g_test_add_func ("/pool-faults/greedy-host", test_greedy_host);
   g_test_add_func ("/pool-faults/sigchld-ignored", test_sigchld_ignored);
   g_test_add_func ("/pool-faults/interrupted", test_interrupted);
+  g_test_add_func ("/pool-faults/owner-killed", test_owner_killed);
+  g_test_add_func ("/pool-faults/not-initialized", test_not_initialized);
   g_test_add_func ("/pool-faults/forked-copy", test_forked_copy);
 
   return g_test_run ();
