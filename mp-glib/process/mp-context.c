@@ -32,7 +32,8 @@
  * - *forkserver*: one spawned copy of the program, which came as far as [func@Mp.init] and has a single thread,
  *   forks each process. Takes half a millisecond; processes share what was loaded before.
  * - *fork*: this process forks itself. Only while it has a single thread, else starting fails with
- *   `MP_ERROR_UNSAFE_FORK` and the names of the threads.
+ *   `MP_ERROR_UNSAFE_FORK` and the names of the threads. (GLib has a thread of its own from the first asynchronous call
+ *   on, of whatever object.) Nothing but files is preloaded: what this process has loaded is there.
  * - *auto*: forkserver where it is safe, else spawn.
  *
  * Thread-safe.
