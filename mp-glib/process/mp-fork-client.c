@@ -6,6 +6,7 @@
 #include "mp-glib/base/mp-error-private.h"
 #include "mp-glib/platform/mp-process-control-private.h"
 #include "mp-glib/process/mp-child-impl-private.h"
+#include "mp-glib/process/mp-process.h"
 #include "mp-glib/process/mp-worker-private.h"
 
 #include <signal.h>
@@ -19,7 +20,7 @@ struct _MpForkClient
   MpChild    *server;      /* (owned) (nullable): NULL when it has ended */
   gboolean    ready;
   GQueue      pending;     /* (element-type MpChild) borrowed: wait until the server is ready */
-  GHashTable *requests;    /* (element-type guint32 MpChild) borrowed: asked for, not answered */
+  GHashTable *requests;    /* (element-type guint32 MpChild) borrowed: asked for, not answered; NULL: given up since */
   GHashTable *children;    /* (element-type pid MpChild) borrowed: alive */
   guint32     last_request;
 };
@@ -92,14 +93,22 @@ on_server_ready (MpChild *server, gpointer data)
     send_request (self, child);
 }
 
-static MpChild *
-take_request (MpForkClient *self, MpFrame *frame)
+static gboolean
+cut_off (MpForkClient *self)
 {
-  gpointer key = GUINT_TO_POINTER (frame->tag);
-  MpChild *child = g_hash_table_lookup (self->requests, key);
+  mp_child_cut_off (self->server, g_error_new_literal (MP_ERROR, MP_ERROR_PROTOCOL,
+                                                        "the fork server sent a bad frame"));
+  return FALSE;
+}
 
-  g_hash_table_remove (self->requests, key);
-  return child;
+/* The child that an answer is for; NULL: it was given up. FALSE: nothing of the kind was asked for, the server has been
+ * cut off. */
+static gboolean
+take_request (MpForkClient *self, MpFrame *frame, MpChild **child)
+{
+  if (g_hash_table_steal_extended (self->requests, GUINT_TO_POINTER (frame->tag), NULL, (gpointer *) child))
+    return TRUE;
+  return cut_off (self);
 }
 
 /* Two numbers: a pid, and what goes with it. FALSE: it has been cut off. */
@@ -112,9 +121,7 @@ read_pair (MpForkClient *self, MpFrame *frame, int pair[2])
       if (pair[0] > 1 && pair[0] != getpid ())
         return TRUE;
     }
-  mp_child_cut_off (self->server, g_error_new_literal (MP_ERROR, MP_ERROR_PROTOCOL,
-                                                        "the fork server sent a bad frame"));
-  return FALSE;
+  return cut_off (self);
 }
 
 static void
@@ -124,9 +131,8 @@ on_forked (MpForkClient *self, MpFrame *frame)
   int pidfd = -1;
   int pair[2];
 
-  if (!read_pair (self, frame, pair))
+  if (!read_pair (self, frame, pair) || !take_request (self, frame, &child))
     return;
-  child = take_request (self, frame);
   if (frame->n_fds > 0)
     pidfd = frame->fds[0];
   if (child == NULL)
@@ -145,9 +151,11 @@ on_fork_failed (MpForkClient *self, MpFrame *frame)
 {
   g_autoptr(GVariant) value = mp_frame_get_value (frame, 0, NULL, NULL);
   g_autoptr(GError) cause = NULL;
-  MpChild *child = take_request (self, frame);
+  MpChild *child;
 
-  if (child == NULL || value == NULL)
+  if (value == NULL)
+    cut_off (self);
+  if (value == NULL || !take_request (self, frame, &child) || child == NULL)
     return;
   cause = mp_error_from_variant (value, NULL);
   mp_child_launch_failed (child, g_error_new (MP_ERROR, g_error_matches (cause, MP_ERROR, MP_ERROR_UNSAFE_FORK)
@@ -166,7 +174,7 @@ on_exited (MpForkClient *self, MpFrame *frame)
   child = g_hash_table_lookup (self->children, GINT_TO_POINTER (pair[0]));
   g_hash_table_remove (self->children, GINT_TO_POINTER (pair[0]));
   if (child != NULL)
-    mp_child_process_ended (child, CLAMP (pair[1], -64, 255));
+    mp_child_process_ended (child, pair[1] > -NSIG && pair[1] <= 255 ? pair[1] : MP_EXIT_STATUS_UNKNOWN);
 }
 
 static void
@@ -315,8 +323,8 @@ mp_fork_client_drop (MpForkClient *self,
                      MpChild      *child)
 {
   g_queue_remove (&self->pending, child);
-  if (child->request != 0)
-    g_hash_table_remove (self->requests, GUINT_TO_POINTER (child->request));
+  if (child->request != 0 && g_hash_table_contains (self->requests, GUINT_TO_POINTER (child->request)))
+    g_hash_table_insert (self->requests, GUINT_TO_POINTER (child->request), NULL);
   if (child->pid != 0 && g_hash_table_lookup (self->children, GINT_TO_POINTER (child->pid)) == child)
     g_hash_table_remove (self->children, GINT_TO_POINTER (child->pid));
 }
