@@ -275,6 +275,32 @@ test_kill_busy (void)
   finish (pool);
 }
 
+/* What it had not begun runs in the order in which it was submitted. */
+static void
+test_kill_keeps_order (void)
+{
+  MpPool *pool = mp_pool_new (1);
+  Gate gate = gate_new ();
+  g_autofree char *directory = g_dir_make_tmp ("mp-pool-XXXXXX", NULL);
+  g_autofree char *path = g_build_filename (directory, "marks", NULL);
+  g_autofree char *marks = NULL;
+  g_autoptr(MpFuture) busy = submit (pool, MP_FUNCTION (wait_at_gate), gate_handle (&gate));
+  gsize size = 0;
+
+  for (int i = 0; i < 100; i++)
+    g_object_unref (submit (pool, MP_FUNCTION (leave_mark), g_variant_new ("(si)", path, i)));
+  kill (gate_await (&gate), SIGKILL);
+  apply_int (pool, MP_FUNCTION (tell_pid), NULL);
+  g_assert_true (g_file_get_contents (path, &marks, &size, NULL));
+  g_assert_cmpuint (size, ==, 100 * sizeof (int));
+  for (int i = 0; i < 100; i++)
+    g_assert_cmpint (((int *) (gpointer) marks)[i], ==, i);
+  g_assert_cmpint (unlink (path), ==, 0);
+  g_assert_cmpint (rmdir (directory), ==, 0);
+  gate_clear (&gate);
+  finish (pool);
+}
+
 /* Kills workers at random while thousands of tasks go by: each has one end, no result is wrong, none is run twice. */
 typedef struct
 {
@@ -841,6 +867,7 @@ main (int argc, char **argv)
   g_test_add_func ("/pool-faults/last-words", test_last_words);
   g_test_add_func ("/pool-faults/kill-idle", test_kill_idle);
   g_test_add_func ("/pool-faults/kill-busy", test_kill_busy);
+  g_test_add_func ("/pool-faults/kill-keeps-order", test_kill_keeps_order);
   g_test_add_func ("/pool-faults/slaughter", test_slaughter);
   g_test_add_func ("/pool-faults/kill-at-start", test_kill_at_start);
   g_test_add_func ("/pool-faults/initializer-fails", test_initializer_fails);

@@ -248,6 +248,101 @@ test_map_error (void)
   finish (pool);
 }
 
+/* Fails when it is let go, with the number that it was given. */
+static GVariant *
+fail_at_gate (GVariant *args, gpointer user_data, GError **error)
+{
+  g_autoptr(GVariant) number = g_variant_get_child_value (args, 0);
+  g_autoptr(GVariant) gate = g_variant_get_child_value (args, 1);
+  g_autoptr(GVariant) result = wait_at_gate (gate, NULL, error);
+
+  if (result != NULL)
+    g_set_error_literal (error, g_quark_from_string ("test-pool-error"), g_variant_get_int32 (number), "let go");
+  return NULL;
+}
+
+static void
+count_failure_cb (MpPool *pool, const char *function, GError *error, GVariant *details, gpointer user_data)
+{
+  ++*(guint *) user_data;
+}
+
+/* The first by its place is not the first in time. */
+static void
+test_map_first_error (void)
+{
+  MpPool *pool = mp_pool_new (2);
+  Gate gates[2] = { gate_new (), gate_new () };
+  g_autoptr(GVariantBuilder) builder = g_variant_builder_new (G_VARIANT_TYPE ("a(ih)"));
+  g_autoptr(MpFuture) future = NULL;
+  g_autoptr(GError) error = NULL;
+  guint n_failed = 0;
+
+  g_signal_connect (pool, "task-failed", G_CALLBACK (count_failure_cb), &n_failed);
+  for (int i = 0; i < 2; i++)
+    g_variant_builder_add (builder, "(i@h)", i, gate_handle (&gates[i]));
+  future = mp_pool_submit_map (pool, MP_FUNCTION (fail_at_gate), g_variant_builder_end (builder), 1, &error);
+  g_assert_no_error (error);
+  for (int i = 1; i >= 0; i--)
+    {
+      gate_await (&gates[i]);
+      gate_open (&gates[i]);
+      while (n_failed < (guint) (2 - i))
+        g_main_context_iteration (NULL, TRUE);
+    }
+  g_assert_null (mp_future_get (future, LONG, NULL, &error));
+  g_assert_error (error, g_quark_from_string ("test-pool-error"), 0);
+  gate_clear (&gates[0]);
+  gate_clear (&gates[1]);
+  finish (pool);
+}
+
+/* Two large results that are there at one time: that of a worker has been sent when its next task has begun. */
+static void
+test_map_large_at_once (void)
+{
+  MpPool *pool = mp_pool_new (2);
+  Gate gates[2] = { gate_new (), gate_new () };
+  MpFuture *waiting[2];
+  g_autoptr(MpFuture) future = NULL;
+  g_autoptr(GVariant) result = NULL;
+  g_autoptr(GError) error = NULL;
+
+  /* Both are up. */
+  for (int i = 0; i < 2; i++)
+    waiting[i] = submit (pool, MP_FUNCTION (wait_at_gate), gate_handle (&gates[i]));
+  for (int i = 0; i < 2; i++)
+    gate_await (&gates[i]);
+  for (int i = 0; i < 2; i++)
+    {
+      gate_open (&gates[i]);
+      get_int (waiting[i]);
+      g_object_unref (waiting[i]);
+    }
+
+  future = mp_pool_submit_map (pool, MP_FUNCTION (square), make_ints (40000), 20000, &error);
+  g_assert_no_error (error);
+  for (int i = 0; i < 2; i++)
+    waiting[i] = submit (pool, MP_FUNCTION (wait_at_gate), gate_handle (&gates[i]));
+  /* Nobody reads the results meanwhile; unless a worker had something to give back still, and needs an owner. */
+  for (int i = 0; i < 2; i++)
+    if (mp_connection_poll (gates[i].near, G_USEC_PER_SEC / 5, NULL, NULL))
+      gate_await_in_thread (&gates[i]);
+    else
+      gate_await (&gates[i]);
+  result = mp_future_get (future, LONG, NULL, &error);
+  g_assert_no_error (error);
+  check_squares (result, 40000);
+  for (int i = 0; i < 2; i++)
+    {
+      gate_open (&gates[i]);
+      get_int (waiting[i]);
+      g_object_unref (waiting[i]);
+      gate_clear (&gates[i]);
+    }
+  finish (pool);
+}
+
 static void
 test_chunk_function (void)
 {
@@ -463,6 +558,8 @@ main (int argc, char **argv)
   g_test_add_func ("/pool-map/strings-and-tuples", test_map_strings_and_tuples);
   g_test_add_func ("/pool-map/empty", test_map_empty);
   g_test_add_func ("/pool-map/error", test_map_error);
+  g_test_add_func ("/pool-map/first-error", test_map_first_error);
+  g_test_add_func ("/pool-map/large-at-once", test_map_large_at_once);
   g_test_add_func ("/pool-map/chunk-function", test_chunk_function);
   g_test_add_func ("/pool-map/imap", test_imap);
   g_test_add_func ("/pool-map/imap/errors", test_imap_errors);
