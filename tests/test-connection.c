@@ -617,6 +617,82 @@ test_other_context (void)
   pipe_clear (&pipe);
 }
 
+/* What was to be sent is freed where the call was made, though another thread may have sent the last of it. */
+
+typedef struct
+{
+  MpConnection *connection;
+  gboolean      blocking;
+  GMainContext *context;
+  GAsyncQueue  *words, *orders;
+  int           n_freed, n_astray;   /* atomic */
+} Sending;
+
+static void
+sent_bytes_free (gpointer data)
+{
+  Sending *self = data;
+
+  if (!g_main_context_is_owner (self->context))
+    g_atomic_int_inc (&self->n_astray);
+  g_atomic_int_inc (&self->n_freed);
+}
+
+static gpointer
+sending_thread (gpointer data)
+{
+  static const guint8 zeros[4000000];
+  Sending *self = data;
+  g_autoptr(GError) error = NULL;
+  GAsyncResult *result = NULL;
+  GBytes *bytes = g_bytes_new_with_free_func (zeros, sizeof zeros, sent_bytes_free, self);
+
+  g_main_context_push_thread_default (self->context);
+  if (self->blocking)
+    mp_connection_send_bytes (self->connection, bytes, 1000, NULL, &error);
+  else
+    mp_connection_send_bytes_async (self->connection, bytes, NULL, keep_result_cb, &result);
+  g_assert_no_error (error);
+  g_bytes_unref (bytes);
+  g_async_queue_push (self->words, self);
+
+  g_async_queue_pop (self->orders);
+  while (g_atomic_int_get (&self->n_freed) == 0 || (result == NULL && !self->blocking))
+    g_main_context_iteration (self->context, TRUE);
+  g_main_context_pop_thread_default (self->context);
+  g_clear_object (&result);
+  return NULL;
+}
+
+static void
+test_freed_at_home (gconstpointer data)
+{
+  Sending sending = { NULL, GPOINTER_TO_INT (data), g_main_context_new (), g_async_queue_new (), g_async_queue_new (), };
+  g_autoptr(GBytes) bytes = NULL;
+  GThread *thread;
+  Pipe pipe;
+
+  pipe_open (&pipe);
+  sending.connection = pipe.first;
+  thread = g_thread_new ("sending", sending_thread, &sending);
+  g_async_queue_pop (sending.words);
+  while (bytes == NULL)
+    {
+      mp_connection_poll (pipe.first, 0, NULL, NULL);   /* sends */
+      bytes = mp_connection_recv_bytes (pipe.second, 0, NULL, NULL);
+    }
+  mp_connection_poll (pipe.first, 0, NULL, NULL);
+  g_assert_cmpint (g_atomic_int_get (&sending.n_astray), ==, 0);
+  g_async_queue_push (sending.orders, &sending);
+  g_thread_join (thread);
+  g_assert_cmpint (sending.n_astray, ==, 0);
+
+  pipe_clear (&pipe);
+  g_main_context_unref (sending.context);
+  g_async_queue_unref (sending.words);
+  g_async_queue_unref (sending.orders);
+}
+
 int
 main (int   argc,
       char *argv[])
@@ -644,6 +720,8 @@ main (int   argc,
   g_test_add_func ("/connection/close-wakes-poll", test_close_wakes_poll);
   g_test_add_func ("/connection/interrupt", test_interrupt);
   g_test_add_func ("/connection/other-context", test_other_context);
+  g_test_add_data_func ("/connection/freed-at-home/async", GINT_TO_POINTER (FALSE), test_freed_at_home);
+  g_test_add_data_func ("/connection/freed-at-home/blocking", GINT_TO_POINTER (TRUE), test_freed_at_home);
 
   return g_test_run ();
 }

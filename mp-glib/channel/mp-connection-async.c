@@ -132,6 +132,7 @@ op_new (MpConnection        *self,
   MpOp *op = g_new0 (MpOp, 1);
 
   g_atomic_ref_count_init (&op->ref_count);
+  mp_home_init (&op->home);
   op->link.data = op;
   op->sends = sends;
   op->kind = kind;

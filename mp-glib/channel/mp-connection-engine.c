@@ -92,15 +92,37 @@ mp_op_clear (MpOp *op)
   g_clear_error (&op->error);
 }
 
-void
-mp_op_unref (MpOp *op)
+static void
+op_free (gpointer data)
 {
-  if (!g_atomic_ref_count_dec (&op->ref_count))
-    return;
+  MpOp *op = data;
 
   mp_op_clear (op);
   g_clear_object (&op->task);
+  mp_home_clear (&op->home);
   g_free (op);
+}
+
+static gboolean
+nothing_cb (gpointer user_data)
+{
+  return G_SOURCE_REMOVE;
+}
+
+/* What was to be sent may be freed by a function of the user's, and another thread may have sent it. */
+void
+mp_op_unref (MpOp *op)
+{
+  g_autoptr(GSource) source = NULL;
+
+  if (!g_atomic_ref_count_dec (&op->ref_count) || mp_home_try_free (&op->home, op_free, op))
+    return;
+
+  source = g_idle_source_new ();
+  g_source_set_static_name (source, "MpConnection free");
+  g_source_set_priority (source, G_PRIORITY_DEFAULT);
+  g_source_set_callback (source, nothing_cb, op, op_free);
+  g_source_attach (source, op->home.context);
 }
 
 void
@@ -182,6 +204,9 @@ mp_connection_shut (MpConnection *self,
   self->lingering = FALSE;
   set_closed (&error);
   fail_ops (self, &self->receivers, self->in_error != NULL ? self->in_error : error, finished);
+  /* The wire may live on for a while: it must not be the last to let go of what was to be sent. */
+  if (self->wire != NULL)
+    mp_wire_drop_output (self->wire);
   fail_ops (self, &self->in_wire, whole ? NULL : error, finished);
   fail_ops (self, &self->senders, error, finished);
   mp_frame_clear (&self->frame);
@@ -413,6 +438,7 @@ leave_behind (MpConnection *self,
   rest->state = MP_OP_IN_WIRE;
   rest->link = (GList) { rest, NULL, NULL };
   g_atomic_ref_count_init (&rest->ref_count);
+  mp_home_init (&rest->home);
   g_queue_push_tail_link (&self->in_wire, &rest->link);
   self->lingering = TRUE;
 }

@@ -1,6 +1,7 @@
 /* mp-connection-private.h — SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "mp-glib/base/mp-home-private.h"
 #include "mp-glib/channel/mp-connection.h"
 #include "mp-glib/channel/mp-wire-private.h"
 
@@ -55,6 +56,7 @@ typedef struct
   GError          *error;         /* (owned) */
 
   gatomicrefcount  ref_count;     /* of an asynchronous call: */
+  MpHome           home;          /* where it was made, and is freed */
   GTask           *task;          /* (owned) (nullable): NULL for a message whose call has gone before it had left */
   GSource         *cancel_source; /* (owned) (nullable) */
   MpConnectionWatch *watch;       /* (nullable): of the task's context, while in a queue */

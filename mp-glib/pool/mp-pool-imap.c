@@ -240,7 +240,8 @@ mp_imap_take (MpJob    *job,
       if (self->current->position == self->current->n_items)
         {
           /* The values in it may hold objects. */
-          mp_pool_drop_variant (g_steal_pointer (&self->current->answer.value));
+          if (self->current->answer.value != NULL)
+            mp_job_drop (job, (GDestroyNotify) g_variant_unref, g_steal_pointer (&self->current->answer.value));
           g_clear_pointer (&self->current, outcome_free);
           send_more (job);
         }

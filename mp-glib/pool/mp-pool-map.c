@@ -40,8 +40,8 @@ struct _MpMap
   guint8             *head;          /* (owned) (nullable) what precedes the bytes of each chunk */
   gsize               n_head;
 
-  /* Chunks that hold objects, encoded when the call was made; NULL where there are none. */
-  MpEncoded         **encoded;       /* (owned) (nullable) (array length=n_chunks) */
+  /* Chunks of items that hold objects, encoded when the call was made. */
+  MpEncoded         **encoded;       /* (owned) (nullable) (array zero-terminated=1) */
 
   /* Results of one size, each in its place, … */
   guint8             *raw;           /* (owned) (nullable) */
@@ -79,20 +79,27 @@ length_of (MpMap   *self,
   return MIN (self->chunk_size, self->n_items - first_of (self, chunk));
 }
 
+/* Items that hold objects: one for each chunk, NULL behind the last. */
+static void
+free_encoded (gpointer data)
+{
+  MpEncoded **encoded = data;
+
+  for (gsize i = 0; encoded[i] != NULL; i++)
+    {
+      mp_encoded_clear (encoded[i]);
+      g_free (encoded[i]);
+    }
+  g_free (encoded);
+}
+
 void
 mp_map_free (MpMap *self)
 {
-  for (gsize i = 0; i < self->n_chunks; i++)
-    {
-      if (self->encoded != NULL && self->encoded[i] != NULL)
-        {
-          mp_encoded_clear (self->encoded[i]);
-          g_free (self->encoded[i]);
-        }
-      if (self->slots != NULL && self->slots[i] != NULL)
-        g_variant_unref (self->slots[i]);
-    }
-  g_free (self->encoded);
+  for (gsize i = 0; self->slots != NULL && i < self->n_chunks; i++)
+    if (self->slots[i] != NULL)
+      g_variant_unref (self->slots[i]);
+  g_clear_pointer (&self->encoded, free_encoded);
   g_free (self->slots);
   g_free (self->wrapped);
   g_free (self->raw);
@@ -106,10 +113,14 @@ mp_map_free (MpMap *self)
 
 /* When all is answered. */
 void
-mp_map_drop_items (MpMap *self)
+mp_map_drop_items (MpJob *job)
 {
+  MpMap *self = job->map;
+
   if (self->bytes != NULL)
-    mp_hub_run_unlocked ((GDestroyNotify) g_bytes_unref, g_steal_pointer (&self->bytes));
+    mp_job_drop (job, (GDestroyNotify) g_bytes_unref, g_steal_pointer (&self->bytes));
+  if (self->encoded != NULL)
+    mp_job_drop (job, free_encoded, g_steal_pointer (&self->encoded));
   self->items = NULL;
   self->data = NULL;
 }
@@ -191,7 +202,7 @@ encode_handles (MpMap   *self,
   if (!found)
     return TRUE;
 
-  self->encoded = g_new0 (MpEncoded *, self->n_chunks);
+  self->encoded = g_new0 (MpEncoded *, self->n_chunks + 1);
   for (gsize i = 0; i < self->n_chunks; i++)
     {
       g_autoptr(GVariant) value = make_chunk (self, i);
@@ -558,9 +569,8 @@ assemble_cb (gpointer data)
   mp_job_unit_gone (job);
   mp_pool_core_check_end (job->core);
   mp_hub_changed ();
+  mp_job_unref_locked (job);
   mp_hub_unlock ();
-
-  mp_job_unref (job);
 }
 
 static void

@@ -1,6 +1,7 @@
 /* mp-pool-private.h — SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "mp-glib/base/mp-home-private.h"
 #include "mp-glib/base/mp-hub-private.h"
 #include "mp-glib/channel/mp-wire-private.h"
 #include "mp-glib/pool/mp-pool.h"
@@ -70,6 +71,7 @@ struct _MpJob
   gsize        n_ready;      /* units that may be sent now */
   guint64      size;         /* bytes of a unit, about */
   MpPoolCore  *core;         /* (owned) */
+  MpHome       home;         /* where the call was made: what it was given is freed there */
   MpJob       *prev, *next;  /* in the core's list, in order of submission */
   MpJob       *queue_prev, *queue_next;
   GVariant    *value;        /* (owned) (nullable): arguments or items; until the job is released */
@@ -309,7 +311,12 @@ void        mp_waiter_return_failed  (GTask               *task,
                                       GAsyncReadyCallback  callback,
                                       gpointer             user_data);            /* (unlocked) */
 
-/* Frees of what may be the user's wait for the lock to be released. */
+/* Frees of what may run foreign code wait for the lock to be released: those of the job's arguments and of results that
+ * its caller may know go to where the call was made, … */
+void        mp_job_drop              (MpJob               *self,
+                                      GDestroyNotify       func,
+                                      gpointer             data);
+/* … those of what nobody has seen yet do not. */
 void        mp_pool_drop_variant     (GVariant            *value);                /* (nullable) */
 
 /* mp-pool-map.c: what a map has of chunks and results. */
@@ -320,7 +327,7 @@ MpJob      *mp_job_new_map           (MpPoolCore          *core,
                                       guint                chunk_size,
                                       GError             **error);                /* (unlocked) */
 void        mp_map_free              (MpMap               *self);                 /* (unlocked) */
-void        mp_map_drop_items        (MpMap               *self);
+void        mp_map_drop_items        (MpJob               *job);
 gsize       mp_map_get_n_items       (MpMap               *self);
 gsize       mp_map_get_chunk_size    (MpMap               *self);
 gsize       mp_map_get_n_chunks      (MpMap               *self);

@@ -7,33 +7,69 @@
 
 /* Jobs, and those who wait for them. */
 
-/* Values whose last reference may be the user's: their memory may be freed by his functions, and their objects may be
- * wrapped by a language. Gathered under the lock, let go after it. */
-static GPtrArray *garbage;
+/* What is to be freed in another thread than the one that is done with it. */
+typedef struct
+{
+  MpHome          home;      /* (owned) */
+  gconstpointer   owner;     /* a key: whose blocking calls may free it */
+  GDestroyNotify  func;
+  gpointer        data;
+} Remains;
 
 static void
-flush_garbage (gpointer data)
+remains_free (gpointer data)
 {
-  GPtrArray *array = NULL;
+  Remains *self = data;
 
+  self->func (self->data);
+  mp_home_clear (&self->home);
+  g_slice_free (Remains, self);
+}
+
+static void
+remains_send_home (gpointer data)
+{
+  Remains *self = data;
+
+  if (mp_home_try_free (&self->home, remains_free, self))
+    return;
   mp_hub_lock ();
-  array = g_steal_pointer (&garbage);
+  mp_hub_post (self->home.context, self->owner, remains_free, self, NULL);
   mp_hub_unlock ();
+}
 
-  g_clear_pointer (&array, g_ptr_array_unref);
+static Remains *
+remains_new (MpJob          *job,
+             GDestroyNotify  func,
+             gpointer        data)
+{
+  Remains *self = g_slice_new (Remains);
+
+  self->home = (MpHome) { g_main_context_ref (job->home.context), job->home.thread };
+  self->owner = job->core;
+  self->func = func;
+  self->data = data;
+
+  return self;
+}
+
+void
+mp_job_drop (MpJob          *self,
+             GDestroyNotify  func,
+             gpointer        data)
+{
+  /* Mostly it is the caller's own thread that is done with it. */
+  if (mp_home_is_here (&self->home))
+    mp_hub_run_unlocked (func, data);
+  else
+    mp_hub_run_unlocked (remains_send_home, remains_new (self, func, data));
 }
 
 void
 mp_pool_drop_variant (GVariant *value)
 {
-  if (value == NULL)
-    return;
-  if (garbage == NULL)
-    {
-      garbage = g_ptr_array_new_with_free_func ((GDestroyNotify) g_variant_unref);
-      mp_hub_run_unlocked (flush_garbage, NULL);
-    }
-  g_ptr_array_add (garbage, value);
+  if (value != NULL)
+    mp_hub_run_unlocked ((GDestroyNotify) g_variant_unref, value);
 }
 
 void
@@ -47,7 +83,7 @@ mp_answer_clear (MpAnswer *answer)
 /* Jobs. */
 
 static void
-encoded_free (MpEncoded *encoded)
+encoded_free (gpointer encoded)
 {
   mp_encoded_clear (encoded);
   g_free (encoded);
@@ -68,6 +104,7 @@ job_free (gpointer data)
   g_clear_error (&self->error);
   g_clear_pointer (&self->details, g_variant_unref);
   mp_pool_core_unref (self->core);
+  mp_home_clear (&self->home);
   g_slice_free (MpJob, self);
 }
 
@@ -80,6 +117,7 @@ mp_job_new (MpPoolCore *core,
   self->ref_count = 1;
   self->kind = kind;
   self->core = mp_pool_core_ref (core);
+  mp_home_init (&self->home);
 
   return self;
 }
@@ -127,15 +165,20 @@ mp_job_ref (MpJob *self)
 void
 mp_job_unref (MpJob *self)
 {
-  if (g_atomic_int_dec_and_test (&self->ref_count))
+  if (!g_atomic_int_dec_and_test (&self->ref_count))
+    return;
+  /* Without arguments it has nothing that its caller gave. */
+  if (self->value == NULL || mp_home_is_here (&self->home))
     job_free (self);
+  else
+    remains_send_home (remains_new (self, job_free, self));
 }
 
 void
 mp_job_unref_locked (MpJob *self)
 {
   if (g_atomic_int_dec_and_test (&self->ref_count))
-    mp_hub_run_unlocked (job_free, self);
+    mp_job_drop (self, job_free, self);
 }
 
 gboolean
@@ -156,8 +199,11 @@ mp_job_release_if_over (MpJob *self)
   if (!self->brief && g_atomic_int_get (&self->ref_count) > 1)
     {
       if (self->map != NULL)
-        mp_map_drop_items (self->map);
-      mp_pool_drop_variant (g_steal_pointer (&self->value));
+        mp_map_drop_items (self);
+      if (self->encoded != NULL)
+        mp_job_drop (self, encoded_free, g_steal_pointer (&self->encoded));
+      if (self->value != NULL)
+        mp_job_drop (self, (GDestroyNotify) g_variant_unref, g_steal_pointer (&self->value));
     }
   mp_job_unref_locked (self);
 }

@@ -582,6 +582,14 @@ settle_flight (MpPoolWorker *self,
     }
 }
 
+/* Its wire may have arguments that have not left; it must not be the last to let go of them. */
+static void
+drop_unsent (MpPoolWorker *self)
+{
+  if (self->child != NULL && mp_child_get_wire (self->child) != NULL)
+    mp_wire_drop_output (mp_child_get_wire (self->child));
+}
+
 static void
 ended_cb (MpChild      *child,
           const GError *error,
@@ -593,6 +601,7 @@ ended_cb (MpChild      *child,
 
   /* The end of its unit may make room for another, which must not be sent here any more. */
   self->state = MP_WORKER_ENDING;
+  drop_unsent (self);
   if (self->initializing)
     {
       MpUnit unit = flight_pop (self);
@@ -691,6 +700,7 @@ mp_pool_worker_start (MpPoolCore  *core,
 void
 mp_pool_worker_free (MpPoolWorker *self)
 {
+  drop_unsent (self);
   for (guint i = 0; i < self->n_flight; i++)
     {
       MpUnit *unit = &self->flight[RING (self->first + i)];

@@ -53,6 +53,8 @@
  * future or an iterator of it, made in a thread that may acquire such a context, runs them too: a program without a main
  * loop gets all of them there.
  *
+ * A value that a call was given is freed in the thread that made the call, or in its main context.
+ *
  * ## Ends
  *
  * [method@Mp.Pool.close] lets the pool finish what it has, [method@Mp.Pool.terminate] ends it at once,
