@@ -2,8 +2,8 @@
 #pragma once
 
 #include "mp-glib/mp-glib.h"
+#include "instrument-test.h"
 
-#include <string.h>
 #include <unistd.h>
 
 /* What the tests of MpPool share. Functions come from here: MP_FUNCTION stands for an entry of the program that includes
@@ -61,10 +61,13 @@ gate_new (void)
   return gate;
 }
 
+/* Floating, as what is made on the spot to be submitted. */
 G_GNUC_UNUSED static GVariant *
 gate_handle (Gate *gate)
 {
-  return mp_shareable_to_variant (MP_SHAREABLE (gate->far));
+  g_autoptr(GVariant) handle = mp_shareable_to_variant (MP_SHAREABLE (gate->far));
+
+  return g_variant_new_handle (g_variant_get_handle (handle));
 }
 
 /* Waits until a function is there; its pid. */

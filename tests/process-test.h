@@ -2,6 +2,7 @@
 #pragma once
 
 #include "mp-glib/mp-glib.h"
+#include "instrument-test.h"
 
 #include <signal.h>
 
@@ -139,13 +140,13 @@ add_tests (const char *prefix, const ProcessTest *tests, guint n_tests)
   static const MpStartMethod methods[] = { MP_START_METHOD_FORK, MP_START_METHOD_SPAWN, MP_START_METHOD_FORKSERVER };
   static const char * const suites[] = { "fork", "spawn", "forkserver" };
   static ProcessTestRun runs[100];
+  const char *reason = get_reason_not_to_fork ();
   guint n_runs = 0;
 
   /* A shell that puts us into the background may have it ignored, which a forked process would inherit. */
   signal (SIGINT, SIG_DFL);
-  /* Fork comes first, as long as there is one thread. Not under valgrind: for that, all is lost in the forked process
-   * that its parent alone could find, and it makes an exit status of it. */
-  for (guint m = g_getenv ("MP_TESTS_SLOW") != NULL ? 1 : 0; m < G_N_ELEMENTS (methods); m++)
+  /* Fork comes first, as long as there is one thread. */
+  for (guint m = 0; m < G_N_ELEMENTS (methods); m++)
     for (guint i = 0; i < n_tests; i++)
       {
         g_autofree char *name = g_strdelimit (g_strdup (tests[i].name), "_", '-');
@@ -153,6 +154,11 @@ add_tests (const char *prefix, const ProcessTest *tests, guint n_tests)
 
         if (methods[m] == MP_START_METHOD_FORK && tests[i].no_fork)
           continue;
+        if (methods[m] == MP_START_METHOD_FORK && reason != NULL)
+          {
+            g_test_add_data_func (path, reason, skip_test);
+            continue;
+          }
         g_assert_cmpuint (n_runs, <, G_N_ELEMENTS (runs));
         runs[n_runs].method = methods[m];
         runs[n_runs].func = tests[i].func;

@@ -9,6 +9,7 @@
 #include "mp-glib/platform/mp-process-control-private.h"
 #include "mp-glib/process/mp-child-private.h"
 #include "mp-glib/process/mp-worker-private.h"
+#include "instrument-test.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -626,7 +627,7 @@ test_waited_for_us (void)
   g_autofree char *program = g_test_build_filename (G_TEST_BUILT, "helper-program", NULL);
   Watched watched;
 
-  if (g_getenv ("MP_TESTS_SLOW") != NULL)
+  if (is_slow ())
     {
       g_test_skip ("the program would take longer anyway");
       return;
@@ -735,7 +736,7 @@ test_siblings (gconstpointer data)
   Watched watched;
 
   /* valgrind has descriptors of its own. */
-  if (g_getenv ("MP_TESTS_SLOW") != NULL)
+  if (is_slow ())
     {
       g_test_skip ("the descriptors would not only be ours");
       return;
@@ -859,15 +860,16 @@ static void
 add_for_methods (const char *name, GTestDataFunc func)
 {
   static const char * const names[] = { "auto", "spawn", "forkserver", "fork" };
+  const char *reason = get_reason_not_to_fork ();
 
-  /* What a forked copy of the tests themselves has no use for any more looks lost to who looks for leaks. */
-  int last = g_getenv ("MP_TESTS_SLOW") != NULL ? MP_START_METHOD_FORKSERVER : MP_START_METHOD_FORK;
-
-  for (int method = MP_START_METHOD_SPAWN; method <= last; method++)
+  for (int method = MP_START_METHOD_SPAWN; method <= MP_START_METHOD_FORK; method++)
     {
       g_autofree char *path = g_strdup_printf ("/child/%s/%s", name, names[method]);
 
-      g_test_add_data_func (path, GINT_TO_POINTER (method), func);
+      if (method == MP_START_METHOD_FORK && reason != NULL)
+        g_test_add_data_func (path, reason, skip_test);
+      else
+        g_test_add_data_func (path, GINT_TO_POINTER (method), func);
     }
 }
 
@@ -875,6 +877,9 @@ int
 main (int argc, char **argv)
 {
   mp_init ();
+  /* A shell that puts us into the background may have them ignored, and whoever is started would inherit that. */
+  signal (SIGINT, SIG_DFL);
+  signal (SIGQUIT, SIG_DFL);
   g_test_init (&argc, &argv, NULL);
   records = g_string_new (NULL);
   g_log_set_writer_func (keep_record, NULL, NULL);

@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include "connection-test.h"
+#include "instrument-test.h"
 
 #include "mp-glib/channel/mp-wire-private.h"
 #include "mp-glib/platform/mp-fd-private.h"
@@ -118,19 +119,6 @@ test_travel_refused (void)
   send_ok (road.first, g_variant_new_int32 (2));
   recv_ok (road.second, "2");
   pipe_clear (&road);
-}
-
-/* Valgrind keeps the limit of descriptors to itself: the kernel goes on making them. */
-static gboolean
-limit_is_real (void)
-{
-  const char *preload = g_getenv ("LD_PRELOAD");
-
-  if (preload == NULL || strstr (preload, "vgpreload") == NULL)
-    return TRUE;
-
-  g_test_skip ("runs under valgrind");
-  return FALSE;
 }
 
 /* No room for one more descriptor: the message is lost with a clear error, and the connection goes on. */

@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include "mp-glib/mp-glib.h"
+#include "instrument-test.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,15 +19,6 @@
 
 static char *helper;
 static char *module;
-
-/* valgrind executes programs by what it thinks they are called, and has its own to say on stderr. */
-static gboolean
-is_under_valgrind (void)
-{
-  const char *preload = g_getenv ("LD_PRELOAD");
-
-  return preload != NULL && strstr (preload, "vgpreload") != NULL;
-}
 
 /* Running a function and having what it printed */
 
@@ -430,7 +422,7 @@ check_stderr (MpStartMethod method, MpStderr mode, const char *own, const char *
 
   if (is_under_valgrind ())
     {
-      g_test_skip ("valgrind");
+      g_test_skip ("valgrind has its own to say on stderr");
       return;
     }
   mp_context_set_stderr (context, mode);
@@ -464,7 +456,7 @@ test_stderr_of_boot (void)
 
   if (is_under_valgrind ())
     {
-      g_test_skip ("valgrind");
+      g_test_skip ("valgrind has its own to say on stderr");
       return;
     }
   mp_context_set_worker_argv (context, (const char *[]) { helper, "chatty", NULL });
@@ -583,7 +575,7 @@ test_replaced_program (void)
 
   if (is_under_valgrind ())
     {
-      g_test_skip ("valgrind");
+      g_test_skip ("valgrind executes programs by what it thinks they are called");
       g_rmdir (directory);
       return;
     }
@@ -627,15 +619,17 @@ add_for_methods (const char *path, GTestDataFunc func, gboolean fork_too)
 {
   static const char * const names[] = { "auto", "spawn", "forkserver", "fork" };
 
-  /* What a forked copy of the tests themselves has no use for any more looks lost to who looks for leaks. */
-  if (g_getenv ("MP_TESTS_SLOW") != NULL)
-    fork_too = FALSE;
+  const char *reason = get_reason_not_to_fork ();
+
   for (int method = MP_START_METHOD_SPAWN; method <= (fork_too ? MP_START_METHOD_FORK : MP_START_METHOD_FORKSERVER);
        method++)
     {
       g_autofree char *full = g_strdup_printf ("%s/%s", path, names[method]);
 
-      g_test_add_data_func (full, GINT_TO_POINTER (method), func);
+      if (method == MP_START_METHOD_FORK && reason != NULL)
+        g_test_add_data_func (full, reason, skip_test);
+      else
+        g_test_add_data_func (full, GINT_TO_POINTER (method), func);
     }
 }
 

@@ -2,19 +2,11 @@
 #include "config.h"
 
 #include "mp-glib/mp-glib.h"
+#include "instrument-test.h"
 
-#include <string.h>
 #include <sys/wait.h>
 
 /* No surprise for the host program. Each habit in a process of its own: see helper-host. */
-
-static gboolean
-is_under_valgrind (void)
-{
-  const char *preload = g_getenv ("LD_PRELOAD");
-
-  return preload != NULL && strstr (preload, "vgpreload") != NULL;
-}
 
 static void
 test_habit (const char *habit, MpStartMethod method)

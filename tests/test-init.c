@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include "mp-glib/mp-glib.h"
+#include "instrument-test.h"
 #include "mp-glib/process/mp-boot-private.h"
 
 #include <glib/gstdio.h>
@@ -48,15 +49,6 @@ count_clear (Count *count)
 {
   g_unlink (count->path);
   g_free (count->path);
-}
-
-/* valgrind executes programs by what it thinks they are called, and has descriptors of its own. */
-static gboolean
-is_under_valgrind (void)
-{
-  const char *preload = g_getenv ("LD_PRELOAD");
-
-  return preload != NULL && strstr (preload, "vgpreload") != NULL;
 }
 
 /* Runs @argv as an ordinary program. */
@@ -290,7 +282,7 @@ test_executed_again (void)
 
   if (is_under_valgrind ())
     {
-      g_test_skip ("valgrind");
+      g_test_skip ("valgrind executes programs by what it thinks they are called");
       return;
     }
   count_init (&count);

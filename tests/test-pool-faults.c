@@ -482,7 +482,6 @@ context_of_program (const char *path, const char *argument)
   MpContext *context = mp_context_new (MP_START_METHOD_SPAWN);
 
   mp_context_set_worker_argv (context, argv);
-  mp_context_set_boot_timeout (context, G_USEC_PER_SEC / 4);
   return context;
 }
 
@@ -493,6 +492,7 @@ test_program_fails (void)
   g_autoptr(MpContext) exits = context_of_program ("/bin/false", NULL);
   g_autoptr(MpContext) hangs = context_of_program ("/bin/sleep", "1000");
 
+  mp_context_set_boot_timeout (hangs, G_USEC_PER_SEC / 4);
   expect_failure (pool_of (2, NULL, missing), MP_ERROR, MP_ERROR_WORKER_START, "/nonexistent/program");
   g_assert_cmpuint (n_started, ==, 0);
   expect_failure (pool_of (2, NULL, exits), MP_ERROR, MP_ERROR_WORKER_START, "exited with status 1");
@@ -757,9 +757,9 @@ check_owner_ends (const char *what, int signum)
 {
   int out[2], in[2], pid, status = 0;
   char line[64] = "";
-  struct pollfd ended = { -1, POLLIN, 0 };
+  g_autofree char *program = g_file_read_link ("/proc/self/exe", NULL);   /* exec() does not fool valgrind */
   FILE *output;
-  int worker;
+  int worker, pidfd;
 
   g_assert_cmpint (pipe2 (out, O_CLOEXEC), ==, 0);
   g_assert_cmpint (pipe2 (in, O_CLOEXEC), ==, 0);
@@ -769,7 +769,7 @@ check_owner_ends (const char *what, int signum)
       setpgid (0, 0);
       dup2 (in[0], STDIN_FILENO);
       dup2 (out[1], STDOUT_FILENO);
-      execl ("/proc/self/exe", "test-pool-faults", what, NULL);
+      execl (program, program, what, NULL);
       _exit (127);
     }
   close (in[0]);
@@ -777,13 +777,13 @@ check_owner_ends (const char *what, int signum)
   output = fdopen (out[0], "r");
   g_assert_nonnull (fgets (line, sizeof line, output));
   g_assert_cmpint (sscanf (line, "worker %d", &worker), ==, 1);
-  ended.fd = mp_platform_pidfd_open (worker);
-  g_assert_cmpint (ended.fd, >=, 0);
+  pidfd = mp_platform_pidfd_open (worker);
+  g_assert_true (pidfd >= 0 || is_under_valgrind ());
   g_assert_cmpint (write (in[1], "\n", 1), ==, 1);
   g_assert_cmpint (waitpid (pid, &status, 0), ==, pid);
   g_assert_true (WIFSIGNALED (status) && WTERMSIG (status) == signum);
-  g_assert_cmpint (poll (&ended, 1, 1000), ==, 1);
-  close (ended.fd);
+  g_assert_true (ends_within (worker, pidfd, 1000));
+  close (pidfd);
   close (in[1]);
   fclose (output);
 }
@@ -814,11 +814,12 @@ run_uninitialized (void)
 static void
 test_not_initialized (void)
 {
+  g_autofree char *program = g_file_read_link ("/proc/self/exe", NULL);
   int pid = fork (), status = -1;
 
   if (pid == 0)
     {
-      execl ("/proc/self/exe", "test-pool-faults", "--uninitialized", NULL);
+      execl (program, program, "--uninitialized", NULL);
       _exit (127);
     }
   g_assert_cmpint (waitpid (pid, &status, 0), ==, pid);

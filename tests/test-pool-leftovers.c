@@ -189,10 +189,17 @@ use_often (MpPool *pool)
 static void
 test_busy_copy (gconstpointer data)
 {
-  MpContext *context = mp_context_new (GPOINTER_TO_INT (data));
-  MpPool *pool = mp_pool_new_full (2, NULL, NULL, 0, context);
+  MpContext *context = NULL;
+  MpPool *pool = NULL;
   int pid, status = -1;
 
+  if (is_under_valgrind ())
+    {
+      g_test_skip (get_reason_not_to_fork ());
+      return;
+    }
+  context = mp_context_new (GPOINTER_TO_INT (data));
+  pool = mp_pool_new_full (2, NULL, NULL, 0, context);
   g_assert_true (use_often (pool));
   pid = fork ();
   if (pid == 0)
@@ -242,12 +249,17 @@ static void
 test_shortage (gconstpointer data)
 {
   g_autoptr(MpContext) context = mp_context_new (GPOINTER_TO_INT (data));
-  MpPool *warm = mp_pool_new_full (1, NULL, NULL, 0, context);
-  g_autofree char *dir = g_dir_make_tmp (NULL, NULL);
-  g_autofree char *path = g_build_filename (dir, "marks", NULL);
+  g_autofree char *dir = NULL;
+  g_autofree char *path = NULL;
   struct rlimit old, limit;
+  MpPool *warm = NULL;
   gsize length = 0;
 
+  if (!limit_is_real ())
+    return;
+  dir = g_dir_make_tmp (NULL, NULL);
+  path = g_build_filename (dir, "marks", NULL);
+  warm = mp_pool_new_full (1, NULL, NULL, 0, context);
   apply_int (warm, MP_FUNCTION (square), g_variant_new_int32 (1));
   getrlimit (RLIMIT_NOFILE, &old);
   limit = (struct rlimit) { 128, old.rlim_max };
