@@ -17,6 +17,12 @@ introduce (GVariant *args, gpointer user_data, GError **error)
   return g_variant_new_tuple (NULL, 0);
 }
 
+static GVariant *
+nothing (GVariant *args, gpointer user_data, GError **error)
+{
+  return g_variant_new_tuple (NULL, 0);
+}
+
 static gpointer
 stay (gpointer data)
 {
@@ -45,6 +51,7 @@ main (int argc, char **argv)
         }
     }
   mp_function_register ("introduce", introduce, NULL, NULL);
+  mp_function_register ("nothing", nothing, NULL, NULL);
   mp_init ();
   return 0;
 }
