@@ -225,6 +225,7 @@ checksum_files (GPtrArray *files,
   g_autoptr(MpPool) pool = mp_pool_new (0);
   g_autoptr(MpResultIter) sums = NULL;
   g_autoptr(GError) error = NULL;
+  g_autofree char *last_message = NULL;
   GVariantBuilder paths;
 
   g_variant_builder_init (&paths, G_VARIANT_TYPE_BYTESTRING_ARRAY);
@@ -232,22 +233,20 @@ checksum_files (GPtrArray *files,
     g_variant_builder_add_value (&paths, g_variant_new_bytestring (files->pdata[i]));
 
   sums = mp_pool_imap (pool, MP_FUNCTION (checksum_file), g_variant_builder_end (&paths), FILES_PER_TASK, &error);
-  if (sums == NULL)
-    {
-      g_ptr_array_add (problems, g_strdup_printf ("checksum-tree: %s", error->message));
-      return;
-    }
 
   for (guint i = 0; i < files->len; i++)
     {
-      g_autoptr(GVariant) sum = mp_result_iter_next (sums, -1, NULL, &error);
+      g_autoptr(GVariant) sum = sums != NULL ? mp_result_iter_next (sums, -1, NULL, &error) : NULL;
 
+      if (error != NULL)
+        {
+          g_free (last_message);
+          last_message = g_strdup (error->message);
+        }
       if (sum != NULL)
         print_sum (g_variant_get_string (sum, NULL), files->pdata[i]);
-      else if (error != NULL)
-        add_problem (problems, files->pdata[i], error->message);
-      else
-        break;  /* the pool has given up; the last error says why */
+      else  /* without an error of its own: the pool has given up, and the last one says why */
+        add_problem (problems, files->pdata[i], last_message);
       g_clear_error (&error);
       show_progress (i + 1, files->len);
     }

@@ -145,12 +145,16 @@ async function checksumFiles(files) {
     const progress = new Progress(files.length);
     const pool = Mp.Pool.new(0);
     const sums = pool.imap(checksumFile, files.map(toUri), FILES_PER_TASK);
+    let lastError = null;
     for (const [index, path] of files.entries()) {
         try {
-            const {value} = await sums.next_async();
+            const {value, done} = await sums.next_async();
+            if (done)
+                throw lastError;  // the pool has given up
             const name = escape(path);
             output.write_all(toArray(`${name === path ? '' : '\\'}${value}  ${name}\n`), null);
         } catch (error) {
+            lastError = error;
             addProblem(path, error);
         }
         progress.show(index + 1);

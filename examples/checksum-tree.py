@@ -104,13 +104,17 @@ class Progress:
 
 def checksum_files(files, problems):
     progress = Progress(len(files))
+    last_error = ''
     with Mp.Pool() as pool:
         results = pool.imap(checksum_file, files, FILES_PER_TASK)
         for number, path in enumerate(files):
             try:
                 checksum, problem = next(results)
-            except Mp.WorkerDiedError as error:
-                checksum, problem = None, str(error)
+            except StopIteration:
+                # The pool has given up, and the last error says why.
+                problem = last_error
+            except Exception as error:
+                problem = last_error = str(error)
             if problem is None:
                 name = escape(path)
                 mark = b'\\' if name != path else b''

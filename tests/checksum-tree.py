@@ -101,6 +101,32 @@ def test_unreadable(top):
     assert any(line.endswith(f'{top}/folder: Permission denied'.encode()) for line in errors), result
 
 
+def test_every_file_is_told(top):
+    """Where descriptors are so few that workers fail, or that there are none: a sum or a complaint for each file."""
+    names = [f'file{number}' for number in range(100)]
+    for name in names:
+        Path(top, name).write_text(name)
+    all_lines = set(expected(top).splitlines())
+
+    n_given_up = 0
+    for limit in range(10, 60, 5):
+        result = run(top, ['prlimit', f'--nofile={limit}', *COMMAND])
+        if b'checksum-tree: ' not in result.stderr and not result.stdout:
+            continue  # it could not even begin
+        assert set(result.stdout.splitlines()) <= all_lines, (limit, result)
+        sums = [line.split(b'  ')[1] for line in result.stdout.splitlines()]
+        if f'checksum-tree: {top}: '.encode() in result.stderr:
+            continue  # nor list the folder
+        complaints = [line.split(b': ')[1] for line in result.stderr.splitlines() if line.startswith(b'checksum-tree: ')]
+        assert sorted([*sums, *complaints]) == sorted(f'{top}/{name}'.encode() for name in names), (limit, result)
+        assert result.returncode == (1 if complaints else 0), (limit, result)
+        n_given_up += len(complaints) > 0
+        if not complaints and not result.stderr:
+            break
+    if n_given_up == 0:
+        raise Skip('whenever it begins it has what it needs')
+
+
 def processes_of_session(session):
     found = []
     for stat in Path('/proc').glob('[0-9]*/stat'):
