@@ -169,9 +169,11 @@ test_handle (void)
   g_assert_finalize_object (thing);
   g_assert_null (mp_shareable_from_variant (handle, &error));
   g_assert_error (error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND);
+  g_assert_true (g_str_has_prefix (error->message, "Cannot get an object: the handle "));
   g_clear_error (&error);
   g_assert_null (travel (handle, &error));
   g_assert_error (error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND);
+  g_assert_true (g_str_has_prefix (error->message, "Cannot send a value: the handle "));
 }
 
 static void

@@ -72,7 +72,10 @@ describe_object (Collector *self,
   guint n_before = self->fds->len;
 
   if (object == NULL)
-    return FALSE;
+    {
+      g_prefix_error (&self->error, "Cannot send a value: ");
+      return FALSE;
+    }
 
   iface = MP_SHAREABLE_GET_IFACE (object);
   state = iface->describe (object, self->fds, &self->error);

@@ -149,6 +149,7 @@ mp_shareable_from_variant (GVariant  *variant,
                            GError   **error)
 {
   g_autoptr(GVariant) inner = NULL;
+  MpShareable *object;
 
   g_return_val_if_fail (variant != NULL, NULL);
 
@@ -168,7 +169,10 @@ mp_shareable_from_variant (GVariant  *variant,
       return NULL;
     }
 
-  return mp_shareable_lookup (g_variant_get_handle (inner), error);
+  object = mp_shareable_lookup (g_variant_get_handle (inner), error);
+  if (object == NULL)
+    g_prefix_error (error, "Cannot get an object: ");
+  return object;
 }
 
 /**
@@ -241,7 +245,7 @@ mp_shareable_lookup (gint32   number,
 
   if (object == NULL)
     g_set_error (error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND,
-                 "The handle %d stands for no object of this process, or its object is gone", number);
+                 "the handle %d stands for no object of this process, or its object is gone", number);
   return object;
 }
 

@@ -184,7 +184,7 @@ mp_function_declare (const char       *name,
   if (!name_is_sound (name))
     {
       g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
-                           "a function's name is 1 to 1024 bytes of UTF-8");
+                           "function declare: a name is 1 to 1024 bytes of UTF-8");
       return FALSE;
     }
   if (!intern_type (argument_type, &argument) || !intern_type (result_type, &result))
@@ -428,7 +428,8 @@ mp_function_find (const char  *name,
                    "no function “%s” is registered in the worker (before mp_init()); there are: %s", name, known);
       return NULL;
     }
-  g_set_error_literal (error, MP_ERROR, MP_ERROR_NO_SUCH_FUNCTION, "a function's name is 1 to 1024 bytes of UTF-8");
+  g_set_error_literal (error, MP_ERROR, MP_ERROR_NO_SUCH_FUNCTION,
+                       "function call: a name is 1 to 1024 bytes of UTF-8");
   return NULL;
 }
 
@@ -475,7 +476,7 @@ mp_function_check_args (const char  *name,
   if (function == NULL && !name_is_sound (name))
     {
       g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
-                           "a function's name is 1 to 1024 bytes of UTF-8");
+                           "function call: a name is 1 to 1024 bytes of UTF-8");
       return FALSE;
     }
   if (is_items && !g_variant_type_is_array (type))
