@@ -59,7 +59,7 @@ void      mp_platform_lifeline_register   (int        write_end);
 void      mp_platform_lifeline_unregister (int        write_end);
 
 /* Facts about this process. */
-char    **mp_platform_list_threads   (void);          /* "name (tid)" of all but the calling one; empty: single-threaded; NULL: /proc is missing */
+char    **mp_platform_list_threads   (void);          /* "name (tid)" of all but the calling one; empty: single-threaded; NULL with errno: they cannot be listed */
 gboolean  mp_platform_is_setuid      (void);          /* AT_SECURE */
 char     *mp_platform_exe_path       (void);          /* readlink of /proc/self/exe, " (deleted)" kept */
 char    **mp_platform_cmdline        (void);          /* /proc/self/cmdline */

@@ -3,6 +3,7 @@
 
 #include "mp-glib/platform/mp-process-control-private.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -13,16 +14,17 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+/* NULL: it has ended meanwhile. */
 static char *
 describe_thread (const char *tid)
 {
   g_autofree char *path = g_strdup_printf ("/proc/self/task/%s/comm", tid);
   g_autofree char *comm = NULL;
 
-  if (!g_file_get_contents (path, &comm, NULL, NULL))
-    return NULL;   /* it has ended meanwhile */
-
-  return g_strdup_printf ("%s (%s)", g_strchomp (comm), tid);
+  if (g_file_get_contents (path, &comm, NULL, NULL))
+    return g_strdup_printf ("%s (%s)", g_strchomp (comm), tid);
+  /* One that has no name for lack of a descriptor is a thread all the same. */
+  return access (path, F_OK) == 0 ? g_strdup_printf ("? (%s)", tid) : NULL;
 }
 
 char **
@@ -30,24 +32,23 @@ mp_platform_list_threads (void)
 {
   g_autofree char *own_tid = g_strdup_printf ("%ld", syscall (SYS_gettid));
   g_autoptr(GPtrArray) threads = NULL;
-  g_autoptr(GDir) dir = NULL;
-  const char *tid;
+  DIR *dir = opendir ("/proc/self/task");
+  struct dirent *entry;
 
-  dir = g_dir_open ("/proc/self/task", 0, NULL);
   if (dir == NULL)
     return NULL;
 
   threads = g_ptr_array_new_with_free_func (g_free);
-  while ((tid = g_dir_read_name (dir)) != NULL)
+  while ((entry = readdir (dir)) != NULL)
     {
-      char *text;
+      char *text = NULL;
 
-      if (g_str_equal (tid, own_tid))
-        continue;
-      text = describe_thread (tid);
+      if (entry->d_name[0] != '.' && !g_str_equal (entry->d_name, own_tid))
+        text = describe_thread (entry->d_name);
       if (text != NULL)
         g_ptr_array_add (threads, text);
     }
+  closedir (dir);
 
   g_ptr_array_add (threads, NULL);
   return (char **) g_ptr_array_free (g_steal_pointer (&threads), FALSE);

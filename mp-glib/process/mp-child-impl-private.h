@@ -171,7 +171,8 @@ void        mp_child_handle_log      (MpChild              *self,
 /* mp-launch.c */
 void        mp_child_launch_spawn    (MpChild              *self);
 void        mp_child_launch_fork     (MpChild              *self);
-/* NULL, or MP_ERROR_UNSAFE_FORK with the names of the threads that are in the way. @who: (nullable) */
+/* NULL, or MP_ERROR_UNSAFE_FORK with the names of the threads that are in the way, or what keeps it from knowing them.
+ * @who: (nullable) */
 GError     *mp_launch_check_threads  (const char           *who);
 
 G_END_DECLS

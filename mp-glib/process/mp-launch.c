@@ -14,15 +14,29 @@
 #include <string.h>
 #include <unistd.h>
 
+static GError *
+make_unlisted_error (const char *who)
+{
+  int saved = errno;
+  gboolean shortage = saved == EMFILE || saved == ENFILE || saved == ENOMEM;
+
+  return g_error_new (shortage ? G_IO_ERROR : MP_ERROR,
+                      shortage ? (int) g_io_error_from_errno (saved) : (int) MP_ERROR_UNSAFE_FORK,
+                      "%s%sa process with more than one thread cannot be forked safely, and those of this one cannot be "
+                      "listed: %s", who != NULL ? who : "", who != NULL ? ": " : "", g_strerror (saved));
+}
+
 GError *
 mp_launch_check_threads (const char *who)
 {
   g_auto(GStrv) threads = mp_platform_list_threads ();
   g_autofree char *names = NULL;
 
-  if (threads != NULL && threads[0] == NULL)
+  if (threads == NULL)
+    return make_unlisted_error (who);
+  if (threads[0] == NULL)
     return NULL;
-  names = threads != NULL ? g_strjoinv (", ", threads) : g_strdup ("cannot be listed: there is no /proc");
+  names = g_strjoinv (", ", threads);
   return g_error_new (MP_ERROR, MP_ERROR_UNSAFE_FORK,
                       "%s%sa process with more than one thread cannot be forked safely; the others: %s",
                       who != NULL ? who : "", who != NULL ? ": " : "", names);
