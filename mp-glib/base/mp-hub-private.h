@@ -18,6 +18,9 @@ G_BEGIN_DECLS
  * lock there; keep the state in plain reference-counted structs that the GObjects point to. User code runs from posted calls only,
  * without the lock, in a thread that owns the context it was posted to. */
 
+/* Makes now what would be made at first use, and end the program when there are no descriptors for it. */
+void      mp_hub_prepare          (void);
+
 void      mp_hub_lock             (void);
 void      mp_hub_unlock           (void);   /* then runs, unlocked, what mp_hub_run_unlocked() gathered */
 

@@ -18,7 +18,8 @@ typedef struct
   MpHubSleeper  sleeper;
   gint64        deadline;         /* -1: none */
   GCancellable *cancellable;      /* (nullable) */
-  GPollFD       cancel_fd;        /* fd -1: not made, or none */
+  GPollFD       cancel_fd;        /* an eventfd of its own; fd -1: not made, or none */
+  gulong        cancel_id;        /* of the handler that writes to it; 0: none */
   GPollFD       interrupt_fd;
   gboolean      interrupted;
   int           error;            /* errno of waiting itself */
@@ -116,6 +117,8 @@ poll_with_reasons (Wait   *wait,
       for (i = 0; i < G_N_ELEMENTS (fds); i++)
         fds[i].revents = 0;
     }
+  if (wait->cancel_fd.fd >= 0 && fds[1].revents != 0)
+    mp_fd_clear_signal (wait->cancel_fd.fd);
   wait->interrupted = wait->interrupt_fd.fd >= 0 && fds[2].revents != 0;
   return fds[0].revents != 0;
 }
@@ -194,16 +197,35 @@ sleep_once (Wait   *wait,
   mp_hub_dispatch_events (events, n);
 }
 
+static void
+cancelled_cb (GCancellable *cancellable,
+              gpointer      user_data)
+{
+  Wait *wait = user_data;
+
+  mp_fd_signal (wait->cancel_fd.fd);
+}
+
 /* Only for a wait that is going to sleep: it makes a descriptor. Without the lock, because handlers of the cancellable,
- * which may call this library, can run under one of its own. */
+ * which may call this library, can run under one of its own. Not g_cancellable_make_pollfd(), which ends the program when
+ * there are no descriptors left. */
 static void
 prepare (Wait *wait)
 {
   wait->prepared = TRUE;
   mp_hub_unlock ();
-  if (!g_cancellable_make_pollfd (wait->cancellable, &wait->cancel_fd))
-    wait->cancel_fd.fd = -1;
+  wait->cancel_fd.fd = mp_fd_eventfd ();
+  if (wait->cancel_fd.fd >= 0)
+    wait->cancel_id = g_cancellable_connect (wait->cancellable, G_CALLBACK (cancelled_cb), wait, NULL);
   mp_hub_lock ();
+}
+
+static void
+unprepare (Wait *wait)
+{
+  if (wait->cancel_id != 0)
+    g_cancellable_disconnect (wait->cancellable, wait->cancel_id);
+  mp_fd_close (&wait->cancel_fd.fd);
 }
 
 static gint64
@@ -253,6 +275,9 @@ wait_until_over (Wait *wait)
         {
           gint64 timeout_us = ran ? 0 : time_left (wait);
 
+          /* One that cannot be told of its cancelling looks for itself. */
+          if (wait->cancellable != NULL && wait->cancel_fd.fd < 0 && (timeout_us < 0 || timeout_us > BLIND_SLEEP_US))
+            timeout_us = BLIND_SLEEP_US;
           if (timeout_us == 0)
             look (wait);
           else
@@ -297,7 +322,7 @@ mp_hub_wait (gconstpointer   owner,
     .deadline = -1,
     .cancellable = cancellable,
     .prepared = cancellable == NULL,
-    .cancel_fd = { -1, 0, 0 },
+    .cancel_fd = { -1, G_IO_IN, 0 },
     .interrupt_fd = { interrupt_fd, G_IO_IN, 0 },
   };
   gboolean is_done;
@@ -317,7 +342,6 @@ mp_hub_wait (gconstpointer   owner,
   is_done = done (data);
   mp_hub_unlock ();
 
-  if (wait.cancel_fd.fd >= 0)
-    g_cancellable_release_fd (cancellable);
+  unprepare (&wait);
   return report (&wait, is_done, what, error);
 }

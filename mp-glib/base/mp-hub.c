@@ -206,6 +206,14 @@ mp_hub_ensure (void)
     }
 }
 
+void
+mp_hub_prepare (void)
+{
+  mp_hub_lock ();
+  mp_hub_ensure ();
+  mp_hub_unlock ();
+}
+
 static guint64
 token_of (MpWatch *watch)
 {

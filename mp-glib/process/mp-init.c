@@ -4,6 +4,7 @@
 #include "mp-glib/process/mp-init-private.h"
 
 #include "mp-glib/base/mp-error-private.h"
+#include "mp-glib/base/mp-hub-private.h"
 #include "mp-glib/platform/mp-process-control-private.h"
 #include "mp-glib/process/mp-boot-private.h"
 #include "mp-glib/process/mp-worker-private.h"
@@ -81,7 +82,11 @@ init (void)
   boot->initialized = TRUE;
   mp_boot_capture ();
   if (boot->mark != MP_MARK_WORKER)
-    return -1;
+    {
+      /* Now, and not in the midst of the program's work: without it nothing of this library works. */
+      mp_hub_prepare ();
+      return -1;
+    }
 
   mp_platform_mark_unblock ();
   return mp_worker_run (mp_boot_get_wire (), FALSE);
