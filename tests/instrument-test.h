@@ -5,8 +5,9 @@
 #include <poll.h>
 #include <string.h>
 
-/* What tests have to know of the instrument under which they run: valgrind or the thread sanitizer. How slow it is, the
- * environment says: MP_TESTS_SLOW. */
+/* What tests have to know of the instrument under which they run: valgrind or the thread sanitizer. That it is slow, the
+ * environment says, MP_TESTS_SLOW; for valgrind that is most true of large messages, of which it checks for each system
+ * call all that is left. */
 
 #if defined (__SANITIZE_THREAD__)
 # define UNDER_THREAD_SANITIZER TRUE

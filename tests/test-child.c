@@ -635,7 +635,7 @@ test_waited_for_us (void)
   mp_context_set_worker_argv (context, (const char *[]) { program, "noisy", NULL });
   mp_context_set_boot_timeout (context, 50000);
   mp_context_set_stderr (context, MP_STDERR_CAPTURE);
-  watched_start (&watched, context, "introduce");
+  watched_start (&watched, context, "nothing");
   g_assert_false (is_dead_within (&watched, 200000));
   wait_until (&watched, is_ended);
   g_assert_no_error (watched.error);

@@ -132,6 +132,8 @@ main (int   argc,
   guint n_files = 0;
   int i;
 
+  if (g_getenv ("MP_TESTS_SLOW") != NULL)
+    n_rounds = N_ROUNDS / 10;
   if (rounds != NULL)
     n_rounds = g_ascii_strtoull (rounds, NULL, 10);
   numbers = g_rand_new_with_seed (seed != NULL ? g_ascii_strtoull (seed, NULL, 10) : 1);
