@@ -111,7 +111,6 @@ test('apply', async () => {
     const pool = Mp.Pool.new(1);
     assertEqual(await pool.apply_async(add, [1, 2]), 3);
     assertEqual(await pool.apply_async(add, ['a', 'b', 0, 0]), 'ab2');
-    assertEqual(await pool.apply_async(square, 5), 25, 'one argument needs no array');
     assertEqual(await pool.apply_async(kind, []), 'undefined');
     assertEqual(await pool.apply_async(kind), 'undefined');
     assertEqual(await pool.apply_async(kind, [[1, 2]]), '[1, 2]');
@@ -289,6 +288,48 @@ test('items and sizes of chunks that are none', async () => {
     }
     assertEqual(await pool.map_async(square, new Set([1, 2]), 1), [1, 4]);
     pool.terminate();
+});
+
+test('functions, arguments and numbers that are none', async () => {
+    const pool = Mp.Pool.new(1);
+    for (const func of [undefined, null, 5, {}, '']) {
+        const what = `${func}`;
+        for (const method of ['apply_async', 'map_async']) {
+            const error = await catchFrom(() => pool[method](func, [1]));
+            assert(error instanceof TypeError, `${method}, ${what}: ${show(error)}`);
+            assertMatches(error.message, /is a function or the name of one, not /);
+        }
+        for (const method of ['apply', 'submit', 'map', 'submit_map', 'imap', 'imap_unordered'])
+            assert(catchNow(() => pool[method](func, [1])) instanceof TypeError, `${method}, ${what}`);
+        assert(catchNow(() => Mp.Process.new(func, [1])) instanceof TypeError, `Process, ${what}`);
+    }
+    assertMatches(catchNow(() => pool.apply(undefined, [])).message, /, not undefined$/);
+    for (const initializer of [5, {}, ''])
+        assert(catchNow(() => Mp.Pool.new_full(1, initializer)) instanceof TypeError, `initializer, ${initializer}`);
+
+    for (const args of [5, 0, 'text', {}, new Set([1]), true, false, '']) {
+        const error = await catchFrom(() => pool.apply_async(square, args));
+        assert(error instanceof TypeError, `${args}: ${show(error)}`);
+        assertMatches(error.message, /^The arguments of a call are an array or a GLib.Variant, not /);
+        for (const method of ['apply', 'submit'])
+            assert(catchNow(() => pool[method](square, args)) instanceof TypeError, `${method}, ${args}`);
+        assert(catchNow(() => Mp.Process.new(square, args)) instanceof TypeError, `Process, ${args}`);
+        assert(catchNow(() => new Mp.Process({args})) instanceof TypeError, `args, ${args}`);
+        assert(catchNow(() => Mp.Pool.new_full(1, setUp, args)) instanceof TypeError, `initializer, ${args}`);
+    }
+    pool.terminate();
+
+    for (const count of ['x', '2', {}, true, [1]]) {
+        assert(catchNow(() => Mp.Pool.new(count)) instanceof TypeError, `new, ${count}`);
+        assert(catchNow(() => new Mp.Pool({nWorkers: count})) instanceof TypeError, `nWorkers, ${count}`);
+        assert(catchNow(() => Mp.Pool.new_full(1, null, null, count)) instanceof TypeError, `tasks, ${count}`);
+    }
+    for (const count of [-1, 0.5, NaN, Infinity, 2 ** 32]) {
+        assert(catchNow(() => Mp.Pool.new(count)) instanceof RangeError, `new, ${count}`);
+        assert(catchNow(() => Mp.Pool.new_full(1, null, null, count)) instanceof RangeError, `tasks, ${count}`);
+    }
+    for (const count of [undefined, null, 0])
+        assert(Mp.Pool.new(count).get_n_workers() > 0);
 });
 
 test('an item of imap fails for itself', async () => {

@@ -5,8 +5,8 @@
 const {_registerType} = imports._common;
 const {GLib, GObject, Gio} = imports.gi;
 const Values = imports.overrides.MpValues;
-const {attempt, decode, encode, pack, packArguments, packItems, quote, toException, toGError, unpack, unpackArguments,
-    unpackResults, TAG_CALL, TAG_ITEMS, TAG_OUTCOMES, TAG_RESULTS, TAG_TRIES, TAG_VALUE} = Values;
+const {attempt, decode, display, encode, pack, packArguments, packItems, quote, toException, toGError, unpack,
+    unpackArguments, unpackResults, TAG_CALL, TAG_ITEMS, TAG_OUTCOMES, TAG_RESULTS, TAG_TRIES, TAG_VALUE} = Values;
 
 // In a function for speed, as MpValues.js is.
 var {_init} = (function () {
@@ -152,8 +152,10 @@ function register(name, func) {
 }
 
 function nameOf(func) {
-    if (typeof func !== 'function')
+    if (typeof func === 'string' && func !== '')
         return func;
+    if (typeof func !== 'function')
+        throw new TypeError(`What is to be called is a function or the name of one, not ${display(func)}`);
     const name = names.get(func);
     if (name === undefined)
         throw new TypeError(`The function ${func.name || 'without a name'} is not registered: ` +
@@ -303,11 +305,25 @@ function packMap(func, items, chunkSize) {
     return [nameOf(func), packItems(all, TAG_ITEMS, size), 1];
 }
 
+// What GJS would silently make a number of.
+function checkCount(what, count, max) {
+    if (count === undefined || count === null)
+        return 0;
+    if (typeof count !== 'number')
+        throw new TypeError(`The number of ${what} is a number, not ${display(count)}`);
+    if (!Number.isInteger(count) || count < 0 || count > max)
+        throw new RangeError(`The number of ${what} is an integer from 0 to ${max}, not ${count}`);
+    return count;
+}
+
 function overridePool() {
     wrapInit(Mp.Pool, properties => {
-        if (properties.initializer)
+        properties.n_workers = checkCount('workers', properties.n_workers, 65536);
+        properties.tasks_per_worker = checkCount('tasks for each worker', properties.tasks_per_worker, 0xfffffffe);
+        properties.initializer ??= null;
+        if (properties.initializer !== null)
             properties.initializer = nameOf(properties.initializer);
-        if (properties.initializer || properties.initializer_args)
+        if (properties.initializer !== null || (properties.initializer_args ?? null) !== null)
             properties.initializer_args = packArguments(properties.initializer_args);
         properties.context = checkContext(properties.context);
         return properties;
@@ -473,14 +489,14 @@ function wrapRun(klass) {
 
 function overrideProcess() {
     wrapInit(Mp.Process, properties => {
-        if (properties.function)
+        if ('function' in properties && properties.function !== null)
             properties.function = nameOf(properties.function);
-        if (properties.function || properties.args)
+        if ((properties.function ?? properties.args ?? null) !== null)
             properties.args = packArguments(properties.args);
         properties.context = checkContext(properties.context);
         return properties;
     });
-    Mp.Process.new = (func, args = []) => new Mp.Process({function: func, args});
+    Mp.Process.new = (func, args = []) => new Mp.Process({function: nameOf(func), args});
     Object.defineProperty(Mp.Process, _registerType, {
         value() {
             if (Object.prototype.hasOwnProperty.call(this.prototype, 'vfunc_run'))

@@ -4,8 +4,8 @@
 // A plain value is one blob: JSON text, in which what JSON has no form for is an object with the single key MARK; bytes
 // beside it; and the GVariants in it, among them the handles of shareable objects.
 /* exported TAG_CALL, TAG_ITEMS, TAG_OUTCOMES, TAG_RESULTS, TAG_TRIES, TAG_VALUE, addErrorType, addStack, attempt,
-   decode, encode, init, pack, packArguments, packItems, quote, toException, toGError, unpack, unpackArguments,
-   unpackResults */
+   decode, display, encode, init, pack, packArguments, packItems, quote, toException, toGError, unpack,
+   unpackArguments, unpackResults */
 
 const System = imports.system;
 const {GLib, GObject} = imports.gi;
@@ -13,8 +13,8 @@ const {GLib, GObject} = imports.gi;
 // The names of a file that `imports` loads are looked up each time that they are used; those inside of a function are
 // not, which makes all of this ten times faster. That is true for JavaScript's own names too.
 var {TAG_CALL, TAG_ITEMS, TAG_OUTCOMES, TAG_RESULTS, TAG_TRIES, TAG_VALUE, addErrorType, addStack, attempt,
-    decode, encode, init, pack, packArguments, packItems, quote, toException, toGError, unpack, unpackArguments,
-    unpackResults} = (function () {
+    decode, display, encode, init, pack, packArguments, packItems, quote, toException, toGError, unpack,
+    unpackArguments, unpackResults} = (function () {
 const {Array, ArrayBuffer, BigInt, Boolean, Date, Error, Float64Array, JSON, Map, Number, Object, Promise, RegExp, Set,
     String, TypeError, Uint8Array, WeakMap, WeakSet} = globalThis;
 
@@ -408,6 +408,20 @@ function decode(variant) {
     return [tag, text.includes(MARK_IN_TEXT) ? restore(value, new Reader(bytes, parts)) : value];
 }
 
+// For the text of an exception.
+function display(value) {
+    switch (typeof value) {
+    case 'string':
+        return quote(value);
+    case 'function':
+        return `the function ${value.name || 'without a name'}`;
+    case 'object':
+        return value === null ? 'null' : `an object ${value.constructor?.name ?? ''}`.trimEnd();
+    default:
+        return String(value);
+    }
+}
+
 function pack(value) {
     return value instanceof GLib.Variant ? value : encode(TAG_VALUE, value);
 }
@@ -415,7 +429,9 @@ function pack(value) {
 function packArguments(args) {
     if (args instanceof GLib.Variant)
         return args;
-    return encode(TAG_CALL, args === undefined || args === null ? [] : Array.isArray(args) ? args : [args]);
+    if (!Array.isArray(args ?? []))
+        throw new TypeError(`The arguments of a call are an array or a GLib.Variant, not ${display(args)}`);
+    return encode(TAG_CALL, args ?? []);
 }
 
 function unpack(variant) {
@@ -545,6 +561,6 @@ function init(mp) {
 }
 
 return {TAG_CALL, TAG_ITEMS, TAG_OUTCOMES, TAG_RESULTS, TAG_TRIES, TAG_VALUE, addErrorType, addStack, attempt,
-    decode, encode, init, pack, packArguments, packItems, quote, toException, toGError, unpack, unpackArguments,
-    unpackResults};
+    decode, display, encode, init, pack, packArguments, packItems, quote, toException, toGError, unpack,
+    unpackArguments, unpackResults};
 })();
