@@ -4,6 +4,7 @@
 #include "mp-glib/mp-glib.h"
 #include "instrument-test.h"
 
+#include <signal.h>
 #include <unistd.h>
 
 /* What the tests of MpPool share. Functions come from here: MP_FUNCTION stands for an entry of the program that includes
@@ -43,6 +44,13 @@ wait_at_gate (GVariant *args, gpointer user_data, GError **error)
     return NULL;
   word = mp_connection_recv (MP_CONNECTION (gate), LONG, NULL, error);
   return word != NULL ? g_variant_new_int32 (getpid ()) : NULL;
+}
+
+G_GNUC_UNUSED static GVariant *
+ignore_sigterm (GVariant *args, gpointer user_data, GError **error)
+{
+  signal (SIGTERM, SIG_IGN);
+  return wait_at_gate (args, user_data, error);
 }
 
 typedef struct
@@ -201,4 +209,45 @@ result_cb (GObject *object, GAsyncResult *result, gpointer user_data)
 
   g_assert_null (*slot);
   *slot = g_object_ref (result);
+}
+
+G_GNUC_UNUSED static void
+expect_failure (MpPool *pool, GQuark domain, int code, const char *part)
+{
+  g_autoptr(MpFuture) pending = mp_pool_submit (pool, MP_FUNCTION (square), g_variant_new_int32 (1), NULL);
+  g_autoptr(GError) error = NULL, later = NULL;
+  g_autoptr(GVariant) value = NULL;
+
+  value = mp_pool_apply (pool, MP_FUNCTION (square), g_variant_new_int32 (1), LONG, NULL, &error);
+  g_assert_null (value);
+  g_assert_error (error, domain, code);
+  if (strstr (error->message, part) == NULL)
+    g_error ("“%s” has no “%s”", error->message, part);
+  if (pending != NULL)
+    {
+      g_assert_true (mp_future_is_ready (pending));
+      g_assert_false (mp_future_is_successful (pending));
+    }
+  /* It stays so. */
+  g_assert_null (mp_pool_submit (pool, MP_FUNCTION (square), g_variant_new_int32 (1), &later));
+  g_assert_error (later, domain, code);
+  finish (pool);
+}
+
+G_GNUC_UNUSED static guint n_workers_started;   /* workers of a pool_of() */
+
+G_GNUC_UNUSED static void
+count_started_cb (MpPool *pool, guint number, int pid, gpointer user_data)
+{
+  n_workers_started++;
+}
+
+G_GNUC_UNUSED static MpPool *
+pool_of (guint n_workers, const char *initializer, MpContext *context)
+{
+  MpPool *pool = mp_pool_new_full (n_workers, initializer, NULL, 0, context);
+
+  n_workers_started = 0;
+  g_signal_connect (pool, "worker-started", G_CALLBACK (count_started_cb), NULL);
+  return pool;
 }

@@ -1,15 +1,12 @@
 /* test-child.c — SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
-#include "mp-glib/mp-glib.h"
+#include "child-test.h"
 #include "mp-glib/base/mp-error-private.h"
-#include "mp-glib/base/mp-hub-private.h"
 #include "mp-glib/platform/mp-fd-private.h"
 #include "mp-glib/platform/mp-poll-private.h"
 #include "mp-glib/platform/mp-process-control-private.h"
-#include "mp-glib/process/mp-child-private.h"
 #include "mp-glib/process/mp-worker-private.h"
-#include "instrument-test.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -21,162 +18,6 @@
 
 /* The owner's side of a process, below MpProcess and MpPool: what its callbacks are told, in which order, and that it
  * ends whatever happens. */
-
-#define LONG (60 * G_USEC_PER_SEC)
-
-/* A child and what it has told */
-
-typedef struct
-{
-  MpChild *child;     /* (owned) (nullable) */
-  guint    n_started;
-  guint    n_ready;
-  guint    n_ended;
-  guint    n_frames;
-  guint    n_lines;
-  GString *order;     /* a letter for each callback */
-  GError  *error;     /* of ended() */
-} Watched;
-
-static void
-started_cb (MpChild *child, gpointer data)
-{
-  Watched *self = data;
-
-  g_assert_cmpint (mp_child_get_pid (child), >, 0);
-  self->n_started++;
-  g_string_append_c (self->order, 's');
-}
-
-static void
-ready_cb (MpChild *child, gpointer data)
-{
-  Watched *self = data;
-
-  g_assert_cmpint (mp_child_get_state (child), ==, MP_CHILD_READY);
-  self->n_ready++;
-  g_string_append_c (self->order, 'r');
-}
-
-static void
-frame_cb (MpChild *child, MpFrame *frame, gpointer data)
-{
-  Watched *self = data;
-
-  g_assert_true (frame->kind == MP_FRAME_ERROR || frame->kind == MP_FRAME_RESULT);
-  self->n_frames++;
-  g_string_append_c (self->order, 'f');
-}
-
-static void
-line_cb (MpChild *child, const char *stream, const char *line, gpointer data)
-{
-  Watched *self = data;
-
-  g_assert_cmpuint (self->n_ended, ==, 0);
-  self->n_lines++;
-  if (self->order->str[self->order->len - 1] != 'l')
-    g_string_append_c (self->order, 'l');
-}
-
-static void
-ended_cb (MpChild *child, const GError *error, gpointer data)
-{
-  Watched *self = data;
-
-  g_assert_cmpint (mp_child_get_state (child), ==, MP_CHILD_ENDED);
-  self->n_ended++;
-  self->error = error != NULL ? g_error_copy (error) : NULL;
-  g_string_append_c (self->order, 'e');
-}
-
-static const MpChildFuncs funcs = { started_cb, ready_cb, frame_cb, line_cb, ended_cb };
-
-static void
-queue_run (MpChild *child, const char *function)
-{
-  g_autoptr(GVariant) run = NULL;
-  MpEncoded encoded;
-
-  run = g_variant_ref_sink (g_variant_new_parsed ("{'function': <%s>, 'args': <()>}", function));
-  g_assert_true (mp_value_encode (run, &encoded, NULL));
-  mp_wire_queue_value (mp_child_get_wire (child), MP_FRAME_RUN, 0, NULL, 0, &encoded);
-  mp_encoded_clear (&encoded);
-  mp_child_flush (child);
-}
-
-static void
-watched_start_full (Watched *self, MpContext *context, const MpChildConfig *config, const char *function)
-{
-  g_autoptr(GError) error = NULL;
-
-  *self = (Watched) { NULL };
-  self->order = g_string_new (NULL);
-  mp_hub_lock ();
-  self->child = mp_child_start (context, config, &funcs, self, &error);
-  g_assert_no_error (error);
-  /* Nothing comes from within. */
-  g_assert_cmpstr (self->order->str, ==, "");
-  if (function != NULL)
-    queue_run (self->child, function);
-  mp_hub_unlock ();
-}
-
-static void
-watched_start (Watched *self, MpContext *context, const char *function)
-{
-  MpChildConfig config = { .role = MP_ROLE_PROCESS, .name = "Child", .board = -1, .owner = self };
-
-  watched_start_full (self, context, &config, function);
-}
-
-static void
-watched_clear (Watched *self)
-{
-  mp_hub_lock ();
-  g_clear_pointer (&self->child, mp_child_unref);
-  mp_hub_unlock ();
-  g_clear_error (&self->error);
-  g_string_free (self->order, TRUE);
-}
-
-static gboolean
-is_ended (gpointer data)
-{
-  return ((Watched *) data)->n_ended > 0;
-}
-
-static gboolean
-is_ready (gpointer data)
-{
-  return ((Watched *) data)->n_ready > 0 || is_ended (data);
-}
-
-static gboolean
-has_line (gpointer data)
-{
-  return ((Watched *) data)->n_lines > 0;
-}
-
-static void
-wait_until (Watched *self, MpHubDone done)
-{
-  g_autoptr(GError) error = NULL;
-
-  mp_hub_wait (self, done, self, "test", LONG, NULL, &error);
-  g_assert_no_error (error);
-}
-
-static int
-get_status (Watched *self)
-{
-  int status;
-
-  mp_hub_lock ();
-  status = mp_child_get_exit_status (self->child);
-  mp_hub_unlock ();
-  return status;
-}
 
 static void
 assert_no_process (int pid)
@@ -191,15 +32,6 @@ static GVariant *
 nothing (GVariant *args, gpointer user_data, GError **error)
 {
   return g_variant_new_tuple (NULL, 0);
-}
-
-static GVariant *
-sit (GVariant *args, gpointer user_data, GError **error)
-{
-  fprintf (stderr, "I sit\n");
-  while (TRUE)
-    pause ();
-  return NULL;
 }
 
 static GVariant *
@@ -644,127 +476,6 @@ test_waited_for_us (void)
   watched_clear (&watched);
 }
 
-/* What goes with SETUP */
-
-static GVariant *
-check_setup (GVariant *args, gpointer user_data, GError **error)
-{
-  MpWorker *worker = mp_worker_get ();
-  gboolean daemon = FALSE;
-  int parent = 0;
-
-  g_assert_true (mp_is_worker ());
-  g_assert_cmpstr (worker->name, ==, "Named");
-  g_assert_cmpuint (worker->number, ==, 5);
-  g_assert_cmpuint (mp_get_n_usable_cpus (), ==, 1);
-  g_assert_true (g_variant_lookup (worker->setup, "daemon", "b", &daemon) && daemon);
-  g_assert_true (g_variant_lookup (worker->setup, "parent-pid", "i", &parent));
-  g_assert_cmpint (parent, >, 1);
-  g_assert_nonnull (worker->board);
-  __atomic_store_n (&worker->board->state, 77, __ATOMIC_RELEASE);
-  g_assert_cmpint (getpgrp (), ==, getpid ());
-  return g_variant_new_tuple (NULL, 0);
-}
-
-static void
-test_setup (gconstpointer data)
-{
-  g_autoptr(MpContext) context = mp_context_new (GPOINTER_TO_INT (data));
-  int fd = mp_fd_memory_file ("board", sizeof (MpBoard));
-  MpBoard *board = mp_fd_map_memory_file (fd, sizeof (MpBoard));
-  MpChildConfig config =
-    { .role = MP_ROLE_PROCESS, .name = "Named", .number = 5, .cpu_budget = 1, .daemon = TRUE, .own_group = TRUE,
-      .board = fd };
-  Watched watched;
-
-  g_assert_nonnull (board);
-  watched_start_full (&watched, context, &config, MP_FUNCTION (check_setup));
-  wait_until (&watched, is_ended);
-  g_assert_no_error (watched.error);
-  g_assert_cmpint (get_status (&watched), ==, 0);
-  g_assert_cmpuint (__atomic_load_n (&board->state, __ATOMIC_ACQUIRE), ==, 77);
-  mp_fd_unmap (board, sizeof (MpBoard));
-  close (fd);
-  watched_clear (&watched);
-}
-
-/* A child holds nothing of its siblings: neither their sockets nor their life-lines. */
-
-static guint n_sockets_before, n_pipes_before;   /* of whoever runs the tests; a forked child has them too */
-
-static void
-count_fds (guint *n_sockets, guint *n_pipes)
-{
-  g_autoptr(GDir) dir = g_dir_open ("/proc/self/fd", 0, NULL);
-  const char *name;
-
-  *n_sockets = *n_pipes = 0;
-  while ((name = g_dir_read_name (dir)) != NULL)
-    {
-      g_autofree char *path = g_build_filename ("/proc/self/fd", name, NULL);
-      g_autofree char *target = g_file_read_link (path, NULL);
-
-      if (atoi (name) <= STDERR_FILENO || target == NULL)
-        continue;
-      *n_sockets += g_str_has_prefix (target, "socket:");
-      *n_pipes += g_str_has_prefix (target, "pipe:");
-    }
-}
-
-static GVariant *
-check_fds (GVariant *args, gpointer user_data, GError **error)
-{
-  guint n_sockets, n_pipes;
-
-  count_fds (&n_sockets, &n_pipes);
-  g_assert_cmpuint (n_sockets, ==, n_sockets_before + 1);   /* its own */
-  g_assert_cmpuint (n_pipes, ==, n_pipes_before + 1);       /* its life-line */
-  return g_variant_new_tuple (NULL, 0);
-}
-
-static gboolean
-no_children (gpointer data)
-{
-  return mp_child_count () == 0;
-}
-
-static void
-test_siblings (gconstpointer data)
-{
-  g_autoptr(MpContext) context = mp_context_new (GPOINTER_TO_INT (data));
-  Watched siblings[3];
-  Watched watched;
-
-  /* valgrind has descriptors of its own. */
-  if (is_slow ())
-    {
-      g_test_skip ("the descriptors would not only be ours");
-      return;
-    }
-  mp_context_set_stderr (context, MP_STDERR_CAPTURE);
-  /* The fork servers of other tests are on their way out. */
-  mp_hub_wait (&watched, no_children, NULL, "test", LONG, NULL, NULL);
-  if (GPOINTER_TO_INT (data) == MP_START_METHOD_FORK)
-    count_fds (&n_sockets_before, &n_pipes_before);
-  for (guint i = 0; i < G_N_ELEMENTS (siblings); i++)
-    {
-      watched_start (&siblings[i], context, MP_FUNCTION (sit));
-      wait_until (&siblings[i], has_line);
-    }
-  watched_start (&watched, context, MP_FUNCTION (check_fds));
-  wait_until (&watched, is_ended);
-  g_assert_cmpint (get_status (&watched), ==, 0);
-  watched_clear (&watched);
-  for (guint i = 0; i < G_N_ELEMENTS (siblings); i++)
-    {
-      mp_hub_lock ();
-      mp_child_end (siblings[i].child, 0);
-      mp_hub_unlock ();
-      wait_until (&siblings[i], is_ended);
-      watched_clear (&siblings[i]);
-    }
-}
-
 /* Log records */
 
 static GVariant *
@@ -856,23 +567,6 @@ test_log (gconstpointer data)
   check_log (context, MP_FUNCTION (log_fatally), -SIGTRAP, "8 Logger Other [Logger] the end\n");
 }
 
-static void
-add_for_methods (const char *name, GTestDataFunc func)
-{
-  static const char * const names[] = { "auto", "spawn", "forkserver", "fork" };
-  const char *reason = get_reason_not_to_fork ();
-
-  for (int method = MP_START_METHOD_SPAWN; method <= MP_START_METHOD_FORK; method++)
-    {
-      g_autofree char *path = g_strdup_printf ("/child/%s/%s", name, names[method]);
-
-      if (method == MP_START_METHOD_FORK && reason != NULL)
-        g_test_add_data_func (path, reason, skip_test);
-      else
-        g_test_add_data_func (path, GINT_TO_POINTER (method), func);
-    }
-}
-
 int
 main (int argc, char **argv)
 {
@@ -884,21 +578,19 @@ main (int argc, char **argv)
   records = g_string_new (NULL);
   g_log_set_writer_func (keep_record, NULL, NULL);
 
-  add_for_methods ("order", test_order);
-  add_for_methods ("everything-is-read", test_everything_is_read);
+  add_for_methods ("/child/order", test_order);
+  add_for_methods ("/child/everything-is-read", test_everything_is_read);
   g_test_add_func ("/child/details", test_details);
-  add_for_methods ("end", test_end);
-  add_for_methods ("end-early", test_end_early);
-  add_for_methods ("signal-early", test_signal_early);
-  add_for_methods ("cut-off", test_cut_off);
+  add_for_methods ("/child/end", test_end);
+  add_for_methods ("/child/end-early", test_end_early);
+  add_for_methods ("/child/signal-early", test_signal_early);
+  add_for_methods ("/child/cut-off", test_cut_off);
   g_test_add_func ("/child/closed-wire", test_closed_wire);
-  add_for_methods ("heir", test_heir);
-  add_for_methods ("sentinel", test_sentinel);
-  add_for_methods ("forget", test_forget);
+  add_for_methods ("/child/heir", test_heir);
+  add_for_methods ("/child/sentinel", test_sentinel);
+  add_for_methods ("/child/forget", test_forget);
   g_test_add_func ("/child/looked-at-late", test_looked_at_late);
   g_test_add_func ("/child/waited-for-us", test_waited_for_us);
-  add_for_methods ("setup", test_setup);
-  add_for_methods ("siblings", test_siblings);
-  add_for_methods ("log", test_log);
+  add_for_methods ("/child/log", test_log);
   return g_test_run ();
 }

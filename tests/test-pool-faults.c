@@ -15,7 +15,7 @@
 #include "mp-glib/platform/mp-process-control-private.h"
 
 /* Workers that die: idle, busy, in every phase, again and again; workers that do not start; a shortage of descriptors; large
- * values; owners that reap for themselves or go. */
+ * values. */
 
 static GVariant *
 end_badly (GVariant *args, gpointer user_data, GError **error)
@@ -83,13 +83,6 @@ leave_mark (GVariant *args, gpointer user_data, GError **error)
   g_assert_cmpint (write (fd, &number, sizeof number), ==, sizeof number);
   close (fd);
   return g_variant_new_int32 (number);
-}
-
-static GVariant *
-ignore_sigterm (GVariant *args, gpointer user_data, GError **error)
-{
-  signal (SIGTERM, SIG_IGN);
-  return wait_at_gate (args, user_data, error);
 }
 
 static void
@@ -424,54 +417,13 @@ test_kill_at_start (void)
 }
 
 static void
-expect_failure (MpPool *pool, GQuark domain, int code, const char *part)
-{
-  g_autoptr(MpFuture) pending = mp_pool_submit (pool, MP_FUNCTION (square), g_variant_new_int32 (1), NULL);
-  g_autoptr(GError) error = NULL, later = NULL;
-  g_autoptr(GVariant) value = NULL;
-
-  value = mp_pool_apply (pool, MP_FUNCTION (square), g_variant_new_int32 (1), LONG, NULL, &error);
-  g_assert_null (value);
-  g_assert_error (error, domain, code);
-  if (strstr (error->message, part) == NULL)
-    g_error ("“%s” has no “%s”", error->message, part);
-  if (pending != NULL)
-    {
-      g_assert_true (mp_future_is_ready (pending));
-      g_assert_false (mp_future_is_successful (pending));
-    }
-  /* It stays so. */
-  g_assert_null (mp_pool_submit (pool, MP_FUNCTION (square), g_variant_new_int32 (1), &later));
-  g_assert_error (later, domain, code);
-  finish (pool);
-}
-
-static guint n_started;
-
-static void
-count_started_cb (MpPool *pool, guint number, int pid, gpointer user_data)
-{
-  n_started++;
-}
-
-static MpPool *
-pool_of (guint n_workers, const char *initializer, MpContext *context)
-{
-  MpPool *pool = mp_pool_new_full (n_workers, initializer, NULL, 0, context);
-
-  n_started = 0;
-  g_signal_connect (pool, "worker-started", G_CALLBACK (count_started_cb), NULL);
-  return pool;
-}
-
-static void
 test_initializer_fails (void)
 {
   expect_failure (pool_of (2, MP_FUNCTION (fail_initializer), NULL), G_IO_ERROR, G_IO_ERROR_NOT_FOUND, "no such thing");
-  g_assert_cmpuint (n_started, <=, 6);
+  g_assert_cmpuint (n_workers_started, <=, 6);
   expect_failure (pool_of (2, MP_FUNCTION (die_in_initializer), NULL), MP_ERROR, MP_ERROR_WORKER_START,
                   "exited with status 5");
-  g_assert_cmpuint (n_started, <=, 6);
+  g_assert_cmpuint (n_workers_started, <=, 6);
   expect_failure (pool_of (1, "no-such-initializer", NULL), MP_ERROR, MP_ERROR_NO_SUCH_FUNCTION, "no-such-initializer");
 }
 
@@ -494,11 +446,11 @@ test_program_fails (void)
 
   mp_context_set_boot_timeout (hangs, G_USEC_PER_SEC / 4);
   expect_failure (pool_of (2, NULL, missing), MP_ERROR, MP_ERROR_WORKER_START, "/nonexistent/program");
-  g_assert_cmpuint (n_started, ==, 0);
+  g_assert_cmpuint (n_workers_started, ==, 0);
   expect_failure (pool_of (2, NULL, exits), MP_ERROR, MP_ERROR_WORKER_START, "exited with status 1");
-  g_assert_cmpuint (n_started, <=, 6);
+  g_assert_cmpuint (n_workers_started, <=, 6);
   expect_failure (pool_of (2, NULL, hangs), MP_ERROR, MP_ERROR_WORKER_START, "");
-  g_assert_cmpuint (n_started, <=, 6);
+  g_assert_cmpuint (n_workers_started, <=, 6);
 }
 
 static gpointer
@@ -679,187 +631,10 @@ test_finalized_busy (void)
   gate_clear (&gate);
 }
 
-/* Owners of a kind, in a process of their own. */
-
-static void
-reap_everything (int signum)
-{
-  int saved = errno;
-
-  while (waitpid (-1, NULL, WNOHANG) > 0)
-    ;
-  errno = saved;
-}
-
-static void
-run_deaths (void)
-{
-  MpPool *pool = mp_pool_new (2);
-  g_autoptr(GError) error = NULL;
-  g_autoptr(GVariant) result = NULL;
-
-  g_assert_null (mp_pool_apply (pool, MP_FUNCTION (end_badly), g_variant_new_int32 (3), LONG, NULL, &error));
-  g_assert_error (error, MP_ERROR, MP_ERROR_WORKER_DIED);
-  result = map (pool, MP_FUNCTION (square), make_ints (100), 1);
-  check_squares (result, 100);
-  finish (pool);
-}
-
-static void
-test_greedy_host (void)
-{
-  if (g_test_subprocess ())
-    {
-      signal (SIGCHLD, reap_everything);
-      run_deaths ();
-      return;
-    }
-  g_test_trap_subprocess (NULL, LONG, G_TEST_SUBPROCESS_INHERIT_STDERR);
-  g_test_trap_assert_passed ();
-}
-
-static void
-test_sigchld_ignored (void)
-{
-  if (g_test_subprocess ())
-    {
-      signal (SIGCHLD, SIG_IGN);
-      run_deaths ();
-      return;
-    }
-  g_test_trap_subprocess (NULL, LONG, G_TEST_SUBPROCESS_INHERIT_STDERR);
-  g_test_trap_assert_passed ();
-}
-
-/* An owner with a busy worker, whose number it tells; then it does as its argument says. */
-static int
-run_owner (const char *what)
-{
-  MpPool *pool = mp_pool_new (2);
-  Gate gate = gate_new ();
-  g_autoptr(MpFuture) busy = submit (pool, MP_FUNCTION (ignore_sigterm), gate_handle (&gate));
-  int pid = gate_await (&gate);
-
-  g_assert_cmpint (getpgid (pid), !=, getpgrp ());
-  printf ("worker %d\n", pid);
-  fflush (stdout);
-  g_assert_cmpint (getchar (), ==, '\n');
-  if (strcmp (what, "--interrupted-owner") == 0)
-    kill (-getpgrp (), SIGINT);
-  else
-    raise (SIGKILL);
-  mp_future_wait (busy, LONG, NULL, NULL);
-  return 1;
-}
-
-static void
-check_owner_ends (const char *what, int signum)
-{
-  int out[2], in[2], pid, status = 0;
-  char line[64] = "";
-  g_autofree char *program = g_file_read_link ("/proc/self/exe", NULL);   /* exec() does not fool valgrind */
-  FILE *output;
-  int worker, pidfd;
-
-  g_assert_cmpint (pipe2 (out, O_CLOEXEC), ==, 0);
-  g_assert_cmpint (pipe2 (in, O_CLOEXEC), ==, 0);
-  pid = fork ();
-  if (pid == 0)
-    {
-      setpgid (0, 0);
-      dup2 (in[0], STDIN_FILENO);
-      dup2 (out[1], STDOUT_FILENO);
-      execl (program, program, what, NULL);
-      _exit (127);
-    }
-  close (in[0]);
-  close (out[1]);
-  output = fdopen (out[0], "r");
-  g_assert_nonnull (fgets (line, sizeof line, output));
-  g_assert_cmpint (sscanf (line, "worker %d", &worker), ==, 1);
-  pidfd = mp_platform_pidfd_open (worker);
-  g_assert_true (pidfd >= 0 || is_under_valgrind ());
-  g_assert_cmpint (write (in[1], "\n", 1), ==, 1);
-  g_assert_cmpint (waitpid (pid, &status, 0), ==, pid);
-  g_assert_true (WIFSIGNALED (status) && WTERMSIG (status) == signum);
-  g_assert_true (ends_within (worker, pidfd, 1000));
-  close (pidfd);
-  close (in[1]);
-  fclose (output);
-}
-
-/* The terminal's Ctrl-C reaches the program alone; its workers end with it. */
-static void
-test_interrupted (void)
-{
-  check_owner_ends ("--interrupted-owner", SIGINT);
-}
-
-static void
-test_owner_killed (void)
-{
-  check_owner_ends ("--killed-owner", SIGKILL);
-}
-
-/* Without mp_init() nothing is started. */
-static int
-run_uninitialized (void)
-{
-  MpPool *pool = pool_of (2, NULL, NULL);
-
-  expect_failure (pool, MP_ERROR, MP_ERROR_NOT_INITIALIZED, "mp_init");
-  return n_started == 0 ? 0 : 1;
-}
-
-static void
-test_not_initialized (void)
-{
-  g_autofree char *program = g_file_read_link ("/proc/self/exe", NULL);
-  int pid = fork (), status = -1;
-
-  if (pid == 0)
-    {
-      execl (program, program, "--uninitialized", NULL);
-      _exit (127);
-    }
-  g_assert_cmpint (waitpid (pid, &status, 0), ==, pid);
-  g_assert_cmpint (status, ==, 0);
-}
-
-/* In the forked copy of an owner the pool is not usable, and does no harm. */
-static void
-test_forked_copy (void)
-{
-  MpPool *pool = mp_pool_new (1);
-  int pid, status = -1;
-
-  apply_int (pool, MP_FUNCTION (square), g_variant_new_int32 (1));
-  pid = fork ();
-  if (pid == 0)
-    {
-      g_autoptr(GError) error = NULL;
-
-      if (mp_pool_apply (pool, MP_FUNCTION (square), g_variant_new_int32 (1), LONG, NULL, &error) != NULL ||
-          !g_error_matches (error, MP_ERROR, MP_ERROR_NOT_OWNER))
-        _exit (1);
-      mp_pool_terminate (pool);
-      g_object_unref (pool);
-      _exit (0);
-    }
-  g_assert_cmpint (waitpid (pid, &status, 0), ==, pid);
-  g_assert_cmpint (status, ==, 0);
-  g_assert_cmpint (apply_int (pool, MP_FUNCTION (square), g_variant_new_int32 (5)), ==, 25);
-  finish (pool);
-}
-
 int
 main (int argc, char **argv)
 {
-  if (argc > 1 && strcmp (argv[1], "--uninitialized") == 0)
-    return run_uninitialized ();
   mp_init ();
-  if (argc > 1 && g_str_has_suffix (argv[1], "-owner"))
-    return run_owner (argv[1]);
   g_test_init (&argc, &argv, NULL);
 
   g_test_add_func ("/pool-faults/ends-in-task", test_ends_in_task);
@@ -879,12 +654,6 @@ main (int argc, char **argv)
   g_test_add_func ("/pool-faults/kill-in-transfer", test_kill_in_transfer);
   g_test_add_func ("/pool-faults/sigterm-ignored", test_sigterm_ignored);
   g_test_add_func ("/pool-faults/finalized-busy", test_finalized_busy);
-  g_test_add_func ("/pool-faults/greedy-host", test_greedy_host);
-  g_test_add_func ("/pool-faults/sigchld-ignored", test_sigchld_ignored);
-  g_test_add_func ("/pool-faults/interrupted", test_interrupted);
-  g_test_add_func ("/pool-faults/owner-killed", test_owner_killed);
-  g_test_add_func ("/pool-faults/not-initialized", test_not_initialized);
-  g_test_add_func ("/pool-faults/forked-copy", test_forked_copy);
 
   return g_test_run ();
 }

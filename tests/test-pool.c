@@ -8,7 +8,7 @@
 
 #include "mp-glib/platform/mp-process-control-private.h"
 
-/* Values, errors, futures, iterators and ends of a pool, with a main loop where it matters. */
+/* Values, errors, workers and objects of a pool, with a main loop where it matters. */
 
 static GVariant *
 describe_type (GVariant *args, gpointer user_data, GError **error)
@@ -251,76 +251,6 @@ test_bad_functions (void)
 }
 
 static void
-test_future (void)
-{
-  MpPool *pool = mp_pool_new (1);
-  Gate gate = gate_new ();
-  g_autoptr(MpFuture) waits = submit (pool, MP_FUNCTION (wait_at_gate), gate_handle (&gate));
-  g_autoptr(MpFuture) next = submit (pool, MP_FUNCTION (square), g_variant_new_int32 (5));
-  g_autoptr(GCancellable) cancelled = g_cancellable_new ();
-  g_autoptr(GError) error = NULL;
-
-  gate_await (&gate);
-  g_assert_false (mp_future_is_ready (waits));
-  g_assert_false (mp_future_is_successful (waits));
-  g_assert_false (mp_future_wait (waits, 0, NULL, &error));
-  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT);
-  g_clear_error (&error);
-  g_assert_null (mp_future_get (next, 1000, NULL, &error));
-  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT);
-  g_clear_error (&error);
-  g_cancellable_cancel (cancelled);
-  g_assert_null (mp_future_get (next, LONG, cancelled, &error));
-  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
-  g_clear_error (&error);
-
-  gate_open (&gate);
-  g_assert_true (mp_future_wait (next, LONG, NULL, &error));
-  g_assert_cmpint (get_int (next), ==, 25);
-  g_assert_cmpint (get_int (next), ==, 25);
-  g_assert_true (mp_future_is_successful (next));
-  g_assert_true (mp_future_is_ready (waits));
-  gate_clear (&gate);
-  finish (pool);
-}
-
-static void
-test_future_map (void)
-{
-  MpPool *pool = mp_pool_new (2);
-  g_autoptr(GError) error = NULL;
-  g_autoptr(MpFuture) future = mp_pool_submit_map (pool, MP_FUNCTION (square), make_ints (500), 7, &error);
-  g_autoptr(GVariant) result = NULL;
-
-  g_assert_no_error (error);
-  while (!mp_future_is_ready (future))
-    g_thread_yield ();
-  result = mp_future_get (future, 0, NULL, &error);
-  g_assert_no_error (error);
-  check_squares (result, 500);
-  finish (pool);
-}
-
-static void
-test_future_outlives_pool (void)
-{
-  MpPool *pool = mp_pool_new (1);
-  Gate gate = gate_new ();
-  g_autoptr(MpFuture) busy = submit (pool, MP_FUNCTION (wait_at_gate), gate_handle (&gate));
-  g_autoptr(MpFuture) queued = submit (pool, MP_FUNCTION (square), g_variant_new_int32 (5));
-  g_autoptr(GError) error = NULL;
-
-  gate_await (&gate);
-  g_assert_finalize_object (pool);
-  g_assert_null (mp_future_get (busy, LONG, NULL, &error));
-  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CLOSED);
-  g_clear_error (&error);
-  g_assert_null (mp_future_get (queued, LONG, NULL, &error));
-  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CLOSED);
-  gate_clear (&gate);
-}
-
-static void
 test_async (void)
 {
   MpPool *pool = mp_pool_new (2);
@@ -443,145 +373,6 @@ test_blocking_ends_early (void)
   g_assert_cmpint (n, <, 200);
   gate_clear (&gate);
   gate_clear (&other);
-  finish (pool);
-}
-
-static void
-test_close_and_join (void)
-{
-  MpPool *pool = mp_pool_new (2);
-  g_autoptr(MpFuture) future = NULL;
-  g_autoptr(GAsyncResult) joined = NULL, early = NULL;
-  g_autoptr(GError) error = NULL;
-
-  g_assert_false (mp_pool_join (pool, LONG, NULL, &error));
-  g_assert_error (error, MP_ERROR, MP_ERROR_FAILED);
-  g_clear_error (&error);
-  mp_pool_join_async (pool, NULL, result_cb, &early);
-  future = submit (pool, MP_FUNCTION (square), g_variant_new_int32 (9));
-  mp_pool_close (pool);
-  mp_pool_close (pool);
-  g_assert_null (mp_pool_apply (pool, MP_FUNCTION (square), g_variant_new_int32 (9), LONG, NULL, &error));
-  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CLOSED);
-  g_clear_error (&error);
-  mp_pool_join_async (pool, NULL, result_cb, &joined);
-  while (joined == NULL || early == NULL)
-    g_main_context_iteration (NULL, TRUE);
-  g_assert_true (mp_pool_join_finish (pool, joined, &error));
-  g_assert_no_error (error);
-  g_assert_false (mp_pool_join_finish (pool, early, &error));
-  g_assert_error (error, MP_ERROR, MP_ERROR_FAILED);
-  g_clear_error (&error);
-  g_assert_true (mp_future_is_ready (future));
-  g_assert_cmpint (get_int (future), ==, 81);
-  g_assert_true (mp_pool_join (pool, 0, NULL, &error));
-  mp_pool_terminate (pool);
-  g_assert_true (mp_pool_join (pool, 0, NULL, &error));
-  g_clear_object (&joined);
-  g_clear_object (&early);
-  g_assert_finalize_object (pool);
-}
-
-static void
-test_terminate (void)
-{
-  MpPool *pool = mp_pool_new (2);
-  Gate gate = gate_new ();
-  g_autoptr(MpFuture) busy = submit (pool, MP_FUNCTION (wait_at_gate), gate_handle (&gate));
-  g_autoptr(GAsyncResult) queued = NULL;
-  g_autoptr(GError) error = NULL;
-  int pid = gate_await (&gate);
-
-  mp_pool_apply_async (pool, MP_FUNCTION (wait_at_gate), gate_handle (&gate), NULL, result_cb, &queued);
-  mp_pool_terminate (pool);
-  mp_pool_terminate (pool);
-  mp_pool_close (pool);
-  g_assert_true (mp_future_is_ready (busy));
-  g_assert_null (mp_future_get (busy, LONG, NULL, &error));
-  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
-  g_clear_error (&error);
-  g_assert_true (mp_pool_join (pool, LONG, NULL, &error));
-  g_assert_cmpint (kill (pid, 0), ==, -1);
-  g_assert_nonnull (queued);
-  g_assert_null (mp_pool_apply_finish (pool, queued, &error));
-  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
-  g_clear_error (&error);
-  g_assert_null (mp_pool_submit (pool, MP_FUNCTION (square), g_variant_new_int32 (1), &error));
-  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CLOSED);
-  g_clear_object (&queued);
-  gate_clear (&gate);
-  g_assert_finalize_object (pool);
-}
-
-/* Before any worker has come up. */
-static void
-test_terminate_at_once (void)
-{
-  for (guint i = 0; i < 3; i++)
-    {
-      MpPool *pool = mp_pool_new (4);
-      g_autoptr(MpFuture) future = submit (pool, MP_FUNCTION (square), g_variant_new_int32 (1));
-      g_autoptr(GError) error = NULL;
-
-      if (i == 0)
-        mp_pool_terminate (pool);
-      else if (i == 1)
-        mp_pool_close (pool);
-      if (i < 2)
-        mp_pool_join (pool, LONG, NULL, &error);
-      g_assert_no_error (error);
-      g_assert_finalize_object (pool);
-      g_assert_true (mp_future_is_ready (future));
-      g_assert_true (mp_future_is_successful (future) == (i == 1));
-    }
-}
-
-static void
-join_in_callback (GObject *object, GAsyncResult *result, gpointer user_data)
-{
-  g_autoptr(GError) error = NULL;
-  G_GNUC_UNUSED g_autoptr(GVariant) value = mp_pool_apply_finish (MP_POOL (object), result, &error);
-
-  g_assert_no_error (error);
-  mp_pool_close (MP_POOL (object));
-  g_assert_true (mp_pool_join (MP_POOL (object), LONG, NULL, &error));
-  g_assert_no_error (error);
-  *(gboolean *) user_data = TRUE;
-}
-
-static void
-test_join_in_callback (void)
-{
-  MpPool *pool = mp_pool_new (2);
-  gboolean joined = FALSE;
-
-  mp_pool_apply_async (pool, MP_FUNCTION (square), g_variant_new_int32 (2), NULL, join_in_callback, &joined);
-  while (!joined)
-    g_main_context_iteration (NULL, TRUE);
-  while (g_main_context_iteration (NULL, FALSE))
-    ;
-  g_assert_finalize_object (pool);
-}
-
-static void
-terminate_in_callback (GObject *object, GAsyncResult *result, gpointer user_data)
-{
-  int *n_left = user_data;
-
-  mp_pool_terminate (MP_POOL (object));
-  (*n_left)--;
-}
-
-static void
-test_terminate_in_callback (void)
-{
-  MpPool *pool = mp_pool_new (2);
-  int n_left = 1000;
-
-  for (int i = 0; i < 1000; i++)
-    mp_pool_apply_async (pool, MP_FUNCTION (square), g_variant_new_int32 (i), NULL, terminate_in_callback, &n_left);
-  while (n_left > 0)
-    g_main_context_iteration (NULL, TRUE);
   finish (pool);
 }
 
@@ -899,17 +690,9 @@ main (int argc, char **argv)
     { "/pool/apply", test_apply },
     { "/pool/error-details", test_error_details },
     { "/pool/bad-functions", test_bad_functions },
-    { "/pool/future", test_future },
-    { "/pool/future/map", test_future_map },
-    { "/pool/future/outlives-pool", test_future_outlives_pool },
     { "/pool/async", test_async },
     { "/pool/async/cancel", test_async_cancel },
     { "/pool/blocking-ends-early", test_blocking_ends_early },
-    { "/pool/close-and-join", test_close_and_join },
-    { "/pool/terminate", test_terminate },
-    { "/pool/terminate/at-once", test_terminate_at_once },
-    { "/pool/terminate/in-callback", test_terminate_in_callback },
-    { "/pool/join-in-callback", test_join_in_callback },
     { "/pool/initializer", test_initializer },
     { "/pool/recycling", test_recycling },
     { "/pool/task-failed", test_task_failed },

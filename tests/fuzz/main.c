@@ -133,7 +133,7 @@ main (int   argc,
   int i;
 
   if (g_getenv ("MP_TESTS_SLOW") != NULL)
-    n_rounds = N_ROUNDS / 10;
+    n_rounds = N_ROUNDS / 50;
   if (rounds != NULL)
     n_rounds = g_ascii_strtoull (rounds, NULL, 10);
   numbers = g_rand_new_with_seed (seed != NULL ? g_ascii_strtoull (seed, NULL, 10) : 1);
