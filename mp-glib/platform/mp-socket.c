@@ -100,25 +100,40 @@ mp_socket_send (int                 fd,
     }
 }
 
-static void
+/* FALSE: some were lost, as the kernel loses them: the first ones are there. */
+static gboolean
 take_descriptors (struct msghdr *message,
                   int           *fds,
                   guint         *n_fds)
 {
+  gboolean lost = FALSE;
   struct cmsghdr *header;
 
   for (header = CMSG_FIRSTHDR (message); header != NULL; header = CMSG_NXTHDR (message, header))
     {
-      guint n;
+      guint i, n;
 
       if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS)
         continue;
 
       /* The kernel never gives more than there is room for, and the room is that of MP_SOCKET_MAX_FDS. */
       n = (header->cmsg_len - CMSG_LEN (0)) / sizeof (int);
-      memcpy (fds + *n_fds, CMSG_DATA (header), n * sizeof (int));
-      *n_fds += n;
+      for (i = 0; i < n; i++)
+        {
+          int fd;
+
+          memcpy (&fd, CMSG_DATA (header) + i * sizeof fd, sizeof fd);
+          if (!lost)
+            fd = mp_fd_lift (fd);
+          lost |= fd < 0;
+          if (lost)
+            mp_fd_close (&fd);
+          else
+            fds[(*n_fds)++] = fd;
+        }
     }
+
+  return !lost && (message->msg_flags & MSG_CTRUNC) == 0;
 }
 
 gssize
@@ -154,9 +169,7 @@ mp_socket_recv (int       fd,
         return -1;
     }
 
-  if (message.msg_controllen > 0)
-    take_descriptors (&message, fds, n_fds);
-  *truncated = (message.msg_flags & MSG_CTRUNC) != 0;
+  *truncated = !take_descriptors (&message, fds, n_fds);
 
   return n;
 }
