@@ -481,6 +481,33 @@ set_ended (MpWire  *self,
   return -1;
 }
 
+/* It was opened when there was nothing in the buffer. */
+static gssize
+take_from_slot (MpWire *self,
+                guint8 *place)
+{
+  gssize n = mp_wire_slot_take (self, place);
+
+  if (n > 0)
+    {
+      self->in.received += n;
+      self->in.end += n;
+    }
+  else if (n < 0)
+    {
+      set_broken (&self->in, MP_ERROR_PROTOCOL, "a slot of nonsense");
+    }
+  return n;
+}
+
+static gssize
+report_broken (MpWireInput  *self,
+               GError      **error)
+{
+  g_set_error_literal (error, self->broken->domain, self->broken->code, self->broken->message);
+  return -1;
+}
+
 gssize
 mp_wire_fill (MpWire    *self,
               gboolean   block,
@@ -502,6 +529,8 @@ mp_wire_fill (MpWire    *self,
       if (size == 0)
         return 0;
 
+      if (self->listening && (n = take_from_slot (self, place)) != 0)
+        return n > 0 ? n : report_broken (in, error);
       n = mp_socket_recv (self->fd, place, size, fds, &n_fds, &truncated, block);
       if (n == 0 || (n < 0 && errno == ECONNRESET))
         return set_ended (self, error);
@@ -527,6 +556,5 @@ mp_wire_fill (MpWire    *self,
         return n;
     }
 
-  g_set_error_literal (error, in->broken->domain, in->broken->code, in->broken->message);
-  return -1;
+  return report_broken (in, error);
 }

@@ -330,12 +330,32 @@ set_send_error (GError **error)
   return FALSE;
 }
 
+/* FALSE: by the socket. */
+static gboolean
+flush_to_slot (MpWire *self)
+{
+  MpWireOutput *out = &self->out;
+  MpWireChunk *chunk = &out->chunks[out->first];
+
+  if (out->n_chunks == 1 && chunk->data == NULL && chunk->n_fds == 0 &&
+      mp_wire_slot_put (self, out->buffer + out->start, chunk->size))
+    {
+      consume (out, chunk->size);
+      return TRUE;
+    }
+  mp_wire_slot_refuse (self);
+  return FALSE;
+}
+
 static gboolean
 flush (MpWire    *self,
        gboolean   block,
        GError   **error)
 {
   MpWireOutput *out = &self->out;
+
+  if (self->out_slot != NULL && out->n_chunks > 0 && flush_to_slot (self))
+    return TRUE;
 
   while (out->n_chunks > 0)
     {

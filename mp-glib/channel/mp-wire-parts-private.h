@@ -75,10 +75,24 @@ struct _MpWire
   int          fd;
   MpWireOutput out;
   MpWireInput  in;
+  MpWireSlot  *in_slot;     /* (nullable) (not owned) */
+  MpWireSlot  *out_slot;    /* (nullable) (not owned) */
+  gboolean     listening;   /* in_slot was opened, and not closed since */
 };
 
 void      mp_wire_output_clear (MpWireOutput *self);
 void      mp_wire_input_clear  (MpWireInput  *self);
 gboolean  mp_wire_input_is_empty (MpWireInput *self);
+
+/* mp-wire-slot.c */
+/* @data: all that waits to be sent. FALSE: by the socket. */
+gboolean  mp_wire_slot_put     (MpWire       *self,
+                                const guint8 *data,
+                                gsize         size);
+/* The socket is going to be used. */
+void      mp_wire_slot_refuse  (MpWire       *self);
+/* Moves what is in the slot to @place, where there is room for MP_WIRE_SLOT_SIZE bytes. 0: nothing is; -1: nonsense. */
+gssize    mp_wire_slot_take    (MpWire       *self,
+                                guint8       *place);
 
 G_END_DECLS

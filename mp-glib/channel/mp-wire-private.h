@@ -93,6 +93,36 @@ gboolean  mp_wire_next         (MpWire         *self,
 gboolean  mp_wire_has_frame    (MpWire         *self);      /* next() would give a whole one, or an error */
 gboolean  mp_wire_at_end       (MpWire         *self);      /* the peer has closed and nothing whole is left */
 
+/* Slots: the short way of a few bytes between two ends that share memory, while the reader waits busily. They carry what the
+ * socket would: bytes of the stream, in their order. The reader opens the slot when it has read all that was written; the
+ * writer's next flush puts the bytes there, if they are few and bring no descriptors, or else closes it and
+ * uses the socket. Both sides' counts of bytes are in the slot, so that neither way can overtake the other. What was
+ * put there is there whole, also when the writer has died since. */
+#define MP_WIRE_SLOT_SIZE 480
+
+typedef struct
+{
+  guint32 state;      /* atomic */
+  guint32 size;
+  guint64 written;    /* atomic: by the writer, ever, or about to be */
+  guint64 read;       /* by the reader, ever */
+  guint64 reserved;
+  guint8  data[MP_WIRE_SLOT_SIZE];
+} MpWireSlot;         /* 512 bytes; zeros at first */
+
+/* Both ends count from the first byte on: bytes that this process sent before it had a wire. */
+void      mp_wire_add_sent     (MpWire         *self,
+                                gsize           n_bytes);
+/* @in, @out: in shared memory that outlives the wire. */
+void      mp_wire_set_slots    (MpWire         *self,
+                                MpWireSlot     *in,
+                                MpWireSlot     *out);
+/* FALSE: there are none, or something is to be read. After TRUE close() must follow soon. */
+gboolean  mp_wire_open_slot    (MpWire         *self);
+gboolean  mp_wire_slot_is_open (MpWire         *self);      /* nothing has come: neither there nor by the socket */
+/* TRUE: something has come; fill() takes it. */
+gboolean  mp_wire_close_slot   (MpWire         *self);
+
 void      mp_frame_clear       (MpFrame        *frame);
 /* The value that begins at @offset (a multiple of 8) of the payload; takes the frame's descriptors as needed. */
 GVariant *mp_frame_get_value   (MpFrame        *frame,

@@ -516,7 +516,9 @@ mp_pool_core_submit (MpPoolCore  *self,
   mp_pool_core_enqueue (self, job, n_units);
   if (job->map != NULL && mp_map_get_n_chunks (job->map) == 0)
     mp_map_unit_ended (job, 0, NULL);
+  job->submitting = TRUE;
   mp_pool_core_dispatch (self);
+  job->submitting = FALSE;
 
   return TRUE;
 }

@@ -4,6 +4,7 @@
 #include "mp-glib/base/mp-home-private.h"
 #include "mp-glib/base/mp-hub-private.h"
 #include "mp-glib/channel/mp-wire-private.h"
+#include "mp-glib/platform/mp-spin-private.h"
 #include "mp-glib/pool/mp-pool.h"
 #include "mp-glib/process/mp-child-private.h"
 #include "mp-glib/process/mp-protocol-private.h"
@@ -65,6 +66,7 @@ struct _MpJob
   guint8       done;         /* its end is decided; result, error and details are never changed again */
   guint8       active;       /* in the core's list */
   guint8       queued;       /* in the core's queue: some unit of it may be sent */
+  guint8       submitting;   /* its caller is just handing it over, and has not begun to wait */
   guint8       brief;        /* its caller sits in a blocking call, and frees the arguments when that is over */
   guint32      function;     /* number in the core's table */
   guint32      n_out;        /* units at workers, in `returned` or being decoded */
@@ -82,6 +84,9 @@ struct _MpJob
   GError      *error;        /* (owned) (nullable) */
   GVariant    *details;      /* (owned) (nullable) */
   GSList      *waiters;      /* (element-type MpWaiter) */
+  gint64       busy_until;   /* of a call at a time: its caller waits busily for an answer by the slot … */
+  guint        busy_worker;  /* … of this worker, … */
+  guint        busy_serial;  /* … if it is still this one; 0: it does not */
 };
 
 /* Somebody who has called an asynchronous function: kept in the list that he waits in, then in the post. */
@@ -176,6 +181,7 @@ struct _MpPoolCore
   guint          n_soft;          /* … or killed from outside, or died idle before they did anything */
   guint          n_tried;         /* times without descriptors or memory, one after another */
   MpTimer       *balance_timer, *restart_timer;
+  MpSpin         spin;            /* of those who make one call at a time */
   GSList        *join_waiters;    /* (element-type MpWaiter) */
 };
 
@@ -266,6 +272,14 @@ gboolean    mp_pool_queue_encoded    (MpWire              *wire,
                                       GError             **error);
 /* Takes back what the worker has not begun; it goes to the front of the queue. */
 void        mp_pool_worker_take_back (MpPoolWorker        *self);
+
+/* mp-pool-busy.c: one call at a time. */
+/* The only unit in flight goes out now: opens the worker's slot for its answer if its caller is going to wait for it. */
+void        mp_pool_busy_prepare     (MpPoolWorker        *worker,
+                                      MpJob               *job);
+/* For some microseconds at most. */
+void        mp_pool_busy_wait        (MpJob               *job,
+                                      GCancellable        *cancellable);          /* (unlocked) */
 
 /* mp-pool-task.c */
 MpJob      *mp_job_new               (MpPoolCore          *core,

@@ -76,6 +76,8 @@ void
 mp_pool_worker_flush (MpPoolWorker *self)
 {
   self->dirty = FALSE;
+  if (self->n_flight == 1 && flight_first (self)->job != NULL)
+    mp_pool_busy_prepare (self, flight_first (self)->job);
   mp_child_flush (self->child);
 }
 
@@ -693,6 +695,8 @@ mp_pool_worker_start (MpPoolCore  *core,
     }
   if (self->child == NULL)
     g_clear_pointer (&self, mp_pool_worker_free);
+  else
+    mp_wire_set_slots (mp_child_get_wire (self->child), &self->board->to_owner, &self->board->to_worker);
 
   return self;
 }

@@ -94,15 +94,17 @@ check_mark (const char *text)
   return NULL;
 }
 
+typedef struct
+{
+  MpFrameHeader header;
+  guint32       pid;
+  guint32       zero;
+} LoadedFrame;
+
 static void
 send_loaded (void)
 {
-  struct
-  {
-    MpFrameHeader header;
-    guint32 pid;
-    guint32 zero;
-  } frame = {
+  LoadedFrame frame = {
     .header = { .length = 8, .tag = MP_PROTOCOL_VERSION, .kind = MP_FRAME_LOADED },
     .pid = (guint32) getpid (),
   };
@@ -146,7 +148,11 @@ MpWire *
 mp_boot_get_wire (void)
 {
   if (boot.wire == NULL && boot.fd >= 0)
-    boot.wire = mp_wire_new (g_steal_fd (&boot.fd), MP_MAX_FRAME);
+    {
+      boot.wire = mp_wire_new (g_steal_fd (&boot.fd), MP_MAX_FRAME);
+      if (boot.taint == NULL)
+        mp_wire_add_sent (boot.wire, sizeof (LoadedFrame));
+    }
   return boot.wire;
 }
 

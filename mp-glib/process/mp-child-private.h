@@ -78,6 +78,10 @@ MpWire      *mp_child_get_wire        (MpChild              *self);
  * comes. */
 void         mp_child_flush           (MpChild              *self);
 
+/* While its slot is open (mp_wire_open_slot()): looks whether something has come by it, or may have by the socket, and
+ * then takes and handles that. FALSE: nothing yet. */
+gboolean     mp_child_look            (MpChild              *self);
+
 MpChildState mp_child_get_state       (MpChild              *self);
 const char  *mp_child_get_name        (MpChild              *self);
 int          mp_child_get_pid         (MpChild              *self);   /* 0: not known yet */

@@ -442,6 +442,14 @@ on_wire_end (MpChild *self)
 }
 
 static void
+read_on (MpChild *self)
+{
+  mp_child_read_wire (self);
+  if (self->wire_ended && self->state != MP_CHILD_ENDED)
+    on_wire_end (self);
+}
+
+static void
 on_wire (MpWatch *watch, GIOCondition condition, gpointer data)
 {
   MpChild *self = data;
@@ -451,12 +459,23 @@ on_wire (MpWatch *watch, GIOCondition condition, gpointer data)
   if ((condition & G_IO_OUT) != 0)
     mp_child_flush (self);
   if ((condition & ~G_IO_OUT) != 0 && !self->wire_ended)
-    {
-      mp_child_read_wire (self);
-      if (self->wire_ended && self->state != MP_CHILD_ENDED)
-        on_wire_end (self);
-    }
+    read_on (self);
   mp_child_unref (self);
+}
+
+gboolean
+mp_child_look (MpChild *self)
+{
+  if (self->wire == NULL || self->wire_ended)
+    return TRUE;
+  if (mp_wire_slot_is_open (self->wire))
+    return FALSE;
+
+  mp_child_ref (self);
+  if (mp_wire_close_slot (self->wire))
+    read_on (self);
+  mp_child_unref (self);
+  return TRUE;
 }
 
 static void

@@ -1,13 +1,13 @@
 /* mp-protocol-private.h — SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include <glib.h>
+#include "mp-glib/channel/mp-wire-private.h"
 
 G_BEGIN_DECLS
 
 /* What owner, fork server and workers say to each other over a wire (mp-wire-private.h): frame kinds and their
  * payloads. Owner and worker must agree on the version: LOADED and HELLO carry it. */
-#define MP_PROTOCOL_VERSION 1
+#define MP_PROTOCOL_VERSION 2
 
 /* Longest payload: of a process at work, and of one that has still to prove itself. */
 #define MP_MAX_FRAME      (G_GUINT64_CONSTANT (1) << 33)
@@ -96,6 +96,8 @@ typedef struct
 {
   guint64 state;      /* atomic: number of the task << 1 | MP_BOARD_STOP; the owner copies it and bounds it by what it has sent */
   guint64 reserved[7];
+  MpWireSlot to_worker;
+  MpWireSlot to_owner;
 } MpBoard;
 
 #define MP_BOARD_STOP G_GUINT64_CONSTANT (1)

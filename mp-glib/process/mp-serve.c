@@ -11,6 +11,7 @@
 #include "mp-glib/base/mp-error-private.h"
 #include "mp-glib/base/mp-hub-private.h"
 #include "mp-glib/platform/mp-process-control-private.h"
+#include "mp-glib/platform/mp-spin-private.h"
 #include "mp-glib/process/mp-function-private.h"
 #include "mp-glib/process/mp-invocation-private.h"
 #include "mp-glib/process/mp-serve-private.h"
@@ -33,6 +34,7 @@ typedef struct
   GPtrArray  *functions;        /* (owned) (element-type Known) (nullable elements), by number */
   gboolean    ended;            /* END has come, or there is nobody to work for */
   int         status;
+  MpSpin      spin;
 
   /* The task in hand. */
   const Known *known;
@@ -572,6 +574,21 @@ wait_turning (Server *self)
   mp_hub_unref_context (context);
 }
 
+/* For the next task, which often comes as soon as the answer to the last one is there. */
+static void
+wait_busily (Server *self)
+{
+  MpWire *wire = self->worker->wire;
+  gint64 until = mp_spin_begin (&self->spin);
+
+  if (until == 0 || !mp_wire_open_slot (wire))
+    return;
+
+  while (mp_wire_slot_is_open (wire) && mp_spin_again (until))
+    ;
+  mp_spin_end (&self->spin, mp_wire_close_slot (wire));
+}
+
 static void
 wait_for_more (Server *self)
 {
@@ -586,6 +603,8 @@ wait_for_more (Server *self)
     }
   if (mp_function_any_async () || mp_child_count () > 0)
     wait_turning (self);
+  else
+    wait_busily (self);
   if (!self->ended && mp_wire_fill (self->worker->wire, TRUE, NULL) < 0)
     self->ended = TRUE;
 }

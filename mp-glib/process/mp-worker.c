@@ -94,6 +94,8 @@ take_descriptors (MpWorker *self, MpFrame *frame, int *stderr_fd, GError **error
         {
           self->board = mp_fd_map_memory_file (frame->fds[i], sizeof (MpBoard));
           good = good && self->board != NULL;
+          if (self->board != NULL)
+            mp_wire_set_slots (self->wire, &self->board->to_worker, &self->board->to_owner);
         }
     }
   if (!good)

@@ -1,0 +1,45 @@
+/* mp-spin.c — SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include "mp-glib/platform/mp-spin-private.h"
+
+#include <sched.h>
+
+/* What waking a sleeping CPU costs, about: waiting longer than that can only lose. */
+#define SPIN_US    50
+#define MAX_CREDIT 8
+#define MAX_SKIP   256
+
+gint64
+mp_spin_begin (MpSpin *self)
+{
+  if (self->credit <= 0 && self->to_skip > 0)
+    {
+      self->to_skip--;
+      return 0;
+    }
+  return g_get_monotonic_time () + SPIN_US;
+}
+
+gboolean
+mp_spin_again (gint64 until)
+{
+  sched_yield ();
+  return g_get_monotonic_time () < until;
+}
+
+void
+mp_spin_end (MpSpin   *self,
+             gboolean  paid)
+{
+  if (paid)
+    {
+      self->credit = MIN (self->credit + 1, MAX_CREDIT);
+      self->last_skip = 0;
+      return;
+    }
+
+  self->credit = MAX (self->credit - 2, 0);
+  if (self->credit == 0)
+    self->to_skip = self->last_skip = CLAMP (2 * self->last_skip, 1, MAX_SKIP);
+}

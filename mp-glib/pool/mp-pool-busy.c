@@ -1,0 +1,71 @@
+/* mp-pool-busy.c — SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include "mp-glib/pool/mp-pool-private.h"
+
+/* One call at a time, each waited for: what it takes is mostly the falling asleep and waking up of both sides. So each of
+ * them waits busily for a moment first, and what is short travels through a slot in the memory that they share
+ * (mp-wire-private.h), without a system call. Who gets no answer in that moment closes the slot and goes to sleep. */
+
+void
+mp_pool_busy_prepare (MpPoolWorker *worker,
+                      MpJob        *job)
+{
+  gint64 until = 0;
+
+  /* Later, when it has gone to sleep, the caller would not be told. */
+  if (!job->submitting || !job->brief || job->kind != MP_JOB_CALL)
+    return;
+
+  until = mp_spin_begin (&worker->core->spin);
+  if (until == 0 || !mp_wire_open_slot (mp_child_get_wire (worker->child)))
+    return;
+  job->busy_until = until;
+  job->busy_worker = worker->number;
+  job->busy_serial = worker->serial;
+}
+
+/* NULL: that worker is gone. */
+static MpPoolWorker *
+find_worker (MpJob *job)
+{
+  MpPoolCore *core = job->core;
+  MpPoolWorker *worker = job->busy_worker < core->n_workers ? core->workers[job->busy_worker] : NULL;
+
+  return worker != NULL && worker->serial == job->busy_serial ? worker : NULL;
+}
+
+static void
+close_slot (MpJob *job)
+{
+  MpPoolWorker *worker = find_worker (job);
+
+  /* What has come in the last moment is taken: nothing else would tell of it. */
+  if (worker != NULL && mp_wire_close_slot (mp_child_get_wire (worker->child)))
+    mp_child_look (worker->child);
+}
+
+void
+mp_pool_busy_wait (MpJob        *job,
+                   GCancellable *cancellable)
+{
+  gboolean more = TRUE;
+
+  if (job->busy_serial == 0)
+    return;
+
+  mp_hub_lock ();
+  while (!job->done && more)
+    {
+      MpPoolWorker *worker = find_worker (job);
+
+      if (worker == NULL || mp_child_look (worker->child))
+        break;
+      mp_hub_unlock ();
+      more = mp_spin_again (job->busy_until) && !g_cancellable_is_cancelled (cancellable);
+      mp_hub_lock ();
+    }
+  close_slot (job);
+  mp_spin_end (&job->core->spin, job->done);
+  mp_hub_unlock ();
+}
