@@ -95,10 +95,10 @@ bench_idle_cost (const int *pids, guint n_pids)
 {
   g_autofree double *before = g_new (double, n_pids);
 
-  g_usleep (G_USEC_PER_SEC / 5);
+  g_usleep (G_USEC_PER_SEC / 5);   /* what the last task has left to do */
   for (guint i = 0; i < n_pids; i++)
     before[i] = read_cpu_time (pids[i]);
-  g_usleep (G_USEC_PER_SEC);
+  g_usleep (G_USEC_PER_SEC);       /* the idle second that is measured */
   for (guint i = 0; i < n_pids; i++)
     {
       bench_report ("cpu_us", (read_cpu_time (pids[i]) - before[i]) / 1e3);

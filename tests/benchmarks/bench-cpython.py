@@ -114,9 +114,9 @@ def bench_idle():
     with multiprocessing.get_context('forkserver').Pool(N_WORKERS) as pool:
         pool.map(square, range(1000), 1)
         pids = [process.pid for process in multiprocessing.active_children()]
-        time.sleep(0.2)
+        time.sleep(0.2)  # what the last task has left to do
         before = [read_cpu_time(pid) for pid in pids]
-        time.sleep(1)
+        time.sleep(1)  # the idle second that is measured
         for pid, then in zip(pids, before):
             report('cpu_us', (read_cpu_time(pid) - then) / 1e3)
             report('pss_kib', read_pss(pid))

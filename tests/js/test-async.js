@@ -11,7 +11,8 @@ let running = 0;
 let most = 0;
 let waiting = [];
 
-function sleep(milliseconds) {
+// What a function waits for that takes its time.
+function elapse(milliseconds) {
     return new Promise(resolve => {
         GLib.timeout_add(GLib.PRIORITY_DEFAULT, milliseconds, () => {
             resolve();
@@ -35,7 +36,7 @@ const meet = Mp.register(async function meet(n) {
     return most;
 });
 const later = Mp.register(async function later(x) {
-    await sleep(1);
+    await elapse(1);
     return x * 2;
 });
 const fail = Mp.register(async function fail(what) {
@@ -47,12 +48,12 @@ const fail = Mp.register(async function fail(what) {
 const failFirst = Mp.register(async function failFirst(x) {
     if (x === 1)
         throw new RangeError('one');
-    await sleep(1);
+    await elapse(1);
     return x;
 });
 // Not an async function, but one that gives a promise.
 const promise = Mp.register(function promise(x) {
-    return x === null ? Promise.reject(new RangeError('null')) : sleep(1).then(() => x + 1);
+    return x === null ? Promise.reject(new RangeError('null')) : elapse(1).then(() => x + 1);
 });
 const thenable = Mp.register(function thenable(x) {
     return {then: resolve => resolve(x)};

@@ -13,6 +13,7 @@ const later = Mp.register(async function later(x) {
     await null;
     return x + 1;
 });
+// Deaf to everything but a signal: a script has no pause().
 const hang = Mp.register(function hang() {
     for (;;)
         GLib.usleep(1000);

@@ -27,6 +27,7 @@ const die = Mp.register(function die(how) {
     }
     return undefined;
 });
+// Deaf to everything but a signal: a script has no pause().
 const hang = Mp.register(function hang(path) {
     GLib.file_set_contents(path, String(getPid()));
     for (;;)

@@ -36,6 +36,7 @@ const end = Mp.register(function end(how) {
         return how;
     }
 });
+// Deaf to everything but a signal: a script has no pause().
 const hang = Mp.register(function hang() {
     for (;;)
         GLib.usleep(1000);

@@ -23,7 +23,7 @@ def wait_until(condition, what='the condition'):
     while not condition():
         if time.monotonic() > deadline:
             raise AssertionError('waited in vain for ' + what)
-        time.sleep(0.005)
+        time.sleep(0.005)  # between two looks at the condition
 
 
 def is_running(pid):

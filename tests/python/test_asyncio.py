@@ -101,7 +101,7 @@ class AsyncioTest(unittest.IsolatedAsyncioTestCase):
                 path = os.path.join(directory, 'go')
                 result = pool.apply_async(slow_then, (path, 2))
                 waiting = asyncio.ensure_future(_await(result))
-                await asyncio.sleep(0.3)
+                await asyncio.sleep(0.3)  # the time in which the loop could be busy
                 open(path, 'w').close()
                 await waiting
             self.assertLess(time.process_time() - before, 0.2)

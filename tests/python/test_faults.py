@@ -48,7 +48,7 @@ def give_lambda(_=None):
 
 def sleep_for_ever(_=None):
     while True:
-        time.sleep(1000)
+        signal.pause()
 
 
 def length(data):
@@ -283,7 +283,7 @@ class DeathTest(unittest.TestCase):
             self.assertFalse(process.is_alive())
 
     def test_worker_program_that_hangs(self):
-        context = Mp.Context(worker_argv=[sys.executable, '-c', 'import time; time.sleep(1000)'],
+        context = Mp.Context(worker_argv=[sys.executable, '-c', 'import signal; signal.pause()'],
                              start_method=Mp.StartMethod.SPAWN)
         context.set_boot_timeout(300000)
         with context.Pool(2) as pool, self.assertRaises(Mp.WorkerStartError):

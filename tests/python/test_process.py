@@ -7,7 +7,6 @@ import os
 import select
 import signal
 import sys
-import time
 import unittest
 
 from gi.repository import GLib
@@ -30,14 +29,14 @@ def send_facts(connection):
 def wait_for_ever(connection):
     connection.send(os.getpid())
     while True:
-        time.sleep(1000)
+        signal.pause()
 
 
 def wait_for_interrupt(connection):
     try:
         connection.send('ready')
         while True:
-            time.sleep(1000)
+            signal.pause()
     except KeyboardInterrupt:
         connection.send('interrupted')
         sys.exit(7)

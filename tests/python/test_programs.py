@@ -197,14 +197,13 @@ class PromptTest(unittest.TestCase):
             self.run_line('pool.terminate()')
 
     def test_interrupt(self):
-        self.run_line('import time')
         self.run_line('pool = Mp.Pool(2)')
-        self.run_line('pool.apply(abs, (1,))')
-        self.terminal.write('pool.map(time.sleep, [1000, 1000])\n')
-        support.wait_until(lambda: len(support.descendants(self.terminal.pid)) >= 2, 'the workers')
-        # The line has to have been read before Ctrl-C can be for the call.
-        self.terminal.read_until(r'1000\]\)\n')
-        time.sleep(0.1)
+        with support.tempfile.TemporaryDirectory() as directory:
+            path = os.path.join(directory, 'begun')
+            self.run_line('code = "open(%r, \'w\'); import signal; signal.pause()"' % path)
+            self.terminal.write('pool.map(exec, [code, code])\n')
+            # Ctrl-C is for the call, not for the line that is still being read.
+            support.wait_until(lambda: os.path.exists(path), 'the call')
         self.terminal.write('\3')
         text = self.terminal.read_until(r'\n>>> $')
         self.assertIn('KeyboardInterrupt', text)
@@ -214,11 +213,11 @@ class PromptTest(unittest.TestCase):
 
 class InterruptTest(unittest.TestCase):
     SCRIPT = '''
-        import signal, sys, time
+        import signal, sys
         from gi.repository import Mp
         def wait(_=None):
             print('waiting', flush=True)
-            time.sleep(1000)
+            signal.pause()
         def wait_alone():
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             wait()
@@ -271,17 +270,18 @@ class InterruptTest(unittest.TestCase):
 
     def test_other_handlers_run_and_the_call_goes_on(self):
         script = Script('''
-            import os, signal, time
+            import os, signal
             from gi.repository import Mp
             def wait(path):
                 print('waiting', flush=True)
-                while not os.path.exists(path): time.sleep(0.01)
+                open(path).close()
                 return 'done'
             def handler(signum, frame):
                 print('handler', flush=True)
                 open(path, 'w').close()
             if __name__ == '__main__':
                 path = os.path.join(os.path.dirname(__file__), 'go')
+                os.mkfifo(path)
                 signal.signal(signal.SIGUSR1, handler)
                 with Mp.Pool(1) as pool:
                     print(pool.apply(wait, (path,)))
@@ -390,7 +390,7 @@ class ExitTest(unittest.TestCase):
             import time
             from gi.repository import Mp
             def work():
-                time.sleep(0.2)
+                time.sleep(0.2)  # work that is not done when the main program is
                 print('worked')
             if __name__ == '__main__':
                 Mp.Process(target=work).start()
@@ -399,10 +399,10 @@ class ExitTest(unittest.TestCase):
 
     def test_daemons_are_terminated(self):
         self.check('''
-            import time
+            import signal
             from gi.repository import Mp
             def work():
-                time.sleep(1000)
+                signal.pause()
             if __name__ == '__main__':
                 Mp.Process(target=work, daemon=True).start()
                 print('main ends', flush=True)
