@@ -667,13 +667,15 @@ sending_thread (gpointer data)
 static void
 test_freed_at_home (gconstpointer data)
 {
-  Sending sending = { NULL, GPOINTER_TO_INT (data), g_main_context_new (), g_async_queue_new (), g_async_queue_new (), };
+  Sending sending = { NULL, GPOINTER_TO_INT (data), g_main_context_new (), };
   g_autoptr(GBytes) bytes = NULL;
   GThread *thread;
   Pipe pipe;
 
   pipe_open (&pipe);
   sending.connection = pipe.first;
+  sending.words = g_async_queue_new ();
+  sending.orders = g_async_queue_new ();
   thread = g_thread_new ("sending", sending_thread, &sending);
   g_async_queue_pop (sending.words);
   while (bytes == NULL)

@@ -17,8 +17,9 @@
  * Chunks are sent ahead of the reader as it needs them: who reads slowly does not find the whole input computed and its
  * results in memory.
  *
- * An iterator does not keep its pool alive. When that is finalized, is terminated or gives up, the iterator gives what has
- * arrived, then the error once, then the end; see [method@Mp.ResultIter.next]. An iterator that is dropped calls off what has not been sent yet.
+ * An iterator does not keep its pool alive. When that is finalized, is terminated or gives up, the iterator gives
+ * what has arrived, then the error once, then the end; see [method@Mp.ResultIter.next]. An iterator that is dropped
+ * calls off what has not been sent yet.
  *
  * Any thread may use it; each result goes to one caller.
  *
@@ -112,10 +113,10 @@ take_next (gpointer data)
  * next item. When the wait itself ends early, with `G_IO_ERROR_TIMED_OUT`, `G_IO_ERROR_CANCELLED` or
  * `MP_ERROR_INTERRUPTED`, no item is lost.
  *
- * A pool that comes to its end before the items do gives one error for all that is left, in the place of the next item, and
- * then `NULL`: `G_IO_ERROR_CANCELLED` when it was terminated, `G_IO_ERROR_CLOSED` when it is gone, and when it has given up
- * what made it do so, `MP_ERROR_WORKER_START` for instance. Whoever must account for every item counts them:
- * [method@Mp.ResultIter.get_n_items].
+ * A pool that comes to its end before the items do gives one error for all that is left, in the place of the next
+ * item, and then `NULL`: `G_IO_ERROR_CANCELLED` when it was terminated, `G_IO_ERROR_CLOSED` when it is gone, and when
+ * it has given up what made it do so, `MP_ERROR_WORKER_START` for instance. Whoever must account for every item
+ * counts them: [method@Mp.ResultIter.get_n_items].
  *
  * Callbacks and signals of the pool that are due run meanwhile, in a thread that may acquire their main context.
  *
