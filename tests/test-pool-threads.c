@@ -2,6 +2,13 @@
 #include "config.h"
 
 #include "pool-test.h"
+#include "instrument-test.h"
+
+#include <sys/wait.h>
+
+#include "mp-glib/base/mp-error-private.h"
+#include "mp-glib/base/mp-hub-private.h"
+#include "mp-glib/base/mp-shareable-private.h"
 
 /* Several threads, with main contexts of their own: what a call was given is freed where the call was made, whichever
  * thread is the one that sees the end of the task. */
@@ -148,13 +155,15 @@ static void
 call_with_object (Home *self)
 {
   self->result = G_OBJECT (submit (self->pool, MP_FUNCTION (tell_pid),
-                                   own (self, g_variant_new ("(@h@ay)", gate_handle (&self->gate), make_bytes (100000)))));
+                                   own (self, g_variant_new ("(@h@ay)", gate_handle (&self->gate),
+                                                             make_bytes (100000)))));
 }
 
 static void
 call_map (Home *self)
 {
-  self->result = G_OBJECT (mp_pool_submit_map (self->pool, MP_FUNCTION (square), own (self, make_ints (30000)), 0, NULL));
+  self->result = G_OBJECT (mp_pool_submit_map (self->pool, MP_FUNCTION (square), own (self, make_ints (30000)), 0,
+                                               NULL));
 }
 
 static void
@@ -239,7 +248,7 @@ test_imap (void)
   home_end (&home);
 }
 
-/* The worker is at the gate and reads nothing: the second task fills its socket, and a part of it is still to be sent. */
+/* The worker is at the gate and reads nothing: the second task fills its socket, a part of it is still to be sent. */
 static void
 call_behind_gate (Home *self)
 {
@@ -315,7 +324,8 @@ call_often (Home *self)
 
   for (guint i = 0; i < 300; i++)
     {
-      g_autoptr(GVariant) value = apply (self->pool, MP_FUNCTION (echo), own (self, make_bytes (i % 3 == 0 ? 40000 : 40)));
+      gsize size = i % 3 == 0 ? 40000 : 40;
+      g_autoptr(GVariant) value = apply (self->pool, MP_FUNCTION (echo), own (self, make_bytes (size)));
 
       g_object_unref (submit (pool, MP_FUNCTION (echo), own (self, make_bytes (100))));
       mp_pool_apply_async (pool, MP_FUNCTION (echo), own (self, make_bytes (100)), NULL, count_cb, NULL);
@@ -386,10 +396,110 @@ test_main_context (void)
   finish (home.pool);
 }
 
+/* The program forks by itself at whatever instant, and its copy, in which the other threads have vanished, uses the
+ * library. It uses little of GLib, whose own locks a vanished thread may hold: so this runs in a program of its own,
+ * where memory is not GLib's. */
+
+#define N_FORKS 300
+
+static int enough;   /* atomic */
+
+static gpointer
+call_until_enough (gpointer data)
+{
+  g_autoptr(MpPool) pool = mp_pool_new (1);
+
+  while (!g_atomic_int_get (&enough))
+    g_variant_unref (apply (pool, MP_FUNCTION (echo), g_variant_new_int32 (1)));
+  finish (g_steal_pointer (&pool));
+  return NULL;
+}
+
+static gpointer
+look_up_until_enough (gpointer data)
+{
+  while (!g_atomic_int_get (&enough))
+    g_object_unref (mp_shareable_lookup (GPOINTER_TO_INT (data), NULL));
+  return NULL;
+}
+
+static gpointer
+explain_until_enough (gpointer data)
+{
+  g_autoptr(GError) error = g_error_new_literal (MP_ERROR, MP_ERROR_FAILED, "known");
+  g_autoptr(GVariant) details = g_variant_ref_sink (g_variant_new_parsed ("{'a': <1>}"));
+
+  while (!g_atomic_int_get (&enough))
+    mp_error_attach_details (error, details);
+  return NULL;
+}
+
+static void
+be_copy (int handle, const GError *error)
+{
+  alarm (20);
+  mp_hub_lock ();
+  mp_hub_unlock ();
+  g_object_unref (mp_shareable_lookup (handle, NULL));
+  g_variant_unref (mp_error_dup_details (error));
+  _exit (0);
+}
+
+static int
+fork_often (void)
+{
+  g_autoptr(GError) error = g_error_new_literal (MP_ERROR, MP_ERROR_FAILED, "mine");
+  g_autoptr(GVariant) details = g_variant_ref_sink (g_variant_new_parsed ("{'b': <2>}"));
+  Gate gate = gate_new ();
+  int handle = mp_shareable_get_handle (MP_SHAREABLE (gate.far));
+  GThread *threads[4];
+  int status = 0;
+
+  mp_error_attach_details (error, details);
+  threads[0] = g_thread_new ("calls", call_until_enough, NULL);
+  threads[1] = g_thread_new ("calls", call_until_enough, NULL);
+  threads[2] = g_thread_new ("looks up", look_up_until_enough, GINT_TO_POINTER (handle));
+  threads[3] = g_thread_new ("explains", explain_until_enough, NULL);
+  for (guint i = 0; i < N_FORKS && status == 0; i++)
+    {
+      int pid = fork ();
+
+      if (pid == 0)
+        be_copy (handle, error);
+      g_assert_cmpint (waitpid (pid, &status, 0), ==, pid);
+    }
+  g_atomic_int_set (&enough, TRUE);
+  for (guint i = 0; i < G_N_ELEMENTS (threads); i++)
+    g_thread_join (threads[i]);
+  gate_clear (&gate);
+  return status == 0 ? 0 : 1;
+}
+
+static void
+test_fork (void)
+{
+  g_autofree char *program = g_file_read_link ("/proc/self/exe", NULL);
+  const char *argv[] = { program, "--fork", NULL };
+  g_auto(GStrv) env = g_environ_setenv (g_get_environ (), "G_SLICE", "always-malloc", TRUE);
+  g_autoptr(GError) error = NULL;
+  int status = -1;
+
+  if (is_under_valgrind () || UNDER_THREAD_SANITIZER)
+    {
+      g_test_skip ("a copy of a program with several threads is more than the instrument can take");
+      return;
+    }
+  g_spawn_sync (NULL, (char **) argv, env, G_SPAWN_DEFAULT, NULL, NULL, NULL, NULL, &status, &error);
+  g_assert_no_error (error);
+  g_assert_cmpint (status, ==, 0);
+}
+
 int
 main (int argc, char **argv)
 {
   mp_init ();
+  if (argc > 1 && strcmp (argv[1], "--fork") == 0)
+    return fork_often ();
   g_test_init (&argc, &argv, NULL);
 
   g_test_add_data_func ("/pool-threads/small", call_small, test_futures);
@@ -405,6 +515,8 @@ main (int argc, char **argv)
   g_test_add_func ("/pool-threads/given-up", test_given_up);
   g_test_add_func ("/pool-threads/together", test_together);
   g_test_add_func ("/pool-threads/main-context", test_main_context);
+
+  g_test_add_func ("/pool-threads/fork", test_fork);
 
   return g_test_run ();
 }

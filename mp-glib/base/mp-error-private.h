@@ -27,4 +27,8 @@ GVariant *mp_error_to_variant     (const GError *error,
 GError   *mp_error_from_variant   (GVariant     *variant,
                                    GVariant    **details);
 
+/* For the hub: nobody is at what this file keeps while the process is forked. */
+void         mp_error_before_fork      (void);
+void         mp_error_after_fork       (void);
+
 G_END_DECLS

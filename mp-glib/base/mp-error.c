@@ -62,6 +62,18 @@ static GQueue order;         /* oldest first */
 static gsize all_details;    /* bytes */
 static guint n_new_domains;
 
+void
+mp_error_before_fork (void)
+{
+  pthread_mutex_lock (&lock);
+}
+
+void
+mp_error_after_fork (void)
+{
+  pthread_mutex_unlock (&lock);
+}
+
 /**
  * mp_error_quark:
  *

@@ -1,8 +1,11 @@
 /* mp-hub.c — SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
+#include "mp-glib/base/mp-error-private.h"
 #include "mp-glib/base/mp-hub-state-private.h"
+#include "mp-glib/base/mp-shareable-private.h"
 #include "mp-glib/platform/mp-fd-private.h"
+#include "mp-glib/platform/mp-process-control-private.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -162,12 +165,32 @@ mp_hub_changed (void)
   /* Who sleeps is looked after at every mp_hub_unlock(): that costs nothing while nobody does. */
 }
 
+/* A copy has nothing of the other threads but what they have left behind: not in the midst of a change. The locks that
+ * are taken under the hub's come after it. */
+static void
+before_fork (void)
+{
+  pthread_mutex_lock (&mutex);
+  mp_error_before_fork ();
+  mp_shareable_before_fork ();
+}
+
+static void
+after_fork_in_parent (void)
+{
+  mp_shareable_after_fork ();
+  mp_error_after_fork ();
+  pthread_mutex_unlock (&mutex);
+}
+
 static void
 after_fork_in_child (void)
 {
   static const pthread_mutex_t fresh = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 
-  /* A thread that has not come along may have held it. */
+  mp_shareable_after_fork ();
+  mp_error_after_fork ();
+  /* The owner that is noted in it is the thread that forked, as the parent calls it. */
   mutex = fresh;
   is_copy = TRUE;
 }
@@ -187,7 +210,11 @@ mp_hub_ensure (void)
     return;
 
   if (!handler_installed)
-    handler_installed = pthread_atfork (NULL, NULL, after_fork_in_child) == 0;
+    {
+      /* Whose handlers are installed first comes last before a fork. */
+      mp_platform_lifeline_prepare ();
+      handler_installed = pthread_atfork (before_fork, after_fork_in_parent, after_fork_in_child) == 0;
+    }
   mp_hub.epfd = mp_poll_new ();
   mp_hub.timer_fd = mp_timer_new ();
   mp_hub.kick_fd = mp_fd_eventfd ();

@@ -43,4 +43,8 @@ MpShareable *mp_shareable_lookup        (gint32            handle,
 /* The number of @self, made at first use; it stands for @self while that lives. */
 gint32       mp_shareable_get_handle    (MpShareable      *self);
 
+/* For the hub: nobody is at what this file keeps while the process is forked. */
+void         mp_shareable_before_fork  (void);
+void         mp_shareable_after_fork   (void);
+
 G_END_DECLS

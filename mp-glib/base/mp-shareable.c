@@ -50,6 +50,18 @@ static guint n_kinds;
 
 static G_DEFINE_QUARK (mp-shareable-handle, handle)
 
+void
+mp_shareable_before_fork (void)
+{
+  pthread_mutex_lock (&lock);
+}
+
+void
+mp_shareable_after_fork (void)
+{
+  pthread_mutex_unlock (&lock);
+}
+
 G_DEFINE_INTERFACE (MpShareable, mp_shareable, G_TYPE_OBJECT)
 
 static void

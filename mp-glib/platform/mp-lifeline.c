@@ -79,15 +79,29 @@ after_fork_in_child (void)
   pthread_mutex_unlock (&write_ends_mutex);
 }
 
+/* With the lock. */
+static void
+install_handlers (void)
+{
+  if (!handlers_installed)
+    handlers_installed = pthread_atfork (before_fork, after_fork_in_parent, after_fork_in_child) == 0;
+}
+
+void
+mp_platform_lifeline_prepare (void)
+{
+  pthread_mutex_lock (&write_ends_mutex);
+  install_handlers ();
+  pthread_mutex_unlock (&write_ends_mutex);
+}
+
 void
 mp_platform_lifeline_register (int write_end)
 {
   pthread_mutex_lock (&write_ends_mutex);
-  if (!handlers_installed)
-    {
-      null_fd = mp_fd_open_null ();
-      handlers_installed = pthread_atfork (before_fork, after_fork_in_parent, after_fork_in_child) == 0;
-    }
+  install_handlers ();
+  if (null_fd < 0)
+    null_fd = mp_fd_open_null ();
   if (n_write_ends == n_allocated)
     {
       n_allocated = MAX (16, 2 * n_allocated);

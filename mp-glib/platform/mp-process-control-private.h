@@ -57,6 +57,8 @@ gboolean  mp_platform_lifeline_arm   (int             read_end);
  * is installed with the first one. */
 void      mp_platform_lifeline_register   (int        write_end);
 void      mp_platform_lifeline_unregister (int        write_end);
+/* Installs the handlers now: what installs its own later has its turn before them. */
+void      mp_platform_lifeline_prepare    (void);
 
 /* Facts about this process. */
 char    **mp_platform_list_threads   (void);          /* "name (tid)" of all but the calling one; empty: single-threaded; NULL with errno: they cannot be listed */

@@ -106,6 +106,12 @@ init (void)
  * It is an error, told as a critical message and by every later attempt to start something, to call it while a main
  * loop runs or after the default [class@Gio.Application] was made. Calling it again does nothing.
  *
+ * A program that forks by itself, with `fork()`, has processes and pools of its own in the copy; those that it had
+ * belong to the parent, and calls on them fail there with `MP_ERROR_NOT_OWNER`. What the library shares between
+ * threads is at rest while the process is forked, but for two things that it cannot see to: a [class@Mp.Connection]
+ * that another thread is using at that instant must not be used in the copy, and GLib's own locks may be held there
+ * by a thread that has vanished, as in every program with threads that forks and does not go on to `exec()`.
+ *
  * Since: 0.1
  */
 void
