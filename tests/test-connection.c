@@ -347,6 +347,42 @@ test_async (void)
 }
 
 static void
+answer_cb (GObject      *source,
+           GAsyncResult *result,
+           gpointer      user_data)
+{
+  g_autoptr(GVariant) value = mp_connection_recv_finish (MP_CONNECTION (source), result, NULL);
+
+  g_assert_cmpint (g_variant_get_int32 (value), ==, 1);
+  send_ok (user_data, g_variant_new_int32 (2));
+}
+
+/* Without a main loop: what is due for the connection is told by whatever call blocks on it. */
+static void
+test_async_without_loop (void)
+{
+  GVariant *value;
+  Pipe pipe;
+
+  pipe_open (&pipe);
+  mp_connection_recv_async (pipe.first, NULL, answer_cb, pipe.second);
+  send_ok (pipe.second, g_variant_new_int32 (1));
+  /* The callback makes this one's message. */
+  value = mp_connection_recv (pipe.first, 30 * G_USEC_PER_SEC, NULL, NULL);
+  g_assert_nonnull (value);
+  g_assert_cmpint (g_variant_get_int32 (value), ==, 2);
+  g_variant_unref (value);
+
+  mp_connection_recv_async (pipe.first, NULL, answer_cb, pipe.second);
+  send_ok (pipe.second, g_variant_new_int32 (1));
+  g_assert_true (mp_connection_poll (pipe.first, 30 * G_USEC_PER_SEC, NULL, NULL));
+  value = mp_connection_recv (pipe.first, 0, NULL, NULL);
+  g_assert_cmpint (g_variant_get_int32 (value), ==, 2);
+  g_variant_unref (value);
+  pipe_clear (&pipe);
+}
+
+static void
 test_async_send_cancel (void)
 {
   g_autoptr(GCancellable) cancellable = g_cancellable_new ();
@@ -713,6 +749,7 @@ main (int   argc,
   g_test_add_func ("/connection/close-loses-rest", test_close_loses_rest);
   g_test_add_func ("/connection/large", test_large);
   g_test_add_func ("/connection/async", test_async);
+  g_test_add_func ("/connection/async-without-loop", test_async_without_loop);
   g_test_add_func ("/connection/async-send-cancel", test_async_send_cancel);
   g_test_add_func ("/connection/signals", test_signals);
   g_test_add_func ("/connection/drop-started", test_drop_started);

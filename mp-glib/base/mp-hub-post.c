@@ -426,6 +426,17 @@ mp_hub_run_posts (gconstpointer owner)
   return n;
 }
 
+guint
+mp_hub_run_due (gconstpointer owner)
+{
+  guint n = 0;
+
+  mp_hub_lock ();
+  n = mp_hub_run_posts (owner);
+  mp_hub_unlock ();
+  return n;
+}
+
 static void
 task_post_run (gpointer data)
 {

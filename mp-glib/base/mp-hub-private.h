@@ -95,6 +95,10 @@ gboolean  mp_hub_wait             (gconstpointer   owner,
                                    GCancellable   *cancellable,
                                    GError        **error);
 
+/* For a blocking call of @owner that waits by other means than mp_hub_wait(): runs the posts that are due, as that does.
+ * Without the lock. How many that were. */
+guint     mp_hub_run_due          (gconstpointer   owner);
+
 /* State changed that another thread may wait for: re-evaluates its @done. With the lock held. (The hub does this
  * itself after watch and timer functions have run.) */
 void      mp_hub_changed          (void);

@@ -4,6 +4,7 @@
 #include "mp-glib/channel/mp-connection-private.h"
 
 #include "mp-glib/base/mp-error.h"
+#include "mp-glib/base/mp-hub-private.h"
 
 /* The asynchronous calls and the signals: sources on the main contexts that are concerned. */
 
@@ -136,12 +137,31 @@ op_new (MpConnection        *self,
   op->link.data = op;
   op->sends = sends;
   op->kind = kind;
-  op->task = g_task_new (self, cancellable, callback, user_data);
+  op->task = g_task_new (self, cancellable, NULL, NULL);
+  op->callback = callback;
+  op->user_data = user_data;
+  op->posts = mp_hub_ref_context (g_task_get_context (op->task));
   g_task_set_source_tag (op->task, source_tag);
   g_task_set_name (op->task, name);
   /* What the result says is what happened to the message. */
   g_task_set_check_cancellable (op->task, FALSE);
   return op;
+}
+
+/* To the task's context, or to a blocking call of the connection there. */
+static void
+post_op (MpOp *op)
+{
+  MpConnection *self = g_task_get_source_object (op->task);
+
+  mp_hub_lock ();
+  mp_hub_post_task (g_object_ref (op->task), self, op->callback, op->user_data);
+  mp_hub_unlock ();
+
+  pthread_mutex_lock (&self->lock);
+  self->n_told++;
+  mp_connection_wake (self);
+  pthread_mutex_unlock (&self->lock);
 }
 
 /* Completes the call. The reference that its queue had ends here. */
@@ -165,6 +185,8 @@ finish_op (MpOp *op)
   else
     g_task_return_pointer (op->task, g_steal_pointer (&op->bytes), (GDestroyNotify) g_bytes_unref);
 
+  if (op->task != NULL)
+    post_op (op);
   mp_op_unref (op);
 }
 
@@ -274,7 +296,8 @@ send_message_async (MpConnection        *self,
  * Sends a value without blocking.
  *
  * Messages leave in the order of the calls, those of blocking calls included. @callback runs in the thread-default main
- * context of the caller. Once it has begun to leave, a message is not taken back by @cancellable.
+ * context of the caller, or in a blocking call of the connection in a thread that may acquire that. Once it has begun to
+ * leave, a message is not taken back by @cancellable.
  *
  * Errors are those of [method@Mp.Connection.send], but for the time.
  *
@@ -377,7 +400,7 @@ mp_connection_send_bytes_finish (MpConnection  *self,
  *
  * Calls that wait get messages in the order in which they were made, blocking calls included, and before the signals of
  * a started connection. A call that is cancelled takes no message. @callback runs in the thread-default main context of
- * the caller.
+ * the caller, or in a blocking call of the connection in a thread that may acquire that.
  *
  * Errors are those of [method@Mp.Connection.recv], but for the time.
  *

@@ -5,6 +5,7 @@
 
 #include "mp-glib/base/mp-error.h"
 #include "mp-glib/base/mp-event-loop.h"
+#include "mp-glib/base/mp-hub-private.h"
 #include "mp-glib/platform/mp-fd-private.h"
 #include "mp-glib/platform/mp-poll-private.h"
 
@@ -166,6 +167,23 @@ sleep_once (MpConnection  *self,
   return FALSE;
 }
 
+/* Lets the asynchronous calls of this connection that are done be told, as far as this thread may do it. TRUE: that took
+ * a while, in which anything may have happened. */
+static gboolean
+tell_others (MpConnection *self,
+             GQueue       *finished)
+{
+  gboolean any = finished->head != NULL;
+  guint n_told = self->n_told;
+
+  pthread_mutex_unlock (&self->lock);
+  mp_connection_finish_ops (finished);
+  any |= mp_hub_run_due (self) > 0;
+  pthread_mutex_lock (&self->lock);
+  /* Who posts counts it then, and wakes those who sleep: one that came in between would find nobody asleep. */
+  return any || self->n_told != n_told;
+}
+
 /* Puts a call into its queue and waits until it is done. Takes it back when the time is over first. */
 static gboolean
 run_op (MpConnection  *self,
@@ -192,7 +210,8 @@ run_op (MpConnection  *self,
       mp_connection_pump (self, &finished);
       while (op->state != MP_OP_IDLE && local_error == NULL)
         {
-          sleep_once (self, wait, mp_connection_get_wanted (self), &local_error);
+          if (!tell_others (self, &finished))
+            sleep_once (self, wait, mp_connection_get_wanted (self), &local_error);
           mp_connection_pump (self, &finished);
         }
 
@@ -206,6 +225,7 @@ run_op (MpConnection  *self,
   pthread_mutex_unlock (&self->lock);
 
   mp_connection_finish_ops (&finished);
+  mp_hub_run_due (self);
   if (op->error != NULL)
     {
       g_propagate_error (error, g_steal_pointer (&op->error));
@@ -433,13 +453,15 @@ mp_connection_poll (MpConnection  *self,
       found = self->receivers.head == NULL && mp_connection_look (self);
       if (found)
         break;
-      if (!sleep_once (self, &wait, mp_connection_get_wanted (self) | G_IO_IN, &local_error) && !self->closed)
+      if (!tell_others (self, &finished) &&
+          !sleep_once (self, &wait, mp_connection_get_wanted (self) | G_IO_IN, &local_error) && !self->closed)
         found = self->receivers.head == NULL && mp_connection_look (self);
     }
   mp_connection_pump (self, &finished);
   pthread_mutex_unlock (&self->lock);
 
   mp_connection_finish_ops (&finished);
+  mp_hub_run_due (self);
   wait_clear (&wait);
   if (found || g_error_matches (local_error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT))
     g_clear_error (&local_error);

@@ -4,6 +4,7 @@
 #include "mp-glib/channel/mp-connection-private.h"
 
 #include "mp-glib/base/mp-error.h"
+#include "mp-glib/base/mp-hub-private.h"
 #include "mp-glib/platform/mp-fd-private.h"
 
 #include <string.h>
@@ -99,6 +100,7 @@ op_free (gpointer data)
 
   mp_op_clear (op);
   g_clear_object (&op->task);
+  g_clear_pointer (&op->posts, mp_hub_unref_context);
   mp_home_clear (&op->home);
   g_free (op);
 }

@@ -58,6 +58,9 @@ typedef struct
   gatomicrefcount  ref_count;     /* of an asynchronous call: */
   MpHome           home;          /* where it was made, and is freed */
   GTask           *task;          /* (owned) (nullable): NULL for a message whose call has gone before it had left */
+  GAsyncReadyCallback callback;   /* of the task, which was made without: a blocking call may run it, too */
+  gpointer         user_data;
+  GMainContext    *posts;         /* (owned) (nullable): the hub's reference to the task's context */
   GSource         *cancel_source; /* (owned) (nullable) */
   MpConnectionWatch *watch;       /* (nullable): of the task's context, while in a queue */
 } MpOp;
@@ -88,6 +91,7 @@ struct _MpConnection
   GQueue        senders;        /* of MpOp that wait for the wire */
   GQueue        in_wire;        /* of MpOp that wait for the wire to have sent all */
   GQueue        sleepers;       /* of MpSleeper */
+  guint         n_told;         /* asynchronous calls whose end was posted */
   guint         n_polling;      /* threads that have the descriptor in a poll: it is not closed under them */
 
   GPtrArray    *watches;        /* (owned) of MpConnectionWatch */
