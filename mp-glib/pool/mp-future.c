@@ -107,18 +107,6 @@ mp_future_get (MpFuture      *self,
 }
 
 static void
-give_result (MpWaiter *waiter)
-{
-  GError *error = NULL;
-  GVariant *value = mp_job_dup_result (waiter->job, &error);
-
-  if (value != NULL)
-    g_task_return_pointer (waiter->task, value, (GDestroyNotify) g_variant_unref);
-  else
-    g_task_return_error (waiter->task, error);
-}
-
-static void
 give_end (MpWaiter *waiter)
 {
   g_task_return_boolean (waiter->task, TRUE);
@@ -151,7 +139,7 @@ mp_future_get_async (MpFuture            *self,
 
   task = g_task_new (self, cancellable, NULL, NULL);
   g_task_set_source_tag (task, mp_future_get_async);
-  mp_waiter_add (self->job->core, self->job, task, callback, user_data, give_result, FALSE);
+  mp_waiter_add (self->job->core, self->job, task, callback, user_data, mp_waiter_give_result, FALSE);
 }
 
 /**

@@ -92,18 +92,6 @@ run (MpPool        *self,
   return value;
 }
 
-static void
-give_result (MpWaiter *waiter)
-{
-  GError *error = NULL;
-  GVariant *value = mp_job_dup_result (waiter->job, &error);
-
-  if (value != NULL)
-    g_task_return_pointer (waiter->task, value, (GDestroyNotify) g_variant_unref);
-  else
-    g_task_return_error (waiter->task, error);
-}
-
 /* Takes @job, or @error of a call that came to nothing. */
 static void
 run_async (MpPool              *self,
@@ -125,7 +113,7 @@ run_async (MpPool              *self,
       mp_waiter_return_failed (task, error, core, callback, user_data);
       return;
     }
-  mp_waiter_add (core, job, task, callback, user_data, give_result, TRUE);
+  mp_waiter_add (core, job, task, callback, user_data, mp_waiter_give_result, TRUE);
   mp_job_unref (job);
 }
 

@@ -319,6 +319,7 @@ void        mp_waiter_add            (MpPoolCore          *core,
                                       MpWaiterReturn       give,
                                       gboolean             abandons);             /* (unlocked) */
 void        mp_waiter_post           (MpWaiter            *waiter);
+void        mp_waiter_give_result    (MpWaiter            *waiter);               /* (unlocked) that of its job */
 void        mp_waiter_return_failed  (GTask               *task,
                                       GError              *error,
                                       MpPoolCore          *core,

@@ -459,6 +459,18 @@ mp_waiter_add (MpPoolCore          *core,
   mp_hub_unlock ();
 }
 
+void
+mp_waiter_give_result (MpWaiter *self)
+{
+  GError *error = NULL;
+  GVariant *value = mp_job_dup_result (self->job, &error);
+
+  if (value != NULL)
+    g_task_return_pointer (self->task, value, (GDestroyNotify) g_variant_unref);
+  else
+    g_task_return_error (self->task, error);
+}
+
 static void
 give_error (MpWaiter *self)
 {
