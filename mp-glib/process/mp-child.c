@@ -101,19 +101,6 @@ mp_child_get_exit_status (MpChild *self)
   return self->state == MP_CHILD_ENDED ? self->exit_status : MP_EXIT_STATUS_RUNNING;
 }
 
-/* Numbers 0 to 2 have a meaning in the process that gets them. */
-static void
-move_above_stdio (int *fd)
-{
-  int moved;
-
-  if (*fd < 0 || *fd > STDERR_FILENO)
-    return;
-  moved = fcntl (*fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-  mp_fd_close (fd);
-  *fd = moved;
-}
-
 static gboolean
 set_errno_error (GError **error, const char *what)
 {
@@ -142,10 +129,6 @@ open_ends (MpChild *self, const MpChildConfig *config, GError **error)
     return FALSE;
   if (config->capture_output && !mp_stream_open (&self->out, &self->ends.stdout_fd, error))
     return FALSE;
-  move_above_stdio (&self->ends.socket);
-  move_above_stdio (&self->ends.lifeline);
-  move_above_stdio (&self->ends.stderr_fd);
-  move_above_stdio (&self->ends.stdout_fd);
   return TRUE;
 }
 
