@@ -3,6 +3,7 @@
 
 import itertools
 import os
+import threading
 import warnings
 import weakref
 
@@ -17,7 +18,7 @@ from . import _mp_errors as errors
 from . import _mp_function
 from . import _mp_pickle as values
 from . import _mp_worker as worker
-from ._mp_result import AsyncResult, IMapIterator, decode_blob, decode_chunks, decode_outcomes
+from ._mp_result import AsyncResult, IMapIterator, collect_chunks, decode_blob, decode_chunks, decode_outcomes
 
 _Mp = get_introspection_module('Mp')
 
@@ -68,6 +69,7 @@ class Pool(_Mp.Pool):
 
     def __init__(self, processes=None, initializer=None, initargs=(), maxtasksperchild=None, context=None):
         self._state = TERMINATE  # for __del__(), should the rest fail
+        self._handing_over = threading.RLock()  # a map is accepted as a whole or not at all
         boot.check_can_start()
         _check_arguments(processes, initializer, maxtasksperchild)
         name, args = _initializer(initializer, initargs)
@@ -136,7 +138,7 @@ class Pool(_Mp.Pool):
 
     def map(self, func, iterable, chunksize=None):
         """Calls func for each item and waits for the list of results."""
-        return self._map_async(func, iterable, worker.MAP, chunksize).get()
+        return self._map(func, iterable, worker.MAP, chunksize)
 
     def map_async(self, func, iterable, chunksize=None, callback=None, error_callback=None):
         """Calls func for each item; an AsyncResult with the list of results."""
@@ -144,7 +146,7 @@ class Pool(_Mp.Pool):
 
     def starmap(self, func, iterable, chunksize=None):
         """As map(); each item is a tuple of arguments."""
-        return self._map_async(func, iterable, worker.STARMAP, chunksize).get()
+        return self._map(func, iterable, worker.STARMAP, chunksize)
 
     def starmap_async(self, func, iterable, chunksize=None, callback=None, error_callback=None):
         """As map_async(); each item is a tuple of arguments."""
@@ -174,6 +176,24 @@ class Pool(_Mp.Pool):
         except Exception as exc:
             return AsyncResult.settled(self, False, exc, callback, error_callback)
         return AsyncResult(self, future, decode_chunks, callback, error_callback)
+
+    def _map(self, func, iterable, mode, chunksize):
+        """A map that is waited for: while the workers run, what they are to do next is pickled, and what they have done
+        is read."""
+        if isinstance(func, str):
+            return self._map_async(func, iterable, mode, chunksize).get()
+        self._check_running()
+        if not hasattr(iterable, '__len__'):
+            iterable = list(iterable)
+        head = worker.task_head(func, mode)
+        chunks = iter(_chunks(iterable, self._chunk_size(len(iterable), chunksize)))
+        parts = []
+        with self._handing_over:
+            for size in (self.get_n_workers(), None):
+                tasks = _pack_tasks(head, itertools.islice(chunks, size))
+                if tasks.n_children():
+                    parts.append((_mp_call.plain(_Mp.Pool.imap, self, worker.TASK, tasks, 1), tasks.n_children()))
+        return collect_chunks(parts)
 
     def _map_named(self, name, iterable, mode, chunksize, callback, error_callback):
         """A map by name: the items are GVariants, and the library makes the chunks."""
@@ -230,9 +250,10 @@ class Pool(_Mp.Pool):
 
     def close(self):
         """No more calls; those that were accepted are done."""
-        if self._state == RUN:
-            self._state = CLOSE
-            _Mp.Pool.close(self)
+        with self._handing_over:
+            if self._state == RUN:
+                self._state = CLOSE
+                _Mp.Pool.close(self)
 
     def terminate(self):
         """Ends the workers at once; calls that have not come to their end fail with PoolTerminatedError."""

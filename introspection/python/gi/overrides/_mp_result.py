@@ -290,6 +290,25 @@ def decode_chunks(variant):
     return results
 
 
+def collect_chunks(parts):
+    """The list of results of a map that came in @parts: (Mp.ResultIter, number of its chunks). Raises the first error,
+    by its place, when all have come to their end."""
+    results, failure = [], None
+    for iterator, n_chunks in parts:
+        for _ in range(n_chunks):
+            try:
+                variant = _mp_call.blocking(_Mp.ResultIter.next, iterator)
+                if failure is None:
+                    results.extend(decode_blob(variant))
+            except GLib.Error as error:
+                failure = failure or errors.translate(error)
+            except Exception as exc:
+                failure = failure or exc
+    if failure is not None:
+        raise failure
+    return results
+
+
 def decode_outcomes(variant):
     """The outcomes of a chunk of imap(): the results, and what failed by its place."""
     results, failures = decode_blob(variant)
