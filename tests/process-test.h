@@ -33,7 +33,11 @@ get_context (void)
   static MpContext *contexts[MP_START_METHOD_FORK + 1];
 
   if (contexts[method] == NULL)
-    contexts[method] = mp_context_new (method);
+    {
+      contexts[method] = mp_context_new (method);
+      if (is_slow ())
+        mp_context_set_boot_timeout (contexts[method], 2 * LONG);
+    }
   return contexts[method];
 }
 

@@ -339,6 +339,7 @@ often_thread (gpointer data)
 {
   Home *self = data;
 
+  self->thread = g_thread_self ();
   g_main_context_push_thread_default (self->context);
   call_often (self);
   while (g_atomic_int_get (&self->n_freed) < self->n_made)
@@ -352,16 +353,17 @@ test_together (void)
 {
   g_autoptr(MpPool) pool = mp_pool_new (2);
   Home homes[3] = { { NULL } };
+  GThread *threads[G_N_ELEMENTS (homes)];
 
   for (guint i = 0; i < G_N_ELEMENTS (homes); i++)
     {
       homes[i].pool = pool;
       homes[i].context = g_main_context_new ();
-      homes[i].thread = g_thread_new ("home", often_thread, &homes[i]);
+      threads[i] = g_thread_new ("home", often_thread, &homes[i]);
     }
   for (guint i = 0; i < G_N_ELEMENTS (homes); i++)
     {
-      g_thread_join (homes[i].thread);
+      g_thread_join (threads[i]);
       g_assert_cmpint (homes[i].n_astray, ==, 0);
       g_main_context_unref (homes[i].context);
     }

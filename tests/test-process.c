@@ -611,7 +611,7 @@ test_settings_after_start (void)
 static void
 test_many_at_once (void)
 {
-  const guint n = is_slow () ? 8 : 200;
+  const guint n = is_slow () ? 4 : 200;
   g_autoptr(GPtrArray) processes = g_ptr_array_new_with_free_func (g_object_unref);
   guint n_started = 0;
 
