@@ -91,6 +91,26 @@ class StartTest(unittest.TestCase):
         self.check(subprocess.run([sys.executable, 'script.py'], cwd=script.directory, capture_output=True, text=True,
                                   timeout=TIMEOUT), '/\n')
 
+    def test_logger(self):
+        """The level and the handler reach the workers, and their records say whose they are."""
+        for method in 'spawn', 'forkserver', 'fork':
+            with self.subTest(method):
+                result = run_script('''
+                    import logging
+                    from gi.repository import Mp
+                    def work(x):
+                        Mp.get_logger().info('got %%d', x)
+                        Mp.get_logger().debug('not asked for')
+                    if __name__ == '__main__':
+                        Mp.log_to_stderr(logging.INFO)
+                        process = Mp.get_context(%r).Process(target=work, args=(7,), name='Seven')
+                        process.start()
+                        process.join()
+                    ''' % method)
+                self.assertEqual((result.stdout, result.returncode), ('', 0), result.stderr)
+                self.assertEqual([line for line in result.stderr.splitlines() if 'got' in line or 'asked' in line],
+                                 ['[INFO/Seven] got 7'])
+
     def test_module(self):
         script = Script(SQUARES, name='program.py')
         self.check(subprocess.run([sys.executable, '-m', 'program'], cwd=script.directory, capture_output=True,

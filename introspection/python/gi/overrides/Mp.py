@@ -17,6 +17,7 @@ import atexit
 import os
 
 from multiprocessing import process as _mp_process_module
+from multiprocessing import util as _mp_util
 
 import gi
 
@@ -57,8 +58,10 @@ function = _mp_function.function
 function_register = _mp_function.function_register
 get_all_start_methods = _mp_context.get_all_start_methods
 get_context = _mp_context.get_context
+get_logger = _mp_util.get_logger
 get_start_method = _mp_context.get_start_method
 init = _mp_boot.init
+log_to_stderr = _mp_util.log_to_stderr
 parent_process = _mp_process.parent_process
 set_executable = _mp_boot.set_executable
 set_forkserver_preload = _mp_context.set_forkserver_preload
@@ -85,7 +88,8 @@ __all__ = [
     'NoSuchFunctionError', 'Pipe', 'Pool', 'PoolTerminatedError', 'Process', 'ProcessError', 'RemoteError',
     'RemoteTraceback', 'TimeoutError', 'WorkerDiedError', 'WorkerStartError', 'active_children', 'cpu_count',
     'current_process', 'freeze_support', 'function', 'function_register', 'get_all_start_methods', 'get_context',
-    'get_start_method', 'init', 'parent_process', 'set_executable', 'set_forkserver_preload', 'set_start_method',
+    'get_logger', 'get_start_method', 'init', 'log_to_stderr', 'parent_process', 'set_executable',
+    'set_forkserver_preload', 'set_start_method',
 ]
 
 _mp_worker.register()
