@@ -56,13 +56,14 @@ wait_in_thread (gpointer data)
 static void
 test_threads_unlisted (void)
 {
-  GAsyncQueue *queue = g_async_queue_new ();
+  GAsyncQueue *queue = NULL;
   GThread *thread = NULL;
   struct rlimit old;
 
   if (!limit_is_real ())
     return;
 
+  queue = g_async_queue_new ();
   thread = g_thread_new ("in the way", wait_in_thread, queue);
   for (guint n_left = 0; n_left < 4; n_left++)
     {

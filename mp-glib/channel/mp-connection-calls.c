@@ -210,7 +210,7 @@ run_op (MpConnection  *self,
       mp_connection_pump (self, &finished);
       while (op->state != MP_OP_IDLE && local_error == NULL)
         {
-          if (!tell_others (self, &finished))
+          if (!tell_others (self, &finished) && op->state != MP_OP_IDLE)
             sleep_once (self, wait, mp_connection_get_wanted (self), &local_error);
           mp_connection_pump (self, &finished);
         }
@@ -450,11 +450,13 @@ mp_connection_poll (MpConnection  *self,
   while (local_error == NULL && mp_connection_check_in (self, &local_error))
     {
       mp_connection_pump (self, &finished);
+      /* Meanwhile another thread may have read the message, or closed the connection. */
+      if (tell_others (self, &finished) || (self->closed && self->in_error == NULL))
+        continue;
       found = self->receivers.head == NULL && mp_connection_look (self);
       if (found)
         break;
-      if (!tell_others (self, &finished) &&
-          !sleep_once (self, &wait, mp_connection_get_wanted (self) | G_IO_IN, &local_error) && !self->closed)
+      if (!sleep_once (self, &wait, mp_connection_get_wanted (self) | G_IO_IN, &local_error) && !self->closed)
         found = self->receivers.head == NULL && mp_connection_look (self);
     }
   mp_connection_pump (self, &finished);
