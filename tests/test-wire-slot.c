@@ -216,6 +216,54 @@ test_uninvited (void)
   line_clear (&line);
 }
 
+/* Who reads does not listen at the same time: what comes by the slot after a look at it could be overtaken. */
+static void
+test_read_ends (void)
+{
+  Line line = line_open ();
+
+  g_assert_true (mp_wire_open_slot (line.in));
+  g_assert_cmpint (mp_wire_fill (line.in, FALSE, NULL), ==, 0);
+  g_assert_false (mp_wire_slot_is_open (line.in));
+  g_assert_false (mp_wire_close_slot (line.in));
+  send_number (line.out, 1, 8);
+  send_number (line.out, 2, 8);
+  g_assert_cmpint (bytes_in_socket (line.in), ==, 48);
+  expect_number (line.in, 1, 8);
+  line_clear (&line);
+}
+
+/* What lies in the slot is not forgotten when it is opened again. */
+static void
+test_opened_twice (void)
+{
+  Line line = line_open ();
+
+  g_assert_true (mp_wire_open_slot (line.in));
+  send_number (line.out, 1, 8);
+  g_assert_false (mp_wire_open_slot (line.in));
+  g_assert_true (mp_wire_close_slot (line.in));
+  expect_number (line.in, 1, 8);
+  line_clear (&line);
+}
+
+/* A writer that has refused the slot and fills it later, when there is no room for it, is not heard either. */
+static void
+test_refused_and_filled (void)
+{
+  Line line = line_open ();
+  MpFrameHeader head = { 60000, 0, 7, 0 };
+
+  g_assert_true (mp_wire_open_slot (line.in));
+  line.slot->state = 0;
+  g_assert_cmpint (write (mp_wire_get_fd (line.out), &head, sizeof head), ==, sizeof head);
+  g_assert_cmpint (mp_wire_fill (line.in, FALSE, NULL), ==, sizeof head);
+  line.slot->size = MP_WIRE_SLOT_SIZE;
+  line.slot->state = 2;
+  g_assert_cmpint (mp_wire_fill (line.in, FALSE, NULL), ==, 0);
+  line_clear (&line);
+}
+
 /* What was put there is there, whole, when its writer is gone. */
 static void
 test_death (void)
@@ -314,6 +362,9 @@ main (int   argc,
   g_test_add_func ("/wire-slot/order", test_order);
   g_test_add_func ("/wire-slot/nonsense", test_nonsense);
   g_test_add_func ("/wire-slot/uninvited", test_uninvited);
+  g_test_add_func ("/wire-slot/read-ends", test_read_ends);
+  g_test_add_func ("/wire-slot/opened-twice", test_opened_twice);
+  g_test_add_func ("/wire-slot/refused-and-filled", test_refused_and_filled);
   g_test_add_func ("/wire-slot/death", test_death);
   g_test_add_func ("/wire-slot/race", test_race);
 

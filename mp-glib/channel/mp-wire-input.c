@@ -481,7 +481,7 @@ set_ended (MpWire  *self,
   return -1;
 }
 
-/* It was opened when there was nothing in the buffer. */
+/* It was opened when there was nothing in the buffer, and nothing has been read since. */
 static gssize
 take_from_slot (MpWire *self,
                 guint8 *place)

@@ -91,7 +91,8 @@ gboolean  mp_wire_slot_put     (MpWire       *self,
                                 gsize         size);
 /* The socket is going to be used. */
 void      mp_wire_slot_refuse  (MpWire       *self);
-/* Moves what is in the slot to @place, where there is room for MP_WIRE_SLOT_SIZE bytes. 0: nothing is; -1: nonsense. */
+/* The slot is listened to: closes it, and moves what is in it to @place, where there is room for MP_WIRE_SLOT_SIZE bytes.
+ * 0: nothing is; -1: nonsense. */
 gssize    mp_wire_slot_take    (MpWire       *self,
                                 guint8       *place);
 

@@ -117,7 +117,7 @@ void      mp_wire_add_sent     (MpWire         *self,
 void      mp_wire_set_slots    (MpWire         *self,
                                 MpWireSlot     *in,
                                 MpWireSlot     *out);
-/* FALSE: there are none, or something is to be read. After TRUE close() must follow soon. */
+/* FALSE: there are none, or something is to be read. After TRUE close() must follow soon; fill() closes it, too. */
 gboolean  mp_wire_open_slot    (MpWire         *self);
 gboolean  mp_wire_slot_is_open (MpWire         *self);      /* nothing has come: neither there nor by the socket */
 /* TRUE: something has come; fill() takes it. */

@@ -8,7 +8,7 @@
 G_STATIC_ASSERT (sizeof (MpWireSlot) == 512);
 
 /* CLOSED → OPEN by the reader; OPEN → FILLED or CLOSED by the writer, OPEN → CLOSED by the reader too: one of them wins;
- * FILLED → CLOSED by the reader. */
+ * FILLED → CLOSED by the reader. Until the next opening the writer leaves all of it alone. */
 typedef enum
 {
   CLOSED,
@@ -58,7 +58,8 @@ mp_wire_open_slot (MpWire *self)
 {
   MpWireSlot *slot = self->in_slot;
 
-  if (slot == NULL || self->in.at_eof || !mp_wire_input_is_empty (&self->in))
+  /* What lies there from the last time is to be read first. */
+  if (slot == NULL || self->in.at_eof || !mp_wire_input_is_empty (&self->in) || mp_wire_close_slot (self))
     return FALSE;
 
   self->listening = TRUE;
@@ -101,15 +102,16 @@ mp_wire_slot_take (MpWire *self,
   MpWireSlot *slot = self->in_slot;
   gsize size = 0;
 
-  if (!self->listening || get_state (slot) != FILLED)
+  /* Closed in any case: the socket is going to be read, and what the writer put here after a look at it would be overtaken
+   * by what it sends there next, or lost at the end of the stream. */
+  self->listening = FALSE;
+  if (__atomic_exchange_n (&slot->state, CLOSED, __ATOMIC_ACQ_REL) != FILLED)
     return 0;
 
   size = __atomic_load_n (&slot->size, __ATOMIC_RELAXED);
-  self->listening = FALSE;
   if (size == 0 || size > MP_WIRE_SLOT_SIZE)
     return -1;
   memcpy (place, slot->data, size);
-  __atomic_store_n (&slot->state, CLOSED, __ATOMIC_RELEASE);
   return size;
 }
 

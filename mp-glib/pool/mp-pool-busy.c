@@ -18,8 +18,10 @@ mp_pool_busy_prepare (MpPoolWorker *worker,
     return;
 
   until = mp_spin_begin (&worker->core->spin);
-  if (until == 0 || !mp_wire_open_slot (mp_child_get_wire (worker->child)))
+  if (until == 0)
     return;
+  /* If not, something has come just now, perhaps by the slot: then the first look takes it. */
+  mp_wire_open_slot (mp_child_get_wire (worker->child));
   job->busy_until = until;
   job->busy_worker = worker->number;
   job->busy_serial = worker->serial;
