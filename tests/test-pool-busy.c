@@ -169,6 +169,50 @@ test_cancelled (void)
   g_assert_cmpint (call (pool, 4), ==, 16);
 }
 
+/* Who does not wait at all does not look either: the answer still comes, and the pool to its end. */
+static void
+test_no_wait (void)
+{
+  g_autoptr(MpPool) pool = mp_pool_new (1);
+  g_autoptr(GError) error = NULL;
+  g_autoptr(GVariant) value = NULL;
+
+  become_busy (pool);
+  value = mp_pool_apply (pool, MP_FUNCTION (square), g_variant_new_int32 (3), 0, NULL, &error);
+  if (value == NULL)
+    g_assert_error (error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT);
+  g_clear_error (&error);
+  mp_pool_close (pool);
+  g_assert_true (mp_pool_join (pool, 10 * G_USEC_PER_SEC, NULL, &error));
+  g_assert_no_error (error);
+}
+
+static void
+told_cb (GObject *source, GAsyncResult *result, gpointer data)
+{
+  *(gboolean *) data = TRUE;
+}
+
+/* Calls that find their answers while they look busily do not keep others from theirs. */
+static void
+test_others (void)
+{
+  g_autoptr(MpPool) pool = mp_pool_new (2);
+  g_autoptr(GError) error = NULL;
+
+  become_busy (pool);
+  for (guint i = 0; i < 50; i++)
+    {
+      gint64 end = g_get_monotonic_time () + G_USEC_PER_SEC / 5;
+      gboolean told = FALSE;
+
+      mp_pool_apply_async (pool, MP_FUNCTION (square), g_variant_new_int32 (1), NULL, told_cb, &told);
+      while (!told && g_get_monotonic_time () < end)
+        g_assert_cmpint (call (pool, 2), ==, 4);
+      g_assert_true (told);
+    }
+}
+
 int
 main (int   argc,
       char *argv[])
@@ -182,6 +226,8 @@ main (int   argc,
   g_test_add_func ("/pool-busy/threads", test_threads);
   g_test_add_func ("/pool-busy/stopped", test_stopped);
   g_test_add_func ("/pool-busy/cancelled", test_cancelled);
+  g_test_add_func ("/pool-busy/no-wait", test_no_wait);
+  g_test_add_func ("/pool-busy/others", test_others);
 
   return g_test_run ();
 }

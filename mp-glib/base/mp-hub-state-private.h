@@ -65,8 +65,6 @@ void          mp_hub_ensure           (void);
 /* Lets go of the lock to sleep, without the duties of mp_hub_unlock(). */
 void          mp_hub_release          (void);
 gboolean      mp_hub_has_deferred     (void);
-/* Takes what the kernel has now. */
-void          mp_hub_turn             (void);
 void          mp_hub_dispatch_events  (const MpPollEvent *events,
                                        int                n_events);
 

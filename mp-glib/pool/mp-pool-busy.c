@@ -7,6 +7,8 @@
  * them waits busily for a moment first, and what is short travels through a slot in the memory that they share
  * (mp-wire-private.h), without a system call. Who gets no answer in that moment closes the slot and goes to sleep. */
 
+#define LOOK_AROUND_US 1000
+
 void
 mp_pool_busy_prepare (MpPoolWorker *worker,
                       MpJob        *job)
@@ -47,11 +49,23 @@ close_slot (MpJob *job)
     mp_child_look (worker->child);
 }
 
+/* Who never sleeps would see nothing else: neither other workers nor timers. */
+static void
+look_around (MpPoolCore *core,
+             gint64      now)
+{
+  if (now - core->looked_around < LOOK_AROUND_US)
+    return;
+  core->looked_around = now;
+  mp_hub_turn ();
+}
+
 void
 mp_pool_busy_wait (MpJob        *job,
+                   gboolean      may_wait,
                    GCancellable *cancellable)
 {
-  gboolean more = TRUE;
+  gboolean more = may_wait;
 
   if (job->busy_serial == 0)
     return;
@@ -68,6 +82,8 @@ mp_pool_busy_wait (MpJob        *job,
       mp_hub_lock ();
     }
   close_slot (job);
-  mp_spin_end (&job->core->spin, job->done);
+  if (may_wait)
+    mp_spin_end (&job->core->spin, job->done);
+  look_around (job->core, job->busy_until);
   mp_hub_unlock ();
 }

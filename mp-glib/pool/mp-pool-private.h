@@ -182,6 +182,7 @@ struct _MpPoolCore
   guint          n_tried;         /* times without descriptors or memory, one after another */
   MpTimer       *balance_timer, *restart_timer;
   MpSpin         spin;            /* of those who make one call at a time */
+  gint64         looked_around;   /* when one of them saw to the rest */
   GSList        *join_waiters;    /* (element-type MpWaiter) */
 };
 
@@ -277,8 +278,9 @@ void        mp_pool_worker_take_back (MpPoolWorker        *self);
 /* The only unit in flight goes out now: opens the worker's slot for its answer if its caller is going to wait for it. */
 void        mp_pool_busy_prepare     (MpPoolWorker        *worker,
                                       MpJob               *job);
-/* For some microseconds at most. */
+/* For some microseconds at most, or not at all; to be called in any case. */
 void        mp_pool_busy_wait        (MpJob               *job,
+                                      gboolean             may_wait,
                                       GCancellable        *cancellable);          /* (unlocked) */
 
 /* mp-pool-task.c */

@@ -282,8 +282,7 @@ mp_job_wait (MpJob         *self,
              gboolean       abandon,
              GError       **error)
 {
-  if (timeout_us != 0)
-    mp_pool_busy_wait (self, cancellable);
+  mp_pool_busy_wait (self, timeout_us != 0, cancellable);
   if (mp_hub_wait (self->core, mp_job_is_done, self, what, timeout_us, cancellable, error))
     return TRUE;
 
