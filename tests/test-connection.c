@@ -532,72 +532,6 @@ test_cancel (gconstpointer data)
   pipe_clear (&pipe);
 }
 
-static gpointer
-recv_thread (gpointer data)
-{
-  GError *error = NULL;
-  GVariant *value = mp_connection_recv (data, -1, NULL, &error);
-  gint64 number = value != NULL ? g_variant_get_int32 (value) : -error->code;
-
-  g_clear_pointer (&value, g_variant_unref);
-  g_clear_error (&error);
-  return GINT_TO_POINTER (number);
-}
-
-static void
-test_threads (void)
-{
-  GThread *threads[8];
-  gint64 sum = 0;
-  guint i;
-  Pipe pipe;
-
-  pipe_open (&pipe);
-  for (i = 0; i < G_N_ELEMENTS (threads); i++)
-    threads[i] = g_thread_new ("receiver", recv_thread, pipe.first);
-  for (i = 0; i < G_N_ELEMENTS (threads) / 2; i++)
-    send_ok (pipe.second, g_variant_new_int32 (100 + i));
-
-  /* Half of them get a message, whoever read it from the socket; close() wakes the others. */
-  while (mp_connection_poll (pipe.first, 0, NULL, NULL))
-    g_thread_yield ();
-  mp_connection_close (pipe.first, NULL);
-  for (i = 0; i < G_N_ELEMENTS (threads); i++)
-    sum += GPOINTER_TO_INT (g_thread_join (threads[i]));
-  g_assert_cmpint (sum, ==, 100 + 101 + 102 + 103 - 4 * G_IO_ERROR_CLOSED);
-  pipe_clear (&pipe);
-}
-
-static gpointer
-poll_thread (gpointer data)
-{
-  g_autoptr(GError) error = NULL;
-
-  g_assert_false (mp_connection_poll (data, -1, NULL, &error));
-  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CLOSED);
-  return NULL;
-}
-
-/* Whether the thread polls already when the connection is closed, or comes too late, it must not wait for ever. */
-static void
-test_close_wakes_poll (void)
-{
-  GThread *thread;
-  guint i;
-  Pipe pipe;
-
-  for (i = 0; i < 50; i++)
-    {
-      pipe_open (&pipe);
-      thread = g_thread_new ("poll", poll_thread, pipe.first);
-      if (i % 2 == 1)
-        g_assert_false (mp_connection_poll (pipe.first, 1000, NULL, NULL));
-      mp_connection_close (pipe.first, NULL);
-      g_thread_join (thread);
-      pipe_clear (&pipe);
-    }
-}
-
 static void
 test_interrupt (void)
 {
@@ -755,8 +689,6 @@ main (int   argc,
   g_test_add_func ("/connection/drop-started", test_drop_started);
   g_test_add_data_func ("/connection/cancel", GINT_TO_POINTER (FALSE), test_cancel);
   g_test_add_data_func ("/connection/cancel-without-descriptors", GINT_TO_POINTER (TRUE), test_cancel);
-  g_test_add_func ("/connection/threads", test_threads);
-  g_test_add_func ("/connection/close-wakes-poll", test_close_wakes_poll);
   g_test_add_func ("/connection/interrupt", test_interrupt);
   g_test_add_func ("/connection/other-context", test_other_context);
   g_test_add_data_func ("/connection/freed-at-home/async", GINT_TO_POINTER (FALSE), test_freed_at_home);

@@ -103,11 +103,13 @@ set_cancelled (Wait    *wait,
   return FALSE;
 }
 
-/* Sleeps, without the lock, until there may be something to do. FALSE with error: the wait is over without it. */
+/* Sleeps, without the lock, until there may be something to do. FALSE with error: the wait is over without it. @awake:
+ * does not sleep, but looks for what ends the wait. */
 static gboolean
 sleep_once (MpConnection  *self,
             Wait          *wait,
             GIOCondition   condition,
+            gboolean       awake,
             GError       **error)
 {
   GPollFD fds[3];
@@ -128,7 +130,9 @@ sleep_once (MpConnection  *self,
       g_set_error (error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT, "%s: timed out", wait->what);
       return FALSE;
     }
-  if (sleeper.event_fd < 0 && (timeout_us < 0 || timeout_us > BLIND_SLEEP_US))
+  if (awake)
+    timeout_us = 0;
+  else if (sleeper.event_fd < 0 && (timeout_us < 0 || timeout_us > BLIND_SLEEP_US))
     timeout_us = BLIND_SLEEP_US;
 
   sleeper.link.data = &sleeper;
@@ -210,8 +214,10 @@ run_op (MpConnection  *self,
       mp_connection_pump (self, &finished);
       while (op->state != MP_OP_IDLE && local_error == NULL)
         {
-          if (!tell_others (self, &finished) && op->state != MP_OP_IDLE)
-            sleep_once (self, wait, mp_connection_get_wanted (self), &local_error);
+          gboolean told = tell_others (self, &finished);
+
+          if (op->state != MP_OP_IDLE)
+            sleep_once (self, wait, mp_connection_get_wanted (self), told, &local_error);
           mp_connection_pump (self, &finished);
         }
 
@@ -439,7 +445,7 @@ mp_connection_poll (MpConnection  *self,
   Wait wait = wait_init ("connection poll", timeout_us, cancellable);
   GQueue finished = G_QUEUE_INIT;
   GError *local_error = NULL;
-  gboolean found = FALSE;
+  gboolean found = FALSE, told;
 
   g_return_val_if_fail (MP_IS_CONNECTION (self), FALSE);
 
@@ -450,13 +456,14 @@ mp_connection_poll (MpConnection  *self,
   while (local_error == NULL && mp_connection_check_in (self, &local_error))
     {
       mp_connection_pump (self, &finished);
+      told = tell_others (self, &finished);
       /* Meanwhile another thread may have read the message, or closed the connection. */
-      if (tell_others (self, &finished) || (self->closed && self->in_error == NULL))
+      if (self->closed && self->in_error == NULL)
         continue;
       found = self->receivers.head == NULL && mp_connection_look (self);
       if (found)
         break;
-      if (!sleep_once (self, &wait, mp_connection_get_wanted (self) | G_IO_IN, &local_error) && !self->closed)
+      if (!sleep_once (self, &wait, mp_connection_get_wanted (self) | G_IO_IN, told, &local_error) && !self->closed)
         found = self->receivers.head == NULL && mp_connection_look (self);
     }
   mp_connection_pump (self, &finished);
