@@ -5,6 +5,7 @@
 #include "mp-glib/platform/mp-poll-private.h"
 #include "mp-glib/platform/mp-process-control-private.h"
 #include "mp-glib/platform/mp-socket-private.h"
+#include "mp-glib/platform/mp-spin-private.h"
 #include "instrument-test.h"
 
 #include <errno.h>
@@ -437,6 +438,24 @@ test_cpus (void)
   g_assert_no_errno (sched_setaffinity (0, sizeof old, &old));
 }
 
+/* What is found long after the time was over was not worth the looking. */
+static void
+test_spin (void)
+{
+  MpSpin spin = { 0 };
+  gint64 now = g_get_monotonic_time ();
+
+  g_assert_cmpint (mp_spin_begin (&spin), >=, now);
+  mp_spin_end (&spin, now + G_TIME_SPAN_MINUTE, TRUE);
+  g_assert_cmpint (mp_spin_begin (&spin), >=, now);
+  mp_spin_end (&spin, now - G_TIME_SPAN_MINUTE, TRUE);
+  g_assert_cmpint (mp_spin_begin (&spin), ==, 0);
+  g_assert_cmpint (mp_spin_begin (&spin), >=, now);
+  mp_spin_end (&spin, now + G_TIME_SPAN_MINUTE, FALSE);
+  g_assert_cmpint (mp_spin_begin (&spin), ==, 0);
+  g_assert_cmpint (mp_spin_begin (&spin), ==, 0);
+}
+
 int
 main (int   argc,
       char *argv[])
@@ -451,6 +470,7 @@ main (int   argc,
   g_test_add_func ("/platform/fd/write-quietly", test_fd_write_quietly);
   g_test_add_func ("/platform/fd/lift", test_fd_lift);
   g_test_add_func ("/platform/fd/memory", test_fd_memory);
+  g_test_add_func ("/platform/spin", test_spin);
   g_test_add_func ("/platform/poll/time", test_poll_time);
   g_test_add_func ("/platform/facts/threads", test_facts_threads);
   g_test_add_func ("/platform/facts/program", test_facts_program);

@@ -15,7 +15,7 @@ G_BEGIN_DECLS
  *     {
  *       while (!(found = look ()) && mp_spin_again (until))
  *         ;
- *       mp_spin_end (&spin, found);
+ *       mp_spin_end (&spin, until, found);
  *     }
  */
 typedef struct
@@ -29,6 +29,7 @@ typedef struct
 gint64   mp_spin_begin (MpSpin   *self);
 gboolean mp_spin_again (gint64    until);
 void     mp_spin_end   (MpSpin   *self,
-                        gboolean  paid);
+                        gint64    until,
+                        gboolean  found);
 
 G_END_DECLS

@@ -30,9 +30,11 @@ mp_spin_again (gint64 until)
 
 void
 mp_spin_end (MpSpin   *self,
-             gboolean  paid)
+             gint64    until,
+             gboolean  found)
 {
-  if (paid)
+  /* Where a yield gives the CPU to others for long, it was found late: one that sleeps would have been woken sooner. */
+  if (found && g_get_monotonic_time () < until + SPIN_US)
     {
       self->credit = MIN (self->credit + 1, MAX_CREDIT);
       self->last_skip = 0;

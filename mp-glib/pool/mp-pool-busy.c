@@ -83,7 +83,7 @@ mp_pool_busy_wait (MpJob        *job,
     }
   close_slot (job);
   if (may_wait)
-    mp_spin_end (&job->core->spin, job->done);
+    mp_spin_end (&job->core->spin, job->busy_until, job->done);
   look_around (job->core, job->busy_until);
   mp_hub_unlock ();
 }

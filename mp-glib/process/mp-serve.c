@@ -586,7 +586,7 @@ wait_busily (Server *self)
 
   while (mp_wire_slot_is_open (wire) && mp_spin_again (until))
     ;
-  mp_spin_end (&self->spin, mp_wire_close_slot (wire));
+  mp_spin_end (&self->spin, until, mp_wire_close_slot (wire));
 }
 
 static void
