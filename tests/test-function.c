@@ -7,6 +7,8 @@
 #include "mp-glib/process/mp-invocation-private.h"
 
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 /* Names of functions, and calling them. That they mean the same in another process is shown by the tests of processes.
  * */
@@ -429,6 +431,43 @@ test_asynchronous (void)
   g_clear_object (&state.kept);
 }
 
+static gpointer
+register_thread (gpointer data)
+{
+  for (guint i = 0; !g_atomic_int_get ((int *) data); i++)
+    {
+      g_autofree char *name = g_strdup_printf ("again-%u", i % 100);
+
+      mp_function_register (name, square, NULL, NULL);
+      g_assert_true (mp_function_is_registered (name));
+    }
+  return NULL;
+}
+
+/* A copy of this process has the table, and nobody is at it there, whatever other threads were doing. */
+static void
+test_fork (void)
+{
+  int stop = FALSE;
+  GThread *thread = g_thread_new ("register", register_thread, &stop);
+
+  for (int i = 0; i < 1000; i++)
+    {
+      int status = -1;
+      pid_t pid = fork ();
+
+      if (pid == 0)
+        {
+          alarm (10);
+          _exit (!mp_function_is_registered (MP_FUNCTION (square)) || mp_function_is_registered ("nowhere"));
+        }
+      g_assert_cmpint (waitpid (pid, &status, 0), ==, pid);
+      g_assert_cmpint (status, ==, 0);
+    }
+  g_atomic_int_set (&stop, TRUE);
+  g_thread_join (thread);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -443,5 +482,7 @@ main (int argc, char **argv)
   g_test_add_func ("/function/call", test_call);
   g_test_add_func ("/function/current", test_current);
   g_test_add_func ("/function/asynchronous", test_asynchronous);
+  g_test_add_func ("/function/fork", test_fork);
+
   return g_test_run ();
 }

@@ -6,6 +6,7 @@
 #include "mp-glib/base/mp-error-private.h"
 #include "mp-glib/platform/mp-elf-private.h"
 
+#include <pthread.h>
 #include <string.h>
 
 #define MAX_NAME 1024
@@ -19,11 +20,40 @@ typedef struct
   gboolean        callable;   /* else only declared, or looked up in vain */
 } Entry;
 
-static GRWLock lock;
+/* Not a GRWLock: this one is taken while the process is forked, and given back in the copy. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static GHashTable *entries;         /* (lock) (element-type utf8 Entry) keys interned */
 static GHashTable *names_of_static; /* (lock) (element-type MpFunctionEntry utf8) of MP_FUNCTION() */
 static int any_async;               /* (atomic) */
 static const MpFunction *latest;    /* (atomic) (nullable) found last by its own name */
+
+static void
+take_lock (void)
+{
+  pthread_mutex_lock (&lock);
+}
+
+static void
+unlock_table (void)
+{
+  pthread_mutex_unlock (&lock);
+}
+
+static void
+install_handlers (void)
+{
+  pthread_atfork (take_lock, unlock_table, unlock_table);
+}
+
+/* Nothing that takes another lock of this library is done with it. */
+static void
+lock_table (void)
+{
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+  pthread_once (&once, install_handlers);
+  take_lock ();
+}
 
 static gboolean
 name_is_sound (const char *name)
@@ -33,7 +63,7 @@ name_is_sound (const char *name)
   return length > 0 && length <= MAX_NAME && g_utf8_validate (name, length, NULL);
 }
 
-/* With the lock held for writing. */
+/* With the lock held. */
 static Entry *
 ensure_entry (const char *name)
 {
@@ -70,7 +100,7 @@ add_function (const char *name, MpFunc func, MpAsyncFunc async_func, gpointer us
   Entry *entry;
   gboolean added;
 
-  g_rw_lock_writer_lock (&lock);
+  lock_table ();
   entry = ensure_entry (name);
   added = !entry->callable;
   if (added)
@@ -81,7 +111,7 @@ add_function (const char *name, MpFunc func, MpAsyncFunc async_func, gpointer us
       entry->notify = notify;
       entry->callable = TRUE;
     }
-  g_rw_lock_writer_unlock (&lock);
+  unlock_table ();
 
   if (added && async_func != NULL)
     g_atomic_int_set (&any_async, TRUE);
@@ -195,12 +225,12 @@ mp_function_declare (const char       *name,
                                                                                             : result_type);
       return FALSE;
     }
-  g_rw_lock_writer_lock (&lock);
+  lock_table ();
   entry = ensure_entry (name);
   entry->function.argument_type = argument;
   entry->function.result_type = result;
   entry->function.flags = flags;
-  g_rw_lock_writer_unlock (&lock);
+  unlock_table ();
   return TRUE;
 }
 
@@ -214,9 +244,9 @@ lookup (const char *name)
   if (function != NULL && function->name == name)
     return function;
 
-  g_rw_lock_reader_lock (&lock);
+  lock_table ();
   entry = entries != NULL ? g_hash_table_lookup (entries, name) : NULL;
-  g_rw_lock_reader_unlock (&lock);
+  unlock_table ();
   if (entry == NULL)
     return NULL;
   if (entry->function.name == name)
@@ -255,7 +285,7 @@ adopt_static (const char *name, const MpFunctionEntry *from)
   if (!intern_type (from->argument_type, &argument) || !intern_type (from->result_type, &result))
     g_critical ("function “%s” is declared with a type string that is none", from->name);
 
-  g_rw_lock_writer_lock (&lock);
+  lock_table ();
   entry = ensure_entry (name);
   if (!entry->callable)
     {
@@ -267,7 +297,7 @@ adopt_static (const char *name, const MpFunctionEntry *from)
       entry->function.flags |= from->flags;
       entry->callable = TRUE;
     }
-  g_rw_lock_writer_unlock (&lock);
+  unlock_table ();
 }
 
 /**
@@ -293,9 +323,9 @@ mp_function_entry_get_name (const MpFunctionEntry *entry)
 
   g_return_val_if_fail (entry != NULL && entry->magic == MP_FUNCTION_MAGIC && entry->self == entry, NULL);
 
-  g_rw_lock_reader_lock (&lock);
+  lock_table ();
   name = names_of_static != NULL ? g_hash_table_lookup (names_of_static, entry) : NULL;
-  g_rw_lock_reader_unlock (&lock);
+  unlock_table ();
   if (name != NULL)
     return name;
 
@@ -304,11 +334,11 @@ mp_function_entry_get_name (const MpFunctionEntry *entry)
   text = g_strdup_printf ("@%s+%" G_GINT64_MODIFIER "x:%s", key, offset, entry->name);
   name = g_intern_string (text);
   adopt_static (name, entry);
-  g_rw_lock_writer_lock (&lock);
+  lock_table ();
   if (names_of_static == NULL)
     names_of_static = g_hash_table_new (NULL, NULL);
   g_hash_table_insert (names_of_static, (gpointer) entry, (gpointer) name);
-  g_rw_lock_writer_unlock (&lock);
+  unlock_table ();
   return name;
 }
 
@@ -327,7 +357,7 @@ list_names (void)
   GHashTableIter iter;
   Entry *entry;
 
-  g_rw_lock_reader_lock (&lock);
+  lock_table ();
   if (entries != NULL)
     {
       g_hash_table_iter_init (&iter, entries);
@@ -335,7 +365,7 @@ list_names (void)
         if (entry->callable && entry->function.name[0] != '@')
           g_ptr_array_add (names, (gpointer) entry->function.name);
     }
-  g_rw_lock_reader_unlock (&lock);
+  unlock_table ();
 
   g_ptr_array_sort (names, compare_names);
   for (guint i = 0; i < names->len && i < MAX_NAMES_SHOWN; i++)
