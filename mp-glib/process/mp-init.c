@@ -58,8 +58,9 @@ check_place (void)
   return NULL;
 }
 
+/* @anywhere: where workers do not come to this place through the program itself, any will do there. */
 static int
-init (void)
+init (gboolean anywhere)
 {
   MpBoot *boot = mp_boot_get ();
   g_autoptr(GError) error = NULL;
@@ -67,7 +68,7 @@ init (void)
   if (boot->initialized)
     return -1;
 
-  boot->refused = check_place ();
+  boot->refused = anywhere && boot->mark != MP_MARK_WORKER ? NULL : check_place ();
   if (boot->refused != NULL)
     {
       if (boot->mark == MP_MARK_WORKER)
@@ -117,7 +118,7 @@ init (void)
 void
 mp_init (void)
 {
-  int status = init ();
+  int status = init (FALSE);
 
   if (status >= 0)
     exit (status);
@@ -132,6 +133,9 @@ mp_init (void)
  * in its own way. (A worker that was forked never gets here: it ends with the function set by
  * [func@Mp.set_worker_exit_func].)
  *
+ * In the program itself it may be called anywhere, also after the application object was made: the command line of its
+ * workers ([property@Mp.Context:worker-argv]) is one by which the binding itself comes here, not the program's own.
+ *
  * Returns: an exit status in a worker; -1 in the program itself
  *
  * Since: 0.1
@@ -139,7 +143,7 @@ mp_init (void)
 int
 mp_init_returning (void)
 {
-  return init ();
+  return init (TRUE);
 }
 
 /**

@@ -166,6 +166,58 @@ with Mp.Pool(2) as pool: print(pool.map(math.sqrt, [4, 9]))
                     print(pool.map('square', [1, 2, 3]))
             '''), '[1, 4, 9]\n')
 
+    def test_application(self):
+        """A pool is made where a program of GNOME makes it, also when Mp is imported there only."""
+        for method in (None, 'spawn', 'forkserver'):
+            with self.subTest(method):
+                self.check(run_script('''
+                    import sys
+                    from gi.repository import Gio
+                    def square(x): return x * x
+                    class Application(Gio.Application):
+                        def do_activate(self):
+                            from gi.repository import Mp
+                            Mp.set_start_method(%r)
+                            process = Mp.Process(target=square, args=(1,))
+                            process.start()
+                            process.join()
+                            print(process.exitcode)
+                            self.pool = Mp.Pool(2)
+                            self.hold()
+                            self.pool.map_async(square, range(5), callback=self.done, error_callback=self.done)
+                        def done(self, result):
+                            print(result)
+                            self.pool.terminate()
+                            self.release()
+                    if __name__ == '__main__':
+                        application = Application(application_id='org.example.Squares',
+                                                  flags=Gio.ApplicationFlags.NON_UNIQUE)
+                        Gio.Application.set_default(application)
+                        sys.exit(application.run(sys.argv))
+                    ''' % method), '0\n[0, 1, 4, 9, 16]\n')
+
+    def test_environment_of_workers(self):
+        """What made it a worker is not handed on, neither by this process's environment nor by Python's copy of it."""
+        for method in ('spawn', 'forkserver', 'fork'):
+            with self.subTest(method):
+                result = run_script('''
+                    import os, subprocess, sys
+                    from gi.repository import Mp
+                    def run_again(text):
+                        print(sorted(name for name in os.environ if name.startswith('MP_WORKER')), flush=True)
+                        return subprocess.run([sys.executable, '-c', text], env=dict(os.environ)).returncode
+                    def square(x): return x * x
+                    if __name__ == '__main__':
+                        text = 'from gi.repository import Mp; print(Mp.Pool(1).apply(pow, (3, 2)))'
+                        with Mp.get_context(%r).Pool(1) as pool:
+                            print(pool.apply(run_again, (text,)))
+                        process = Mp.get_context(%r).Process(target=run_again, args=(text,))
+                        process.start()
+                        process.join()
+                    ''' % (method, method))
+                self.assertEqual(sorted(result.stdout.split()), ['0', '9', '9', '[]', '[]'])
+                self.assertEqual((result.stderr, result.returncode), ('', 0))
+
     def test_worker_output(self):
         for method in ('spawn', 'forkserver', 'fork'):
             with self.subTest(method):
