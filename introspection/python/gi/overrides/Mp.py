@@ -92,6 +92,7 @@ __all__ = [
     'set_forkserver_preload', 'set_start_method',
 ]
 
+_mp_boot.forget_mark()
 _mp_worker.register()
 if _Mp.is_worker():
     # Started by another program: what is started before Mp.init() would be started again by each worker.

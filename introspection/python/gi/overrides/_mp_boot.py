@@ -137,6 +137,7 @@ def take_sigint():
 def _fork(*_args):
     """fork() as Python wants it done: its locks, threads and hooks are put right in the child."""
     hold_sigint()
+    flush()  # or the child writes it as well
     try:
         pid = os.fork()
     except BaseException:
@@ -173,6 +174,13 @@ def _boot(args, *_data):
     finally:
         flush()
     raise error
+
+
+def forget_mark():
+    """The library took MP_WORKER away when it was loaded; Python's copy of the environment is older, and what a worker
+    starts with that would take itself for one."""
+    if GLib.getenv('MP_WORKER') is None:
+        os.environ.pop('MP_WORKER', None)
 
 
 def flush():
