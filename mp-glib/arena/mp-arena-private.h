@@ -99,6 +99,14 @@ typedef guint64 MpOwner;      /* 48 bits */
 #define MP_OWNER_INDEX(owner)      ((guint) ((owner) & 0xffff))
 #define MP_OWNER_GENERATION(owner) ((guint32) ((owner) >> 16))
 
+/* How an arena begins, for the paths on which a call is dear: MpArena has it as its first member. */
+typedef struct
+{
+  MpOwner self;         /* atomic: what mp_arena_get_self() gives */
+} MpArenaHead;
+
+#define MP_ARENA_SELF(arena) __atomic_load_n (&((const MpArenaHead *) (arena))->self, __ATOMIC_RELAXED)
+
 /* This process in @arena. 0 in a forked child for which there was no room or no descriptor: it may do nothing with it. */
 MpOwner   mp_arena_get_self   (MpArena    *arena);
 /* 0.5 µs. FALSE for nobody, for an index out of bounds and for another generation than the table's. */
