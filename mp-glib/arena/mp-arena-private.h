@@ -136,7 +136,9 @@ typedef struct
 
 extern MpArenaCounts mp_arena_counts;   /* atomic increments */
 
-/* For the tests. */
+/* For the tests. The sizes of the next arena that this process makes of its own accord, instead of the usual ones; 0: those. */
+void      mp_arena_set_sizes_for_testing (guint n_slots,
+                                          guint n_participants);
 guint     mp_arena_get_index_for_testing (MpArena *arena);
 int       mp_arena_get_fd_for_testing (MpArena *arena);
 
