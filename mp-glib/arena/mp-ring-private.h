@@ -24,6 +24,8 @@ typedef enum
   MP_RING_WRITER,
 } MpRingEnd;
 
+#define MP_RING_MAX_SIZE (1u << 30)
+
 /* A fresh ring of at least @size bytes (rounded up to a power of two, at least a page), not yet held at either end. */
 MpRing   *mp_ring_new         (gsize       size,
                                GError    **error);
@@ -32,7 +34,8 @@ MpRing   *mp_ring_adopt       (int         fd,
                                GError    **error);
 int       mp_ring_get_fd      (MpRing     *self);     /* to be sent; stays the ring's */
 gsize     mp_ring_get_size    (MpRing     *self);
-/* MP_ERROR_FAILED while another has this end (G_IO_ERROR_BUSY). */
+/* G_IO_ERROR_BUSY while another has this end, or this ring has its other one. The end goes on where the one who had it
+ * before stopped. A forked child has no end of its parent's rings. */
 gboolean  mp_ring_take_end    (MpRing     *self,
                                MpRingEnd   end,
                                GError    **error);
