@@ -2,6 +2,7 @@
 #pragma once
 
 #include "mp-glib/arena/mp-arena-private.h"
+#include "mp-glib/arena/mp-torture-private.h"
 
 G_BEGIN_DECLS
 
@@ -10,7 +11,8 @@ G_BEGIN_DECLS
  *
  *   0        WAITERS: somebody may sleep on the lower half of the word
  *   1        INCONSISTENT: an owner died with it, and nobody has called mark_consistent since
- *   2 .. 15  spare, 0
+ *   2        WATCHED: somebody in watchers waits for it without sleeping on it: to be rung
+ *   3 .. 15  spare, 0
  *   16 .. 63 owner (MpOwner), 0: free
  *
  * so the lower 32 bits, on which they sleep, hold the flags and the owner's index. Taken by compare-and-swap, given back by one
@@ -23,6 +25,7 @@ G_BEGIN_DECLS
 
 #define MP_CELL_WAITERS      (1u << 0)
 #define MP_CELL_INCONSISTENT (1u << 1)
+#define MP_CELL_WATCHED      (1u << 2)
 #define MP_CELL_SLICE_US     100000
 
 typedef enum
@@ -33,8 +36,31 @@ typedef enum
   MP_CELL_LOST,        /* this process has no part in the arena (after a fork that found no room) */
 } MpCellResult;
 
+/* The usual case of what follows, in the caller: nobody has it, nobody waits, all is consistent. FALSE says only that this
+ * is not the usual case. */
+static inline gboolean
+mp_cell_take_quickly (const MpSlotRef *ref)
+{
+  guint64 mine = MP_ARENA_SELF (ref->arena) << 16;
+  guint64 nobody = 0;
+
+  return mine != 0 && __atomic_compare_exchange_n (&ref->slot->word, &nobody, mine, FALSE,
+                                                   __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+}
+
+static inline gboolean
+mp_cell_give_back_quickly (const MpSlotRef *ref)
+{
+  guint64 mine = MP_ARENA_SELF (ref->arena) << 16;
+
+  return mine != 0 && __atomic_compare_exchange_n (&ref->slot->word, &mine, 0, FALSE,
+                                                   __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+}
+
 /* Never sleeps. A dead owner's cell is taken. */
 MpCellResult mp_cell_try_take        (const MpSlotRef *ref);
+/* The same for an asynchronous wait (MpAsyncTry), whose bit is in watchers: BUSY means that they will be rung. */
+MpCellResult mp_cell_try_take_watching (const MpSlotRef *ref);
 
 /* Sleeps for it. @owner: the key of the caller's posts (mp_hub_post()), which are run meanwhile: wait functions are
  * woken for them. @what: "lock acquire". FALSE sets @error (TIMED_OUT, CANCELLED, MP_ERROR_INTERRUPTED, MP_ERROR_FAILED for LOST), and the
