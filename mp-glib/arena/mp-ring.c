@@ -82,8 +82,11 @@ map_ring (int      fd,
     {
       int saved_errno = errno;
 
-      g_set_error (error, G_IO_ERROR, g_io_error_from_errno (saved_errno),
-                   "ring: cannot map its memory: %s", g_strerror (saved_errno));
+      if (saved_errno == EINVAL)
+        g_set_error (error, MP_ERROR, MP_ERROR_PROTOCOL, "ring: its memory is not sealed");
+      else
+        g_set_error (error, G_IO_ERROR, g_io_error_from_errno (saved_errno),
+                     "ring: cannot map its memory: %s", g_strerror (saved_errno));
       mp_fd_close (&fd);
       return NULL;
     }
