@@ -156,10 +156,11 @@ drop_line (Line *line)
   ground->n_lines--;
 }
 
-/* By the thread alone: it sleeps on their memory, without the lock. */
-static void
+/* By the thread alone: it sleeps on their memory, without the lock. Whether there were any. */
+static gboolean
 drop_empty_grounds (void)
 {
+  gboolean any = FALSE;
   guint i;
 
   for (i = grounds != NULL ? grounds->len : 0; i-- > 0;)
@@ -171,7 +172,9 @@ drop_empty_grounds (void)
       g_ptr_array_remove_index_fast (grounds, i);
       mp_arena_unref (ground->arena);
       g_free (ground);
+      any = TRUE;
     }
+  return any;
 }
 
 static void
@@ -319,7 +322,6 @@ thread_main (void *unused)
       gboolean sweeps = now >= next_sweep;
       guint n_bells, n_grounds;
 
-      drop_empty_grounds ();
       n_bells = read_bells (bells, turn++);
 
       for (i = 0; grounds != NULL && i < grounds->len; i++)
@@ -335,7 +337,7 @@ thread_main (void *unused)
         }
 
       n_grounds = grounds != NULL ? grounds->len : 0;
-      if (!stops)
+      if (!drop_empty_grounds () && !stops)
         sleep_until (bells, n_bells, next_sweep, n_grounds >= MP_FUTEX_MAX_MANY);
     }
   pthread_mutex_unlock (&lock);
