@@ -18,7 +18,7 @@
 #define TICK_US          500
 #define QUIET_US         500000
 /* One kill in so many is not followed by another child until all survivors went on by themselves. */
-#define ONE_ALONE_IN     100
+#define ONE_ALONE_IN     200
 /* A child that is ready to run but does not get to is not hung: it gets longer. */
 #define BUSY_FACTOR      8
 
@@ -125,14 +125,14 @@ plan (Conductor  *self,
 {
   gboolean at_point = self->n_points > 0 && torture_random (3) != 0;
   /* The first child lives longer: there is always one that has seen others die. */
-  gint64 length = index == 0 ? 20 : 1;
+  gint64 length = index == 0 ? 16 : 1;
 
   row->died_at = -1;
   row->target = at_point ? choose_target (self) : -1;
-  row->skip = random_magnitude (at_point ? 256 * length : 1);
-  row->patience = at_point ? 1000 * length + random_magnitude (20000 * length) : G_MAXINT64;
-  self->children[index].is_spared = at_point;
-  self->children[index].kill_at = now + (at_point ? 100000 : random_magnitude (12000)) * length;
+  row->skip = random_magnitude (at_point ? 64 * length : 1);
+  row->patience = at_point ? 100 * length + random_magnitude (2000 * length) : G_MAXINT64;
+  self->children[index].is_spared = at_point && torture_random (20) == 0;
+  self->children[index].kill_at = now + (at_point ? 5000 : random_magnitude (8000)) * length;
 }
 
 static void

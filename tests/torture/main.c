@@ -13,6 +13,7 @@
 
 static const TorturePrimitive *const primitives[] = {
   &torture_self,
+  &torture_arena,
   &torture_cell,
   &torture_lock,
   &torture_ring,
