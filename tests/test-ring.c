@@ -386,8 +386,8 @@ test_interrupt (void)
   ends_clear (&ends);
 }
 
-/* A writer that sleeps is left alone until a quarter of the ring is free, or all that it needs if that is more, or there is
- * nothing left to read. */
+/* A writer that sleeps is left alone until a quarter of the ring is free, or all that it needs if that is more, or
+ * there is nothing left to read. */
 static void
 test_coalesced (void)
 {

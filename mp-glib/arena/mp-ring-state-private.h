@@ -12,7 +12,8 @@ G_BEGIN_DECLS
 #define MP_RING_MIN_SIZE 4096
 #define MP_RING_LINE     128        /* two cache lines: neighbours are fetched in pairs */
 
-/* A record: a word of its length and, in the upper half, its place in the stream; then its bytes, then up to 7 that mean nothing. */
+/* A record: a word of its length and, in the upper half, its place in the stream; then its bytes, then up to 7 that
+ * mean nothing. */
 #define MP_RING_RECORD_SIZE(size)    ((gsize) 8 + (((gsize) (size) + 7) & ~(gsize) 7))
 #define MP_RING_RECORD_WORD(at,size) ((guint64) (guint32) ((at) >> 3) << 32 | (guint32) (size))
 
@@ -37,7 +38,8 @@ typedef struct
   guint64 position;   /* bytes written or read since the ring was made: a multiple of 8 */
   guint32 hold;       /* MpRingHold */
   guint8  padding[MP_RING_LINE - 12];
-  /* Apart from the position, because the other end looks here after each record while the position changes with each. */
+  /* Apart from the position, because the other end looks here after each record while the position changes with
+   * each. */
   guint32 sleep;      /* MpRingSleep */
   guint32 need;       /* a writer that sleeps: bytes of room that it waits for */
   guint8  padding2[MP_RING_LINE - 8];

@@ -10,10 +10,12 @@
 #include "mp-glib/platform/mp-futex-private.h"
 #include "mp-glib/platform/mp-poll-private.h"
 
-/* A sleep is no longer than this: then the other end may have died, or have died between its last store and waking us. */
+/* A sleep is no longer than this: then the other end may have died, or have died between its last store and waking
+ * us. */
 #define SLICE_US 100000
 
-/* Looks before sleeping, with so many pauses (of some 25 ns) between them: at most some 30 µs, the cost of being woken. */
+/* Looks before sleeping, with so many pauses (of some 25 ns) between them: at most some 30 µs, the cost of being
+ * woken. */
 #define MIN_SPIN 4
 #define MAX_SPIN 64
 #define READER_PAUSES 8
@@ -38,8 +40,8 @@ typedef struct
   int           interrupt_fd;
 } Wait;
 
-/* A writer that sleeps is not woken for less than a quarter of the ring, nor for less than it needs; the reader's view of
- * what was written may be old, as long as that one sleeps it is not. */
+/* A writer that sleeps is not woken for less than a quarter of the ring, nor for less than it needs; the reader's
+ * view of what was written may be old, as long as that one sleeps it is not. */
 static gboolean
 is_enough_for_peer (MpRing *self)
 {
@@ -138,8 +140,8 @@ mp_ring_awake (MpRing *self)
     __atomic_store_n (&self->own->sleep, self->awake, __ATOMIC_RELAXED);
 }
 
-/* The other end is often just about to come. It is left some time between two looks, for each takes the cache line from it; a
- * writer goes on when there is a quarter of the ring, as if it had slept. */
+/* The other end is often just about to come. It is left some time between two looks, for each takes the cache line
+ * from it; a writer goes on when there is a quarter of the ring, as if it had slept. */
 static gboolean
 spin (MpRing *self,
       gsize   need)

@@ -13,15 +13,16 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* How the two ends keep from each other's way: each has the position that only it writes on a cache line of its own, and remembers
- * what it last saw of the other's, so that it touches the other's line only when that is used up: a writer once in
- * a round of the ring, a reader once for each burst. The bytes of a record are written before the position that
- * publishes them (release) and read after it (acquire).
+/* How the two ends keep from each other's way: each has the position that only it writes on a cache line of its own,
+ * and remembers what it last saw of the other's, so that it touches the other's line only when that is used up: a
+ * writer once in a round of the ring, a reader once for each burst. The bytes of a record are written before the
+ * position that publishes them (release) and read after it (acquire).
  *
- * Nobody is woken who does not sleep. The one who sleeps says so, then looks once more; the other stores its position,
- * then looks whether somebody sleeps; one of them must see the other. In a processor that store may come after the look,
- * unless there is a fence, which for records of 64 bytes is ten times dearer than all the rest; so the one who sleeps sees to it for
- * both (mp_barrier_run()). Where that is not to be had, each side says so, and the order is kept at each step. */
+ * Nobody is woken who does not sleep. The one who sleeps says so, then looks once more; the other stores its
+ * position, then looks whether somebody sleeps; one of them must see the other. In a processor that store may come
+ * after the look, unless there is a fence, which for records of 64 bytes is ten times dearer than all the rest; so
+ * the one who sleeps sees to it for both (mp_barrier_run()). Where that is not to be had, each side says so, and the
+ * order is kept at each step. */
 
 G_STATIC_ASSERT (MP_RING_READER == 0 && MP_RING_WRITER == 1);
 
@@ -318,14 +319,19 @@ mp_ring_check (MpRing      *self,
   return TRUE;
 }
 
-/* The other end's position only grows, up to what there is for it: one that has done anything else cannot be believed. */
+/* The other end's position only grows, up to what there is for it: one that has done anything else cannot be
+ * believed. */
 gboolean
 mp_ring_look (MpRing *self)
 {
   guint64 seen = __atomic_load_n (&self->other->position, __ATOMIC_SEQ_CST);
   guint64 grown = seen - self->peer;
-  guint64 most = self->end == MP_RING_READER ? self->size - (self->peer - self->position) : self->published - self->peer;
+  guint64 most;
 
+  if (self->end == MP_RING_READER)
+    most = self->size - (self->peer - self->position);
+  else
+    most = self->published - self->peer;
   if (G_UNLIKELY ((seen & 7) != 0 || grown > most))
     return FALSE;
 
@@ -391,7 +397,7 @@ publish (MpRing *self)
       __atomic_signal_fence (__ATOMIC_SEQ_CST);   /* for the compiler */
     }
   MP_TORTURE_POINT ("ring-published");
-  if (G_UNLIKELY (__atomic_load_n (&self->other->sleep, __ATOMIC_RELAXED) != MP_RING_AWAKE))
+  if (G_UNLIKELY (__atomic_load_n (&self->other->sleep, __ATOMIC_SEQ_CST) != MP_RING_AWAKE))
     mp_ring_see_peer (self);
 }
 

@@ -1,8 +1,9 @@
 /* fuzz-ring.c — SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * The memory of a ring, as a peer may have made and may go on changing it. The input: a byte of what to do (see below), then
- * what says something in the ring's first page, as it is laid out there but without what lies between, then its data from the
- * start. Records must come out within bounds, writes must stay within the ring; the rest must be an error. */
+ * The memory of a ring, as a peer may have made and may go on changing it. The input: a byte of what to do (see
+ * below), then what says something in the ring's first page, as it is laid out there but without what lies between,
+ * then its data from the start. Records must come out within bounds, writes must stay within the ring; the rest must
+ * be an error. */
 
 #include "config.h"
 
