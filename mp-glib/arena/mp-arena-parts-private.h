@@ -106,6 +106,7 @@ MpArena        *mp_arena_make           (guint          n_slots,
                                          gboolean       is_isolated,
                                          const char    *what,
                                          GError       **error);
+/* @fd: known to be a sealed memory file. */
 MpArena        *mp_arena_adopt          (int            fd,
                                          const guint64  id[2],
                                          const char    *what,

@@ -18,6 +18,9 @@
 #define MAGIC   G_GUINT64_CONSTANT (0x61726570417a6c67)
 #define VERSION 1u
 
+/* A default arena is never smaller, whatever the limits. */
+#define FEWEST_SLOTS 4096u
+
 MpArenaCounts mp_arena_counts;
 GPtrArray *mp_arenas;
 
@@ -95,30 +98,31 @@ free_arena (MpArena *self)
   g_free (self);
 }
 
-/* Maps it, of the counts that it has, and joins. @fd: a description of its own; taken in every case. */
+/* Maps it, of the counts that it has. The mapping keeps the description by which it was made, also in forked children: so
+ * it is another than @fd (taken in every case), whose lock says that this process is alive. NULL sets errno: EINVAL when the
+ * file is not sealed. */
 static MpArena *
-map_arena (int         fd,
-           guint       n_slots,
-           guint       n_participants,
-           const char *what,
-           GError    **error)
+map_arena (int   fd,
+           int   map_fd,
+           guint n_slots,
+           guint n_participants)
 {
   MpArena *self = g_new0 (MpArena, 1);
   struct stat status;
-  int saved_errno = EINVAL;
 
   self->fd = fd;
   self->child_fd = -1;
   self->n_slots = n_slots;
   self->n_participants = n_participants;
-  if (lay_out (n_slots, n_participants, &self->layout) && fstat (fd, &status) == 0)
-    self->base = mp_fd_map_memory_file (fd, self->layout.size);
+  lay_out (n_slots, n_participants, &self->layout);
+  if (fd >= 0 && map_fd >= 0 && fstat (fd, &status) == 0)
+    self->base = mp_fd_map_memory_file (map_fd, self->layout.size);
   if (self->base == NULL)
     {
-      saved_errno = errno;
-      g_set_error (error, MP_ERROR, MP_ERROR_FAILED, "%s: its memory cannot be mapped: %s", what,
-                   g_strerror (saved_errno));
+      int saved_errno = errno;
+
       free_arena (self);
+      errno = saved_errno;
       return NULL;
     }
 
@@ -169,12 +173,10 @@ make_id (guint64 id[2])
     id[i] = (guint64) g_random_int () << 32 | g_random_int ();
 }
 
-MpArena *
-mp_arena_make (guint        n_slots,
-               guint        n_participants,
-               gboolean     is_isolated,
-               const char  *what,
-               GError     **error)
+/* A file of the size, mapped. NULL sets errno. */
+static MpArena *
+make_memory (guint n_slots,
+             guint n_participants)
 {
   MpArenaLayout layout;
   MpArena *self;
@@ -182,16 +184,37 @@ mp_arena_make (guint        n_slots,
 
   if (!lay_out (n_slots, n_participants, &layout))
     g_assert_not_reached ();
-  /* Its first description is nobody else's: no need to open it again. */
   fd = mp_fd_memory_file ("mp-arena", layout.size);
   if (fd < 0)
+    return NULL;
+
+  self = map_arena (mp_file_lock_reopen (fd), fd, n_slots, n_participants);
+  mp_fd_close (&fd);
+  return self;
+}
+
+MpArena *
+mp_arena_make (guint        n_slots,
+               guint        n_participants,
+               gboolean     is_isolated,
+               const char  *what,
+               GError     **error)
+{
+  MpArena *self = make_memory (n_slots, n_participants);
+
+  /* Address space, and the size of files, may be limited. */
+  while (self == NULL && (errno == ENOMEM || errno == EFBIG) && n_slots > FEWEST_SLOTS)
     {
-      g_set_error (error, MP_ERROR, MP_ERROR_FAILED, "%s: no shared memory: %s", what, g_strerror (errno));
+      n_slots /= 4;
+      self = make_memory (n_slots, n_participants);
+    }
+  if (self == NULL)
+    {
+      /* Also "no such file or directory": opening it again goes by /proc. */
+      g_set_error (error, MP_ERROR, MP_ERROR_FAILED, "%s: no shared memory%s: %s", what,
+                   errno == ENOENT ? " without /proc/self/fd" : "", g_strerror (errno));
       return NULL;
     }
-  self = map_arena (fd, n_slots, n_participants, what, error);
-  if (self == NULL)
-    return NULL;
 
   make_id (self->id);
   self->is_maker = TRUE;
@@ -205,35 +228,28 @@ mp_arena_make (guint        n_slots,
   return join (self, what, error) ? self : NULL;
 }
 
-/* Copies the header once: what is in the memory later does not matter any more. */
-static gboolean
-read_header (int             fd,
-             const guint64   id[2],
-             MpArenaHeader  *header,
-             const char     *what,
-             GError        **error)
+/* Copies the header once: what is in the memory later does not matter any more. The file is known to be in memory. */
+static const char *
+read_header (int            fd,
+             const guint64  id[2],
+             MpArenaHeader *header)
 {
   MpArenaLayout layout;
-  const char *fault = NULL;
   struct stat status;
 
-  if (fstat (fd, &status) < 0 || !S_ISREG (status.st_mode) || pread (fd, header, sizeof *header, 0) != sizeof *header)
-    fault = "its memory is none";
-  else if (header->magic != MAGIC)
-    fault = "its memory is something else";
-  else if (header->version != VERSION)
-    fault = "its memory is of another version of this library";
-  else if (!lay_out (header->n_slots, header->n_participants, &layout))
-    fault = "the sizes of its memory";
-  else if (status.st_size < 0 || (guint64) status.st_size != layout.size)
-    fault = "the size of its memory";
-  else if (header->id[0] != id[0] || header->id[1] != id[1])
-    fault = "it is in other memory than it says";
-
-  if (fault == NULL)
-    return TRUE;
-  g_set_error (error, MP_ERROR, MP_ERROR_PROTOCOL, "Received a malformed %s: %s", what, fault);
-  return FALSE;
+  if (pread (fd, header, sizeof *header, 0) != sizeof *header)
+    return "its memory is too small";
+  if (header->magic != MAGIC)
+    return "its memory is something else";
+  if (header->version != VERSION)
+    return "its memory is of another version of this library";
+  if (!lay_out (header->n_slots, header->n_participants, &layout))
+    return "the counts in its memory";
+  if (fstat (fd, &status) < 0 || status.st_size < 0 || (guint64) status.st_size != layout.size)
+    return "the size of its memory";
+  if (header->id[0] != id[0] || header->id[1] != id[1])
+    return "it is in other memory than it says";
+  return NULL;
 }
 
 MpArena *
@@ -243,22 +259,29 @@ mp_arena_adopt (int            fd,
                 GError       **error)
 {
   MpArenaHeader header;
+  const char *fault;
   MpArena *self;
-  int own_fd;
+  int map_fd;
 
-  if (!read_header (fd, id, &header, what, error))
-    return NULL;
-
-  own_fd = mp_file_lock_reopen (fd);
-  if (own_fd < 0)
+  fault = read_header (fd, id, &header);
+  if (fault == NULL && mp_arena_find_by_id (id) != NULL)
+    fault = "its memory is a copy";
+  if (fault != NULL)
     {
-      g_set_error (error, MP_ERROR, MP_ERROR_FAILED, "%s: its memory cannot be opened by /proc/self/fd: %s", what,
-                   g_strerror (errno));
+      g_set_error (error, MP_ERROR, MP_ERROR_PROTOCOL, "Received a malformed %s: %s", what, fault);
       return NULL;
     }
-  self = map_arena (own_fd, header.n_slots, header.n_participants, what, error);
+
+  /* The description of the message has the locks of what is on its way. */
+  map_fd = mp_file_lock_reopen (fd);
+  self = map_arena (map_fd >= 0 ? mp_file_lock_reopen (fd) : -1, map_fd, header.n_slots, header.n_participants);
+  mp_fd_close (&map_fd);
   if (self == NULL)
-    return NULL;
+    {
+      g_set_error (error, MP_ERROR, MP_ERROR_FAILED, "%s: its memory cannot be mapped%s: %s", what,
+                   errno == ENOENT ? " without /proc/self/fd" : "", g_strerror (errno));
+      return NULL;
+    }
 
   self->id[0] = id[0];
   self->id[1] = id[1];

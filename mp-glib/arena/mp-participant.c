@@ -40,7 +40,7 @@ settle (MpArena       *arena,
   MpParticipant *entry = &arena->participants[index];
   guint32 generation = __atomic_load_n (&entry->generation, __ATOMIC_ACQUIRE);
   guint64 *own = mp_participant_get_row (arena, index);
-  gsize i, n_words = count_row_words (arena);
+  gsize i, n_words = MAX (count_row_words (arena), (arena->n_held + 63) / 64);
   guint32 n_used;
 
   if (generation != 0 || row != NULL)
@@ -121,11 +121,11 @@ prepare_arena (MpArena *arena)
 {
   arena->child_self = 0;
   arena->child_fd = -1;
-  if (arena->head.self == 0 || (mp_arena_is_default (arena) && arena->ref_count == 1))
+  if (mp_arena_is_default (arena) && arena->ref_count == 1)
     return;
 
   arena->child_fd = mp_file_lock_reopen (arena->fd);
-  if (arena->child_fd < 0)
+  if (arena->child_fd < 0 || arena->head.self == 0)
     return;
   arena->child_self = mp_participant_join (arena, arena->child_fd,
                                            mp_participant_get_row (arena, MP_OWNER_INDEX (arena->head.self)));

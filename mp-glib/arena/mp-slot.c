@@ -309,7 +309,8 @@ mp_slot_describe (const MpSlotRef *ref,
   if (fd < 0)
     {
       g_set_error (error, MP_ERROR, MP_ERROR_FAILED,
-                   "%s: cannot be sent: its memory cannot be opened by /proc/self/fd: %s", what, g_strerror (errno));
+                   "%s: cannot be sent: its memory cannot be opened%s: %s", what,
+                   errno == ENOENT ? " without /proc/self/fd" : "", g_strerror (errno));
       return NULL;
     }
   if (!mp_file_lock_take (fd, MP_ARENA_SLOT_BYTE + ref->index, FALSE))
@@ -318,7 +319,7 @@ mp_slot_describe (const MpSlotRef *ref,
                    g_strerror (errno));
       return NULL;
     }
-  MP_TORTURE_POINT ("slot-sealed");
+  MP_TORTURE_POINT ("slot-on-its-way");
   __atomic_fetch_add (&arena->header->n_moves, 1, __ATOMIC_SEQ_CST);
   MP_TORTURE_POINT ("slot-moved");
   return g_variant_ref_sink (g_variant_new (STATE_TYPE, arena->id[0], arena->id[1], ref->index, ref->generation,
@@ -339,7 +340,12 @@ get_arena (const guint64  id[2],
 
   if (n_fds == 0)
     arena = mp_arena_find_by_id (id);
-  else if (n_fds == 1 && fstat (fds[0], &status) == 0)
+  else if (n_fds != 1 || !mp_fd_is_sealed (fds[0]) || fstat (fds[0], &status) < 0)
+    {
+      g_set_error (error, MP_ERROR, MP_ERROR_PROTOCOL, "Received a malformed %s: it comes without sealed memory", what);
+      return NULL;
+    }
+  else
     arena = mp_arena_find (status.st_dev, status.st_ino, id);
 
   if (arena != NULL && mp_arena_get_self (arena) == 0)
@@ -353,9 +359,9 @@ get_arena (const guint64  id[2],
       arena->ref_count++;
       return arena;
     }
-  if (n_fds != 1)
+  if (n_fds == 0)
     {
-      g_set_error (error, MP_ERROR, MP_ERROR_PROTOCOL, "Received a malformed %s: the number of its descriptors", what);
+      g_set_error (error, MP_ERROR, MP_ERROR_PROTOCOL, "Received a malformed %s: it comes without its memory", what);
       return NULL;
     }
   return mp_arena_adopt (fds[0], id, what, error);
