@@ -127,7 +127,11 @@ static void
 give_back (void)
 {
   if (torture_broken == BROKEN_NO_WAKE)
-    __atomic_fetch_and (&ref.slot->word, MP_CELL_INCONSISTENT, __ATOMIC_SEQ_CST);
+    {
+      g_usleep (500);   /* so that others sleep, and then find it free */
+      __atomic_fetch_and (&ref.slot->word, MP_CELL_INCONSISTENT, __ATOMIC_SEQ_CST);
+      g_usleep (1000);
+    }
   else if (torture_broken != BROKEN_NO_CELL && (torture_random (2) == 0 || !mp_cell_give_back_quickly (&ref)))
     torture_check (mp_cell_give_back (&ref), "give_back: by who has it, and it says nobody has");
 }

@@ -91,7 +91,11 @@ release (void)
   g_autoptr(GError) error = NULL;
 
   if (torture_broken == BROKEN_NO_WAKE)
-    __atomic_fetch_and (&mp_lock_get_slot (lock)->slot->word, MP_CELL_INCONSISTENT, __ATOMIC_SEQ_CST);
+    {
+      g_usleep (500);   /* so that others sleep, and then find it free */
+      __atomic_fetch_and (&mp_lock_get_slot (lock)->slot->word, MP_CELL_INCONSISTENT, __ATOMIC_SEQ_CST);
+      g_usleep (1000);
+    }
   else if (torture_broken != BROKEN_NO_LOCK && !mp_lock_release (lock, &error))
     torture_violation ("release: %s", error->message);
 }
