@@ -12,8 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
-/* The conductor: starts children, kills them, sees that the others go on. It has one thread, and uses the primitive itself only
- * to look and at the end. */
+/* The conductor: starts children, kills them, sees that the others go on. It has one thread, and uses the
+ * primitive itself only to look and at the end. */
 
 #define TICK_US          500
 #define QUIET_US         500000
@@ -228,8 +228,9 @@ report_hang (Conductor *self,
   if (state == 'R' && waited < self->limit_us * BUSY_FACTOR)
     return;
 
-  torture_violation ("child %" G_GUINT64_FORMAT " (%s) made no progress for %.1f s (state %c)", torture_shared->rows[index].life >> 1,
-                     child->progress == 0 ? "new" : "running", waited / 1e6, state);
+  torture_violation ("child %" G_GUINT64_FORMAT " (%s) made no progress for %.1f s (state %c)",
+                     torture_shared->rows[index].life >> 1, child->progress == 0 ? "new" : "running", waited / 1e6,
+                     state);
   if (g_getenv ("MP_TORTURE_STOP") != NULL)
     {
       /* For a debugger. */
@@ -385,8 +386,9 @@ sum_lost_wakes (void)
   return sum;
 }
 
-/* Nobody dies for a while: then nobody may hang, and no wake may be lost, which is excused only when its sender was killed. (One
- * who sleeps beside the one who is woken may find the cell free when its slice ends, without a fault.) */
+/* Nobody dies for a while: then nobody may hang, and no wake may be lost, which is excused only when its
+ * sender was killed. (One who sleeps beside the one who is woken may find the cell free when its slice ends,
+ * without a fault.) */
 static void
 be_quiet (Conductor *self)
 {

@@ -9,7 +9,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Each primitive has a conductor of its own, in a process of its own: this process runs them one after the other. */
+/* Each primitive has a conductor of its own, in a process of its own: this process runs them one after the
+ * other. */
 
 static const TorturePrimitive *const primitives[] = {
   &torture_self,

@@ -1,8 +1,9 @@
 #!/bin/sh
 # run.sh — SPDX-License-Identifier: LGPL-2.1-or-later
-# tests/torture/run.sh [PRIMITIVE] [KILLS] [--seed N]: builds the torture suite in _build-torture and runs it, the long form unless
-# KILLS says otherwise: 10000 kills for each primitive. A line of figures for each; 1 if an invariant was violated, or a point
-# never reached. PRIMITIVE all stands for all of them; --broken runs variants with a fault, which must be caught.
+# tests/torture/run.sh [PRIMITIVE] [KILLS] [OPTIONS]: builds the torture suite in _build-torture and runs it: the
+# long form, 10000 kills for each primitive, unless KILLS says otherwise. Prints a line of figures for each, and is 1
+# when an invariant was violated, or, in the long form, a point was never killed at. PRIMITIVE `all` is all of them.
+# Options: --seed N; --broken runs variants with a fault, which must be caught; --list names primitives and points.
 set -eu
 cd "$(dirname "$0")/../.."
 . tests/prepare.sh

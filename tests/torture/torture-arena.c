@@ -11,10 +11,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Arenas: slots are made by each child in an arena of its own, and by the conductor, which lives on, in another; each carries a
- * tag. They are inherited by fork(), handed over by socket, also to children that are not yet born, and dropped. As long as anybody
- * refers to a slot it keeps its tag, whether its maker lives or not: it has not become another one. When all are
- * dropped, all come back. */
+/* Arenas: slots are made by each child in an arena of its own, and by the conductor, which lives on, in
+ * another; each carries a tag. They are inherited by fork(), handed over by socket, also to children that are
+ * not yet born, and dropped. As long as anybody refers to a slot it keeps its tag, whether its maker lives or
+ * not: it has not become another one. When all are dropped, all come back. */
 
 enum { BROKEN_NOTHING, BROKEN_USE_AFTER_DROP, BROKEN_LOST_ON_THE_WAY, BROKEN_LEAK };
 

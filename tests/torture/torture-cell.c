@@ -4,8 +4,8 @@
 
 #include "mp-glib/arena/mp-cell-private.h"
 
-/* The cell: two words under it, the second a function of the first. Whoever has the cell finds what was last committed, whole; a
- * commit is seen by everybody or not at all; of who dies with it the next one is told. */
+/* The cell: two words under it, the second a function of the first. Whoever has the cell finds what was last
+ * committed, whole; a commit is seen by everybody or not at all; of who dies with it the next one is told. */
 
 enum { BROKEN_NOTHING, BROKEN_TWO_STORES, BROKEN_NO_WAKE, BROKEN_NO_WORD, BROKEN_NO_CELL };
 
@@ -70,7 +70,8 @@ take (void)
     }
   if (how == 1 && cancellable == NULL)
     cancellable = g_cancellable_new ();
-  success = mp_cell_take (&ref, &ref, "cell", how == 2 ? (gint64) torture_random (300) : -1, how == 1 ? cancellable : NULL, &error);
+  success = mp_cell_take (&ref, &ref, "cell", how == 2 ? (gint64) torture_random (300) : -1,
+                          how == 1 ? cancellable : NULL, &error);
   if (!success && (how != 2 || !g_error_matches (error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT)))
     torture_violation ("take: %s", error->message);
   return success;

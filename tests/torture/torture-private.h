@@ -21,7 +21,7 @@ typedef struct
   /* The plan for its end, made before it starts. */
   int           target;      /* the number of a point, or -1 */
   gint64        skip;        /* how often it survives that point */
-  gint64        patience;    /* how many points it passes in all before it dies at whichever comes: the target may be rare */
+  gint64        patience;    /* how many points it passes before it dies at any: the target may be rare */
   int           died_at;     /* the point, or -1 */
   guint64       hits[TORTURE_MAX_POINTS];
 } __attribute__ ((aligned (128))) TortureRow;
@@ -42,7 +42,8 @@ extern TortureShared *torture_shared;
 guint       torture_number_points  (void);
 const char *torture_get_point_name (guint number);
 
-/* In the conductor. torture_fork() is fork(), where the child is a child of the suite from its first instruction on. */
+/* In the conductor. torture_fork() is fork(), where the child is a child of the suite from its first
+ * instruction on. */
 void        torture_init           (guint64 seed);
 pid_t       torture_fork           (guint   row,
                                     guint64 serial);

@@ -7,8 +7,8 @@
 #include <fcntl.h>
 #include <string.h>
 
-/* The ring: whoever has the writer's end writes numbered records, whoever has the reader's end finds every one that was accepted,
- * once, whole and in order, over any number of deaths and take-overs at both ends.
+/* The ring: whoever has the writer's end writes numbered records, whoever has the reader's end finds every
+ * one that was accepted, once, whole and in order, over any number of deaths and take-overs at both ends.
  *
  * A record's number is an epoch, which is how often the writer's end was taken, and its place in that. */
 
@@ -38,7 +38,7 @@ typedef struct
   guint32        epoch;       /* the writer's */
   guint64        next;        /* the reader's: after the last record that it is known to have got */
   guint32        n_unsaid;    /* more records that it may have got, and died before it said so */
-  guint64        batch;       /* `next` as it was at the start of its batch, which does not count as read before its end; 0: none */
+  guint64        batch;       /* `next` as it was when its batch began, which is read at its end; 0: in none */
   guint64        n_records;
   guint64        n_takes[2];
   Epoch          epochs[N_EPOCHS];
@@ -52,10 +52,15 @@ typedef struct
   guint8  filling[MAX_RECORD];
 } Record;
 
-static Data *data;
-static MpRing *made;
+/* Several, so that most children have an end of one. */
+#define N_RINGS 2
 
-/* A child's own. */
+static Data   *all_data;      /* [N_RINGS] */
+static MpRing *made[N_RINGS];
+
+/* A child's own, and the conductor's at the end. */
+static Data     *data;
+static guint     which;
 static MpRing   *ring;
 static MpRingEnd end;
 static gboolean  has_end;
@@ -66,11 +71,14 @@ setup (void)
 {
   g_autoptr(GError) error = NULL;
 
-  data = torture_alloc (sizeof *data);
-  data->next = NUMBER (1, 0);
-  made = mp_ring_new (RING_SIZE, &error);
-  if (made == NULL)
-    g_error ("%s", error->message);
+  all_data = torture_alloc (N_RINGS * sizeof (Data));
+  for (guint i = 0; i < N_RINGS; i++)
+    {
+      all_data[i].next = NUMBER (1, 0);
+      made[i] = mp_ring_new (RING_SIZE, &error);
+      if (made[i] == NULL)
+        g_error ("%s", error->message);
+    }
 }
 
 static void
@@ -78,7 +86,7 @@ adopt (void)
 {
   g_autoptr(GError) error = NULL;
 
-  ring = mp_ring_adopt (fcntl (mp_ring_get_fd (made), F_DUPFD_CLOEXEC, 3), &error);
+  ring = mp_ring_adopt (fcntl (mp_ring_get_fd (made[which]), F_DUPFD_CLOEXEC, 3), &error);
   if (ring == NULL)
     g_error ("%s", error->message);
 }
@@ -86,7 +94,14 @@ adopt (void)
 static void
 begin (void)
 {
-  end = torture_random (2);
+  which = torture_get_child () / 2 % N_RINGS;
+  end = torture_get_child () % 2;
+  /* Sometimes there are two for an end, and none for the other. */
+  if (torture_random (8) == 0)
+    end = !end;
+  if (torture_random (8) == 0)
+    which = torture_random (N_RINGS);
+  data = &all_data[which];
   adopt ();
 }
 
@@ -268,8 +283,8 @@ check_number (guint64 number)
   if (!is_right && is_first && data->batch != 0)
     is_right = can_be (number, data->batch, n_excused);
 
-  torture_check (is_right, "read: " NUMBER_FORMAT " instead of " NUMBER_FORMAT "%s; %u of %u of that epoch were accepted",
-                 NUMBER_ARGS (number), NUMBER_ARGS (next), is_first ? ", by a new reader" : "",
+  torture_check (is_right, "read: " NUMBER_FORMAT " instead of " NUMBER_FORMAT "%s; %u of %u of that epoch were "
+                 "accepted", NUMBER_ARGS (number), NUMBER_ARGS (next), is_first ? ", by a new reader" : "",
                  data->epochs[EPOCH (next)].accepted, data->epochs[EPOCH (next)].tried);
   torture_check (EPOCH (number) <= __atomic_load_n (&data->epoch, __ATOMIC_SEQ_CST) &&
                  PLACE (number) < __atomic_load_n (&data->epochs[EPOCH (number)].tried, __ATOMIC_SEQ_CST),
@@ -357,27 +372,41 @@ step (void)
 static void
 finish (void)
 {
-  guint64 n_missing;
-
-  ring = made;
   end = MP_RING_READER;
-  if (!take_end ())
+  for (which = 0; which < N_RINGS; which++)
     {
-      torture_violation ("at the end: the reader's end is not free");
-      return;
+      guint64 n_missing;
+
+      data = &all_data[which];
+      ring = made[which];
+      has_end = FALSE;
+      if (!take_end ())
+        {
+          torture_violation ("at the end: the reader's end is not free");
+          return;
+        }
+      while (read_one ())
+        ;
+      n_missing = count_between (data->next, NUMBER (data->epoch + 1, 0));
+      torture_check (n_missing <= data->n_unsaid, "at the end: %" G_GUINT64_FORMAT " records are missing", n_missing);
+      mp_ring_free (ring);
     }
-  while (read_one ())
-    ;
-  n_missing = count_between (data->next, NUMBER (data->epoch + 1, 0));
-  torture_check (n_missing <= data->n_unsaid, "at the end: %" G_GUINT64_FORMAT " records are missing", n_missing);
-  mp_ring_free (made);
 }
 
 static void
 figures (GString *line)
 {
+  guint64 n_records = 0;
+  guint64 n_takes[2] = { 0 };
+
+  for (guint i = 0; i < N_RINGS; i++)
+    {
+      n_records += all_data[i].n_records;
+      n_takes[MP_RING_WRITER] += all_data[i].n_takes[MP_RING_WRITER];
+      n_takes[MP_RING_READER] += all_data[i].n_takes[MP_RING_READER];
+    }
   g_string_append_printf (line, "%" G_GUINT64_FORMAT " records, %" G_GUINT64_FORMAT " writers, %" G_GUINT64_FORMAT
-                          " readers; ", data->n_records, data->n_takes[MP_RING_WRITER], data->n_takes[MP_RING_READER]);
+                          " readers; ", n_records, n_takes[MP_RING_WRITER], n_takes[MP_RING_READER]);
 }
 
 static const char *const points[] = { "ring-", NULL };

@@ -35,8 +35,8 @@ setup (void)
   pthread_mutexattr_destroy (&attributes);
 }
 
-/* In slices: when a waiter is killed just after it was woken, and somebody else was quicker, the other waiters sleep for ever
- * (glibc 2.36): seen in one kill of 2 000 with pthread_mutex_lock() here. */
+/* In slices: when a waiter is killed just after it was woken, and somebody else was quicker, the other
+ * waiters sleep for ever (glibc 2.36): seen in one kill of 2 000 with pthread_mutex_lock() here. */
 static int
 lock (void)
 {
@@ -92,7 +92,8 @@ step (void)
 static void
 figures (GString *line)
 {
-  g_string_append_printf (line, "%" G_GUINT64_FORMAT " uses, %" G_GUINT64_FORMAT " repairs; ", data->first, data->n_repaired);
+  g_string_append_printf (line, "%" G_GUINT64_FORMAT " uses, %" G_GUINT64_FORMAT " repairs; ", data->first,
+                          data->n_repaired);
 }
 
 static const char *const points[] = { "self-", NULL };

@@ -207,7 +207,8 @@ mp_torture_point (MpTorturePoint *point)
   if (__atomic_fetch_sub (&row->patience, 1, __ATOMIC_RELAXED) <= 0)
     die (row, point->number);
 
-  /* What lies between two points is a few instructions: without this the others would hardly ever see it half done. */
+  /* What lies between two points is a few instructions: without this the others would hardly ever see it half
+   * done. */
   n = torture_random (4096);
   if (n < 4)
     g_usleep (1 + torture_random (200));

@@ -6,22 +6,23 @@
 
 G_BEGIN_DECLS
 
-/* Torture: a conductor forks a few children that use one primitive without pause, kills them with SIGKILL at instrumented
- * points (MP_TORTURE_POINT() in the library) and at random moments, starts others instead, and has the invariants of the
- * primitive checked, by the children at each step and by itself after each kill. No child may be without progress for a second,
- * whoever was killed.
+/* Torture: a conductor forks a few children that use one primitive without pause, kills them with SIGKILL at
+ * instrumented points (MP_TORTURE_POINT() in the library) and at random moments, starts others instead, and
+ * has the invariants of the primitive checked, by the children at each step and by itself after each kill. No
+ * child may be without progress for a second, whoever was killed.
  *
- * A primitive is a table of functions. Its state is static variables in its file, and memory that the conductor and all
- * children share, from torture_alloc(). */
+ * A primitive is a table of functions. Its state is static variables in its file, and memory that the
+ * conductor and all children share, from torture_alloc(). */
 typedef struct
 {
   const char        *name;
-  const char *const *points;           /* how the names of those points begin that it is to reach, and, after a '!', of those
-                                        * that it is not: { "cell-", "!cell-watchers", NULL } */
+  /* How the names of those points begin that it is to reach, and, after a '!', of those that it is not:
+   * { "cell-", "!cell-watchers", NULL } */
+  const char *const *points;
   const char *const *broken;           /* (nullable) names of variants with a fault, which must be caught */
   void            (* setup)   (void);  /* in the conductor, before the first child */
   void            (* begin)   (void);  /* (nullable) in each child */
-  void            (* step)    (void);  /* in each child, again and again: one use of the primitive, and progress when it returns */
+  void            (* step)    (void);  /* in each child, again and again: one use; it is progress when it returns */
   void            (* check)   (void);  /* (nullable) in the conductor after each kill, while other children run */
   void            (* finish)  (void);  /* (nullable) in the conductor, when all children are gone: the last state */
   void            (* figures) (GString *line);  /* (nullable) what else there is to say */
