@@ -49,6 +49,7 @@ typedef struct
   guint         kills[TORTURE_MAX_POINTS];
   guint         n_kills_at_points;
   guint         n_kills_at_random;
+  guint         n_fds;       /* of the conductor, before the first child */
   gint64        longest_recovery;
   MpArenaCounts counts;
 } Conductor;
@@ -431,6 +432,17 @@ kill_all (Conductor *self)
     ;
 }
 
+static guint
+count_fds (void)
+{
+  g_autoptr(GDir) dir = g_dir_open ("/proc/self/fd", 0, NULL);
+  guint n = 0;
+
+  while (dir != NULL && g_dir_read_name (dir) != NULL)
+    n++;
+  return n;
+}
+
 /* Points and figures */
 
 static void
@@ -533,12 +545,14 @@ torture_conduct (const TorturePrimitive *primitive,
   prctl (PR_SET_CHILD_SUBREAPER, 1);
 
   primitive->setup ();
+  self.n_fds = count_fds ();
   start = self.last_tick = g_get_monotonic_time ();
   kill_for (&self, options->n_kills);
   duration = g_get_monotonic_time () - start;
   if (torture_shared->n_violations == 0)
     be_quiet (&self);
   kill_all (&self);
+  torture_check (count_fds () <= self.n_fds, "%u descriptors more than at the start", count_fds () - self.n_fds);
   if (primitive->finish != NULL && torture_shared->n_violations == 0)
     primitive->finish ();
 

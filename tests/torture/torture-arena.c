@@ -353,8 +353,11 @@ check (void)
 static void
 finish (void)
 {
+  MpArena *arena = mp_arena_ref (held[0].ref.arena);
   guint32 n = n_conductor_slots;
 
+  torture_check (!mp_file_lock_is_taken (mp_arena_get_fd_for_testing (arena), 0, MP_ARENA_N_PARTICIPANTS),
+                 "at the end: a child that is gone has its index");
   for (guint i = 0; i < TORTURE_N_CHILDREN; i++)
     {
       Sent sent[MAX_SENT];
@@ -376,6 +379,7 @@ finish (void)
         g_error ("%s", error->message);
       n_conductor_slots = MAX (n_conductor_slots, ref.index + 1);
     }
+  mp_arena_unref (arena);
   torture_check (n_conductor_slots == n, "at the end: %u of %u slots did not come back", n_conductor_slots - n, n);
 }
 

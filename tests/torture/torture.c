@@ -209,10 +209,12 @@ mp_torture_point (MpTorturePoint *point)
 
   /* What lies between two points is a few instructions: without this the others would hardly ever see it half
    * done. */
-  n = torture_random (4096);
-  if (n < 4)
+  n = torture_random (1 << 20);
+  if (n == 0)
+    g_usleep (150000);   /* longer than any sleep of those who wait: to be slow is not to be dead */
+  else if (n < 1 << 10)
     g_usleep (1 + torture_random (200));
-  else if (n < 64)
+  else if (n < 1 << 14)
     sched_yield ();
 }
 
