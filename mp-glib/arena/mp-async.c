@@ -519,6 +519,7 @@ mp_async_begin_blocking (MpAsyncBlocked *blocked,
 {
   blocked->owner = owner;
   blocked->previous = NULL;
+  __atomic_store_n (&blocked->word, 0, __ATOMIC_SEQ_CST);
 
   pthread_mutex_lock (&blocked_lock);
   blocked->epoch = epoch;

@@ -32,7 +32,7 @@ typedef struct
   GCancellable    *cancellable;   /* (nullable) */
   gulong           cancel_id;
   int              interrupt_fd;
-  MpAsyncBlocked   blocked;
+  MpAsyncBlocked  *blocked;
   gboolean         slept;
 } Wait;
 
@@ -206,7 +206,7 @@ run_posts (Wait *wait)
 }
 
 /* Until somebody gives it back, or there is something else to do, or it is time to see whether the owner lives. @woken is
- * what blocked.word was before all that was looked at. */
+ * what blocked->word was before all that was looked at. */
 static void
 sleep_on (Wait    *wait,
           guint64  seen,
@@ -224,7 +224,7 @@ sleep_on (Wait    *wait,
     {
       MpFutexWait words[] = {
         { lower_half (wait->ref), (guint32) seen, FALSE },
-        { &wait->blocked.word, woken, TRUE },
+        { &wait->blocked->word, woken, TRUE },
       };
 
       result = mp_futex_wait_many (words, G_N_ELEMENTS (words), timeout_us);
@@ -280,7 +280,7 @@ take_or_sleep (Wait    *wait,
 {
   for (;;)
     {
-      guint32 woken = __atomic_load_n (&wait->blocked.word, __ATOMIC_SEQ_CST);
+      guint32 woken = __atomic_load_n (&wait->blocked->word, __ATOMIC_SEQ_CST);
       guint64 seen = 0;
       MpCellResult result;
 
@@ -310,17 +310,19 @@ static gboolean
 take_slowly (Wait    *wait,
              GError **error)
 {
+  MpAsyncBlocked blocked;
   gboolean success;
 
-  mp_async_begin_blocking (&wait->blocked, wait->owner);
+  wait->blocked = &blocked;
+  mp_async_begin_blocking (&blocked, wait->owner);
   if (wait->cancellable != NULL)
-    wait->cancel_id = g_cancellable_connect (wait->cancellable, G_CALLBACK (cancelled_cb), &wait->blocked, NULL);
+    wait->cancel_id = g_cancellable_connect (wait->cancellable, G_CALLBACK (cancelled_cb), &blocked, NULL);
 
   success = take_or_sleep (wait, error);
 
   if (wait->cancel_id != 0)
     g_cancellable_disconnect (wait->cancellable, wait->cancel_id);
-  mp_async_end_blocking (&wait->blocked);
+  mp_async_end_blocking (&blocked);
   if (!success && wait->slept)
     pass_on (wait->ref);
   return success;
@@ -334,7 +336,7 @@ mp_cell_take (const MpSlotRef  *ref,
               GCancellable     *cancellable,
               GError          **error)
 {
-  Wait wait = { ref, what, owner, -1, cancellable, 0, -1, { NULL }, FALSE };
+  Wait wait = { ref, what, owner, -1, cancellable, 0, -1, NULL, FALSE };
 
   if (g_cancellable_is_cancelled (cancellable))
     return !is_over (&wait, error);
