@@ -85,7 +85,8 @@ struct _MpArena
   MpOwner         child_self;
 };
 
-/* Guards everything here but the head, and what is in shared memory. Nothing is called while it is held that could come back. */
+/* Guards everything here but the head, and what is in shared memory. Nothing is called while it is held that could come
+ * back. */
 void            mp_arena_lock           (void);
 void            mp_arena_unlock         (void);
 

@@ -98,9 +98,9 @@ free_arena (MpArena *self)
   g_free (self);
 }
 
-/* Maps it, of the counts that it has. The mapping keeps the description by which it was made, also in forked children: so
- * it is another than @fd (taken in every case), whose lock says that this process is alive. NULL sets errno: EINVAL when the
- * file is not sealed. */
+/* Maps it, of the counts that it has. The mapping keeps the description by which it was made, also in forked children:
+ * so it is another than @fd (taken in every case), whose lock says that this process is alive. NULL sets errno: EINVAL
+ * when the file is not sealed. */
 static MpArena *
 map_arena (int   fd,
            int   map_fd,

@@ -83,7 +83,7 @@ let_go (MpArena *arena,
  * living, and by locks through descriptions on their way. A reference moves from one to the other: a sender has its bit
  * and takes the lock, then counts a move, then sends; a receiver sets its bit, then closes the description, so that the
  * lock goes. When at the look at the locks there is none, all that there is are bits; and as long as no move is counted
- * none begins another way. So when all rows have been seen empty, and the count is what it was before, there are none. */
+ * none begins another way. So when all rows have been seen empty, and the count is what it was, there are none. */
 static gboolean
 can_reuse (MpArena *arena,
            guint    index)
