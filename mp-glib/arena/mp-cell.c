@@ -217,8 +217,9 @@ sleep_on (Wait    *wait,
   gint64 timeout_us = whole_slice ? MP_CELL_SLICE_US : left;
   MpFutexResult result;
 
-  /* Where nobody could wake it for anything else, the one word is enough. */
-  if (wait->cancellable == NULL && mp_async_count () == 0)
+  /* Where nobody could wake it for anything else, the one word is enough. (That no asynchronous wait is left does not
+   * say so: the last one may have won the cell just now, for this process, and be about to be told.) */
+  if (wait->cancellable == NULL && !mp_async_thread_runs ())
     result = mp_futex_wait (lower_half (wait->ref), (guint32) seen, timeout_us);
   else
     {
