@@ -56,7 +56,7 @@ take (void)
 {
   static GCancellable *cancellable;
   g_autoptr(GError) error = NULL;
-  guint how = torture_broken == BROKEN_NO_WAKE ? 7 : torture_random (8);
+  guint how = torture_random (8);
   gboolean success;
 
   if (torture_broken == BROKEN_NO_CELL)
@@ -128,11 +128,7 @@ static void
 give_back (void)
 {
   if (torture_broken == BROKEN_NO_WAKE)
-    {
-      g_usleep (500);   /* so that others sleep, and then find it free */
-      __atomic_fetch_and (&ref.slot->word, MP_CELL_INCONSISTENT, __ATOMIC_SEQ_CST);
-      g_usleep (1000);
-    }
+    __atomic_fetch_and (&ref.slot->word, MP_CELL_INCONSISTENT, __ATOMIC_SEQ_CST);
   else if (torture_broken != BROKEN_NO_CELL && (torture_random (2) == 0 || !mp_cell_give_back_quickly (&ref)))
     torture_check (mp_cell_give_back (&ref), "give_back: by who has it, and it says nobody has");
 }
@@ -169,8 +165,12 @@ step (void)
   state[1] = hash (state[0]);
   commit (state);
   __atomic_store_n (&data->last, state[0], __ATOMIC_SEQ_CST);
+  if (torture_is_quiet ())
+    g_usleep (300);
   torture_leave (&data->witness, "cell");
   give_back ();
+  if (torture_is_quiet ())
+    g_usleep (500);
 }
 
 /* The conductor can have it too, and all is well. */

@@ -91,11 +91,7 @@ release (void)
   g_autoptr(GError) error = NULL;
 
   if (torture_broken == BROKEN_NO_WAKE)
-    {
-      g_usleep (500);   /* so that others sleep, and then find it free */
-      __atomic_fetch_and (&mp_lock_get_slot (lock)->slot->word, MP_CELL_INCONSISTENT, __ATOMIC_SEQ_CST);
-      g_usleep (1000);
-    }
+    __atomic_fetch_and (&mp_lock_get_slot (lock)->slot->word, MP_CELL_INCONSISTENT, __ATOMIC_SEQ_CST);
   else if (torture_broken != BROKEN_NO_LOCK && !mp_lock_release (lock, &error))
     torture_violation ("release: %s", error->message);
 }
@@ -113,8 +109,12 @@ use (void)
   data->first++;
   MP_TORTURE_POINT ("lock-used-by-half");
   data->second++;
+  if (torture_is_quiet ())
+    g_usleep (300);
   torture_leave (&data->witness, "lock");
   release ();
+  if (torture_is_quiet ())
+    g_usleep (500);
 }
 
 static void

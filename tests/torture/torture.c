@@ -123,6 +123,12 @@ torture_is_anybody_dying (void)
   return FALSE;
 }
 
+gboolean
+torture_is_quiet (void)
+{
+  return __atomic_load_n (&torture_shared->quiet, __ATOMIC_RELAXED);
+}
+
 gpointer
 torture_alloc (gsize size)
 {

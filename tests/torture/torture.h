@@ -47,6 +47,9 @@ guint64  torture_get_serial (void);
 guint    torture_count_deaths (void);
 /* Whether one of these is not known to be gone yet. */
 gboolean torture_is_anybody_dying (void);
+/* Nobody is killed for a while, and it is watched whether somebody is not woken: then a use should be one
+ * that makes others wait, and be followed by a pause in which it is free. */
+gboolean torture_is_quiet  (void);
 void     torture_violation (const char *format, ...) G_GNUC_PRINTF (1, 2);
 #define torture_check(condition, ...) \
   G_STMT_START { \
