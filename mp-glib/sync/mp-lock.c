@@ -775,7 +775,7 @@ mp_lock_locker_new (MpLock  *lock,
 
 /**
  * mp_lock_locker_free: (skip)
- * @locker: (transfer full): what [func@Mp.lock_locker_new] gave
+ * @locker: (transfer full): what `mp_lock_locker_new()` gave
  *
  * Releases the lock.
  *

@@ -48,7 +48,7 @@ gboolean  mp_lock_mark_consistent (MpLock               *self,
 /**
  * MpLockLocker: (skip)
  *
- * Holds a lock until the end of a scope; see [func@Mp.lock_locker_new].
+ * Holds a lock until the end of a scope; see `mp_lock_locker_new()`.
  *
  * Since: 0.1
  */
