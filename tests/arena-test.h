@@ -28,6 +28,15 @@ typedef struct
 
 typedef void (* PeerFunc) (int socket);
 
+/* Valgrind takes for lost what the compiler has dropped in a branch that does not return; a kill it does not look at. */
+static inline void
+leave (void)
+{
+  if (g_getenv ("MP_TESTS_SLOW") != NULL)
+    raise (SIGKILL);
+  _exit (0);
+}
+
 static inline Peer
 peer_start (PeerFunc func)
 {
@@ -42,7 +51,7 @@ peer_start (PeerFunc func)
     {
       close (pair[0]);
       func (pair[1]);
-      _exit (0);
+      leave ();
     }
   close (pair[1]);
   return peer;
@@ -60,9 +69,18 @@ wait_status (pid_t pid)
 
 /* It has to end well by itself. */
 static inline void
+wait_well (pid_t pid)
+{
+  int status = wait_status (pid);
+
+  if (g_getenv ("MP_TESTS_SLOW") == NULL || !WIFSIGNALED (status) || WTERMSIG (status) != SIGKILL)
+    g_assert_cmpint (status, ==, 0);
+}
+
+static inline void
 peer_join (Peer *peer)
 {
-  g_assert_cmpint (wait_status (peer->pid), ==, 0);
+  wait_well (peer->pid);
   mp_fd_close (&peer->socket);
 }
 

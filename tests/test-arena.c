@@ -293,7 +293,7 @@ keep_on_its_way (int unused)
       ref.slot->state[0][0] = 99;
       send_slot (peer.socket, &ref);
       mp_slot_clear (&ref);
-      g_assert_cmpint (wait_status (peer.pid), ==, 0);
+      wait_well (peer.pid);
       g_assert_false (is_used_again (index));
 
       if (i == 0)
