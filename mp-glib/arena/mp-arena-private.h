@@ -18,6 +18,7 @@ G_BEGIN_DECLS
  *
  * A participant is alive while an exclusive lock is held on the byte of its index, through an open file description
  * of its own (mp-file-lock-private.h). Its generation, in the table, tells it from those who had the index before.
+ * The memory is mapped by way of another description: a mapping keeps it, in forked children too.
  * A slot is used again only when no live participant's row has its bit and no descriptor on its way has a lock on its byte:
  * what describes a slot to another process carries a description with a shared lock on that byte.
  *
