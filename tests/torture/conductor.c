@@ -19,8 +19,10 @@
 #define QUIET_US         500000
 #define EXCUSED_WAKES    5
 #define FORGOTTEN_US     80000    /* a slice is 100 ms */
-/* One kill in so many is not followed by another child until all survivors went on by themselves. */
+/* After one kill in so many nobody else is killed until all survivors have gone on: by themselves, or beside the
+ * next child, which may have inherited something of the dead one's. */
 #define ONE_ALONE_IN     200
+#define ONE_WATCHED_IN   200
 /* A child that is ready to run but does not get to is not hung: it gets longer. */
 #define BUSY_FACTOR      8
 
@@ -40,7 +42,7 @@ typedef struct
   TortureOptions          options;
   Child         children[TORTURE_N_CHILDREN];
   guint64       next_serial;
-  gboolean      is_alone;    /* the survivors have to do without the next child */
+  enum { FREE, WATCHED, ALONE } truce;   /* alone: the survivors have to do without the next child */
   gint64        last_tick;
   gint64        limit_us;
   /* Points that this primitive is to reach. */
@@ -162,7 +164,7 @@ start_child (Conductor *self,
     g_error ("torture: fork: %s", g_strerror (errno));
   child->progress = 0;
   child->progress_at = now;
-  child->recovers_since = 0;
+  child->recovers_since = self->truce != FREE ? now : 0;
 }
 
 static void
@@ -245,6 +247,14 @@ report_hang (Conductor *self,
   kill_child (self, index);
 }
 
+static void
+set_truce (Conductor *self,
+           guint      truce)
+{
+  self->truce = truce;
+  __atomic_store_n (&torture_shared->truce, truce != FREE, __ATOMIC_SEQ_CST);
+}
+
 /* The progress of all: how long it took since the last death, and whether somebody hangs. */
 static void
 observe (Conductor *self,
@@ -281,7 +291,7 @@ observe (Conductor *self,
       all_recovered &= child->recovers_since == 0;
     }
   if (all_recovered)
-    self->is_alone = FALSE;
+    set_truce (self, FREE);
 }
 
 static void
@@ -297,7 +307,9 @@ child_died (Conductor *self,
     if (self->children[i].recovers_since == 0)
       self->children[i].recovers_since = now;
   if (torture_random (ONE_ALONE_IN) == 0)
-    self->is_alone = TRUE;
+    set_truce (self, ALONE);
+  else if (torture_random (ONE_WATCHED_IN) == 0)
+    set_truce (self, WATCHED);
   if (self->primitive->check != NULL)
     self->primitive->check ();
 }
@@ -335,7 +347,7 @@ start_missing (Conductor *self)
   for (guint i = 0; i < TORTURE_N_CHILDREN; i++)
     any |= self->children[i].pid != 0;
   for (guint i = 0; i < TORTURE_N_CHILDREN; i++)
-    if (self->children[i].pid == 0 && !(self->is_alone && any))
+    if (self->children[i].pid == 0 && !(self->truce == ALONE && any))
       start_child (self, i);
 }
 
@@ -352,8 +364,7 @@ kill_due (Conductor *self,
 
       if (child->pid == 0)
         continue;
-      /* While the survivors are watched nobody is killed: that might set them going again. */
-      if (now >= child->kill_at && !self->is_alone && !(child->is_spared && now - child->progress_at > 10000))
+      if (now >= child->kill_at && self->truce == FREE && !(child->is_spared && now - child->progress_at > 10000))
         kill_child (self, i);
       next = MIN (next, child->kill_at);
     }
@@ -406,53 +417,69 @@ count_forgotten (Conductor *self,
   guint n = 0;
 
   for (guint i = 0; i < TORTURE_N_CHILDREN; i++)
-    if (now - self->children[i].progress_at < FORGOTTEN_US)
-      is_forgotten[i] = FALSE;
-    else if (!is_forgotten[i] && all_sleep (self))
-      {
-        is_forgotten[i] = TRUE;
-        n++;
-      }
+    {
+      Child *child = &self->children[i];
+
+      if (__atomic_load_n (&torture_shared->rows[i].is_pausing, __ATOMIC_SEQ_CST))
+        child->progress_at = now;
+      if (now - child->progress_at < FORGOTTEN_US)
+        is_forgotten[i] = FALSE;
+      else if (!is_forgotten[i] && all_sleep (self))
+        {
+          is_forgotten[i] = TRUE;
+          n++;
+        }
+    }
   return n;
 }
 
-/* Nobody dies for a while: then nobody may hang, and no wake may be lost, which is excused only when its
- * sender was killed: it shows in those who find the cell free when their slice ends, and in those who make no
- * progress until then. (Beside the one who is woken another can find it free at the end of its slice, and a
- * machine can be busy: so there may be a few.) */
-static void
-be_quiet (Conductor *self)
+static guint
+watch_for (Conductor *self,
+           gint64     length)
 {
   gint64 start = g_get_monotonic_time ();
-  gint64 length = self->options.broken != 0 ? 4 * QUIET_US : QUIET_US;
   gboolean is_forgotten[TORTURE_N_CHILDREN] = { FALSE };
-  gboolean is_settled = FALSE;
   guint n_forgotten = 0;
-  guint n_lost = 0;
 
-  __atomic_store_n (&torture_shared->quiet, TRUE, __ATOMIC_SEQ_CST);
-  while (g_get_monotonic_time () - start < QUIET_US / 2 + length)
+  while (g_get_monotonic_time () - start < length)
     {
       /* Some were about to die when it became quiet. */
-      self->is_alone = FALSE;
+      set_truce (self, WATCHED);
       start_missing (self);
       wait_for_death (TICK_US);
       reap (self);
       observe (self, g_get_monotonic_time ());
-      if (is_settled)
-        n_forgotten += count_forgotten (self, is_forgotten);
-      else if (g_get_monotonic_time () - start > QUIET_US / 2)
-        {
-          n_lost = sum_lost_wakes ();
-          is_settled = TRUE;
-        }
+      n_forgotten += count_forgotten (self, is_forgotten);
     }
+  return n_forgotten;
+}
+
+/* Nobody dies for a while: then nobody may hang, and no wake may be lost, which is excused only when its sender was
+ * killed. It shows in those who find the cell free when their slice ends, and in those who make no progress until then.
+ * (Beside the one who is woken another can find it free at the end of its slice, and a machine can be busy: so there
+ * may be a few.) */
+static void
+be_quiet (Conductor *self)
+{
+  gint64 length = self->options.broken != 0 ? 2 * QUIET_US : QUIET_US;
+  guint n_forgotten;
+  guint n_lost;
+
+  set_truce (self, WATCHED);
+  __atomic_store_n (&torture_shared->quiet, TRUE, __ATOMIC_SEQ_CST);
+  watch_for (self, QUIET_US / 2);
+  n_lost = sum_lost_wakes ();
+  n_forgotten = watch_for (self, length);
+  __atomic_store_n (&torture_shared->in_bursts, TRUE, __ATOMIC_SEQ_CST);
+  n_forgotten += watch_for (self, length);
+
   n_lost = sum_lost_wakes () - n_lost;
   torture_check (n_lost <= EXCUSED_WAKES, "%u wakes were lost within %d ms in which nobody died", n_lost,
-                 (int) (length / 1000));
+                 (int) (length / 500));
   torture_check (n_forgotten <= EXCUSED_WAKES, "%u times one was not woken within %d ms in which nobody died",
-                 n_forgotten, (int) (length / 1000));
+                 n_forgotten, (int) (length / 500));
   __atomic_store_n (&torture_shared->quiet, FALSE, __ATOMIC_SEQ_CST);
+  set_truce (self, FREE);
 }
 
 static void

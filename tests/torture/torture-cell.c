@@ -165,12 +165,10 @@ step (void)
   state[1] = hash (state[0]);
   commit (state);
   __atomic_store_n (&data->last, state[0], __ATOMIC_SEQ_CST);
-  if (torture_is_quiet ())
-    g_usleep (300);
+  torture_linger ();
   torture_leave (&data->witness, "cell");
   give_back ();
-  if (torture_is_quiet ())
-    g_usleep (500);
+  torture_pause ();
 }
 
 /* The conductor can have it too, and all is well. */

@@ -43,7 +43,7 @@ setup (void)
 static void
 begin (void)
 {
-  kind = torture_random (3);
+  kind = (torture_get_child () + (torture_random (4) == 0)) % 3;
   context = g_main_context_new ();
   g_main_context_push_thread_default (context);
 }
@@ -109,12 +109,10 @@ use (void)
   data->first++;
   MP_TORTURE_POINT ("lock-used-by-half");
   data->second++;
-  if (torture_is_quiet ())
-    g_usleep (300);
+  torture_linger ();
   torture_leave (&data->witness, "lock");
   release ();
-  if (torture_is_quiet ())
-    g_usleep (500);
+  torture_pause ();
 }
 
 static void

@@ -17,6 +17,7 @@ typedef struct
 {
   guint64       life;        /* serial << 1, and the lowest bit when it is about to die */
   guint64       progress;    /* steps, its own to count */
+  gboolean      is_pausing;
   MpArenaCounts counts;      /* a copy of the library's, after each step */
   /* The plan for its end, made before it starts. */
   int           target;      /* the number of a point, or -1 */
@@ -30,7 +31,9 @@ typedef struct
 {
   guint64    seed;
   guint      n_deaths;
-  gboolean   quiet;          /* nobody dies or dawdles at points any more */
+  gboolean   truce;          /* nobody dies at points */
+  gboolean   quiet;          /* nor dawdles there, and uses are made to show who is not woken */
+  gboolean   in_bursts;      /* all use it at once, then nobody for a while */
   guint      n_violations;
   char       violations[TORTURE_MAX_VIOLATIONS][240];
   TortureRow rows[TORTURE_N_CHILDREN];

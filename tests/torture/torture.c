@@ -64,6 +64,9 @@ torture_get_point_name (guint number)
   return number < n_point_names ? point_names[number] : "?";
 }
 
+/* Longer than a slice: who is not woken sleeps until that ends, and finds it free. */
+#define BURST_US 125000
+
 static void
 forked (void)
 {
@@ -123,10 +126,26 @@ torture_is_anybody_dying (void)
   return FALSE;
 }
 
-gboolean
-torture_is_quiet (void)
+void
+torture_linger (void)
 {
-  return __atomic_load_n (&torture_shared->quiet, __ATOMIC_RELAXED);
+  if (__atomic_load_n (&torture_shared->quiet, __ATOMIC_RELAXED))
+    g_usleep (300);
+}
+
+void
+torture_pause (void)
+{
+  TortureRow *row = &torture_shared->rows[self_row];
+
+  if (!__atomic_load_n (&torture_shared->quiet, __ATOMIC_RELAXED))
+    return;
+  __atomic_store_n (&row->is_pausing, TRUE, __ATOMIC_SEQ_CST);
+  if (__atomic_load_n (&torture_shared->in_bursts, __ATOMIC_RELAXED))
+    g_usleep (BURST_US - g_get_monotonic_time () % BURST_US);
+  else
+    g_usleep (500);
+  __atomic_store_n (&row->is_pausing, FALSE, __ATOMIC_SEQ_CST);
 }
 
 gpointer
@@ -194,34 +213,45 @@ die (TortureRow *row,
     pause ();
 }
 
-void
-mp_torture_point (MpTorturePoint *point)
+static void
+die_in_turn (TortureRow *row,
+             guint       number)
 {
-  TortureRow *row;
-  guint n;
-
-  if (torture_shared == NULL || self_row < 0 || is_bystander)
-    return;
-
-  row = &torture_shared->rows[self_row];
-  __atomic_fetch_add (&row->hits[point->number], 1, __ATOMIC_RELAXED);
-  if (torture_shared->quiet)
-    return;
-
-  if ((int) point->number == row->target && __atomic_fetch_sub (&row->skip, 1, __ATOMIC_RELAXED) <= 0)
-    die (row, point->number);
+  if ((int) number == row->target && __atomic_fetch_sub (&row->skip, 1, __ATOMIC_RELAXED) <= 0)
+    die (row, number);
   if (__atomic_fetch_sub (&row->patience, 1, __ATOMIC_RELAXED) <= 0)
-    die (row, point->number);
+    die (row, number);
+}
 
-  /* What lies between two points is a few instructions: without this the others would hardly ever see it half
-   * done. */
-  n = torture_random (1 << 20);
-  if (n == 0)
+/* What lies between two points is a few instructions: without this others would hardly ever see it half done. */
+static void
+dawdle (void)
+{
+  guint n = torture_random (1 << 20);
+
+  if (n == 0 && self_row >= 0)
     g_usleep (150000);   /* longer than any sleep of those who wait: to be slow is not to be dead */
   else if (n < 1 << 10)
     g_usleep (1 + torture_random (200));
   else if (n < 1 << 14)
     sched_yield ();
+}
+
+void
+mp_torture_point (MpTorturePoint *point)
+{
+  if (torture_shared == NULL)
+    return;
+  if (self_row >= 0 && !is_bystander)
+    {
+      TortureRow *row = &torture_shared->rows[self_row];
+
+      __atomic_fetch_add (&row->hits[point->number], 1, __ATOMIC_RELAXED);
+      if (!__atomic_load_n (&torture_shared->truce, __ATOMIC_RELAXED))
+        die_in_turn (row, point->number);
+    }
+  if (!__atomic_load_n (&torture_shared->quiet, __ATOMIC_RELAXED))
+    dawdle ();
 }
 
 /* As a witness has it: never 0. */

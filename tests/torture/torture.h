@@ -47,9 +47,11 @@ guint64  torture_get_serial (void);
 guint    torture_count_deaths (void);
 /* Whether one of these is not known to be gone yet. */
 gboolean torture_is_anybody_dying (void);
-/* Nobody is killed for a while, and it is watched whether somebody is not woken: then a use should be one
- * that makes others wait, and be followed by a pause in which it is free. */
-gboolean torture_is_quiet  (void);
+/* While nobody is killed it is watched whether somebody is not woken. These do something then only. Within a use,
+ * so that others have to wait for its end: */
+void     torture_linger    (void);
+/* Between two uses: */
+void     torture_pause     (void);
 void     torture_violation (const char *format, ...) G_GNUC_PRINTF (1, 2);
 #define torture_check(condition, ...) \
   G_STMT_START { \
