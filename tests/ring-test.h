@@ -204,8 +204,10 @@ wait_ok (MpRing *ring,
 {
   g_autoptr(GError) error = NULL;
 
-  g_assert_true (mp_ring_wait (ring, room, LONG_TIME, NULL, &error));
+  gboolean done = mp_ring_wait (ring, room, LONG_TIME, NULL, &error);
+
   g_assert_no_error (error);
+  g_assert_true (done);
 }
 
 static inline void

@@ -27,6 +27,7 @@ typedef struct
 {
   Notes  *notes;
   MpRing *ring;      /* of which no end is held here */
+  MpRing *held[2];   /* by end: so that a child still knows its parent's, for those who look for leaks */
 } Case;
 
 typedef void (* Child) (Case *self);
@@ -60,7 +61,8 @@ static MpRing *
 case_open_end (Case      *self,
                MpRingEnd  end)
 {
-  return open_end (mp_ring_get_fd (self->ring), end);
+  self->held[end] = open_end (mp_ring_get_fd (self->ring), end);
+  return self->held[end];
 }
 
 static pid_t
@@ -174,8 +176,8 @@ test_processes (void)
 
           case_open (&self, sizes[i]);
           self.notes->started = n;
+          ring = case_open_end (&self, end);   /* first, so that nobody finds it gone */
           pid = start (&self, end == MP_RING_READER ? write_all_of_it : read_all_of_it);
-          ring = case_open_end (&self, end);
           wait_until_ready (&self);
           if (end == MP_RING_READER)
             read_stream (ring, 0, n);
@@ -470,7 +472,7 @@ cancel_sleeper (gpointer data)
 static void
 test_stopped (void)
 {
-  g_autoptr(GCancellable) cancellable = g_cancellable_new ();
+  g_autoptr(GCancellable) cancellable = NULL;
   GThread *thread;
   MpRing *reader;
   Case self;
@@ -480,6 +482,7 @@ test_stopped (void)
   case_open (&self, 4096);
   reader = case_open_end (&self, MP_RING_READER);
   pid = start (&self, stop_and_write);
+  cancellable = g_cancellable_new ();
   g_assert_cmpint (waitpid (pid, &status, WUNTRACED), ==, pid);
   g_assert_true (WIFSTOPPED (status));
 
@@ -599,8 +602,8 @@ test_without_barriers (void)
       case_open (&self, 4096);
       self.notes->started = n;
       self.notes->done = end;
-      pid = start (&self, forbid_and_answer);
       ring = case_open_end (&self, !end);
+      pid = start (&self, forbid_and_answer);
       wait_until_ready (&self);
       if (end == MP_RING_READER)
         write_stream (ring, 0, n);
