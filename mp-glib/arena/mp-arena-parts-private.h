@@ -77,8 +77,10 @@ struct _MpArena
 
   /* The maker's. */
   guint           n_fresh;     /* slots from here on were never given out */
-  GArray         *released;    /* (owned) (element-type guint32): no more held here; perhaps elsewhere */
+  guint32        *released;    /* (owned) (nullable): no more held here; perhaps elsewhere */
   guint           next_released;
+  guint           n_released;  /* up to here */
+  guint           max_released;
 
   /* Between the two sides of a fork. */
   int             child_fd;

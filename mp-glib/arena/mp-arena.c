@@ -84,6 +84,7 @@ mp_arena_find_by_id (const guint64 id[2])
   return NULL;
 }
 
+/* In a forked child too, where of all allocators only malloc() is sure to work. */
 static void
 free_arena (MpArena *self)
 {
@@ -92,7 +93,7 @@ free_arena (MpArena *self)
   for (i = 0; self->holds != NULL && i <= (self->n_slots - 1) / MP_ARENA_HOLDS; i++)
     g_free (self->holds[i]);
   g_free (self->holds);
-  g_clear_pointer (&self->released, g_array_unref);
+  g_free (self->released);
   mp_fd_close (&self->fd);
   mp_fd_unmap (self->base, self->layout.size);
   g_free (self);
@@ -219,7 +220,6 @@ mp_arena_make (guint        n_slots,
   make_id (self->id);
   self->is_maker = TRUE;
   self->is_isolated = is_isolated;
-  self->released = g_array_new (FALSE, FALSE, sizeof (guint32));
   *self->header = (MpArenaHeader) {
     .magic = MAGIC, .version = VERSION, .n_slots = n_slots, .n_participants = n_participants,
     .is_isolated = is_isolated, .id = { self->id[0], self->id[1] },

@@ -9,6 +9,7 @@
 #include "mp-glib/platform/mp-file-lock-private.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/stat.h>
 
 /* How a slot is referred to: id of the arena, index, generation, kind. */
@@ -59,6 +60,25 @@ hold (MpArena *arena,
   MP_TORTURE_POINT ("slot-held");
 }
 
+/* What was taken from the front makes room first. */
+static void
+push_released (MpArena *arena,
+               guint32  index)
+{
+  if (arena->n_released == arena->max_released && arena->next_released > arena->n_released / 2)
+    {
+      arena->n_released -= arena->next_released;
+      memmove (arena->released, arena->released + arena->next_released, arena->n_released * sizeof *arena->released);
+      arena->next_released = 0;
+    }
+  else if (arena->n_released == arena->max_released)
+    {
+      arena->max_released = MAX (64, 2 * arena->max_released);
+      arena->released = g_renew (guint32, arena->released, arena->max_released);
+    }
+  arena->released[arena->n_released++] = index;
+}
+
 static void
 let_go (MpArena *arena,
         guint    index)
@@ -75,7 +95,7 @@ let_go (MpArena *arena,
   if (arena->is_maker && *count == 0)
     {
       *count = IS_RELEASED;
-      g_array_append_val (arena->released, index);
+      push_released (arena, index);
     }
 }
 
@@ -110,16 +130,7 @@ can_reuse (MpArena *arena,
 static guint
 pop_released (MpArena *arena)
 {
-  GArray *released = arena->released;
-  guint index = g_array_index (released, guint32, arena->next_released);
-
-  arena->next_released++;
-  if (arena->next_released >= 1024 && arena->next_released > released->len / 2)
-    {
-      g_array_remove_range (released, 0, arena->next_released);
-      arena->next_released = 0;
-    }
-  return index;
+  return arena->released[arena->next_released++];
 }
 
 /* FALSE: there is none, or not among the first. */
@@ -127,7 +138,7 @@ static gboolean
 find_released (MpArena *arena,
                guint   *index)
 {
-  guint n = arena->released->len - arena->next_released;
+  guint n = arena->n_released - arena->next_released;
 
   if (arena->n_fresh < arena->n_slots)
     n = MIN (n, MAX_LOOKS);
@@ -146,7 +157,7 @@ find_released (MpArena *arena,
           return TRUE;
         }
       else
-        g_array_append_val (arena->released, *index);
+        push_released (arena, *index);
     }
   return FALSE;
 }
