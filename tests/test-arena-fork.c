@@ -385,6 +385,7 @@ use_much (gpointer data)
 static void
 use_threads (int unused)
 {
+  guint n_forks = g_getenv ("MP_TESTS_SLOW") != NULL ? 5 : 50;
   GThread *threads[N_THREADS];
   MpSlotRef refs[8];
   MpSlotRef ref;
@@ -393,7 +394,7 @@ use_threads (int unused)
   make_slot (&ref, FALSE);
   for (i = 0; i < N_THREADS; i++)
     threads[i] = g_thread_new ("user", use_much, GUINT_TO_POINTER (i + 1));
-  for (i = 0; i < 50; i++)
+  for (i = 0; i < n_forks; i++)
     {
       pid_t pid = fork ();
       int status;
