@@ -97,7 +97,7 @@ try_write_record (MpRing  *ring,
                   guint64  number)
 {
   g_autoptr(GError) error = NULL;
-  guint8 data[MAX_RECORD];
+  guint8 data[MAX_RECORD] = { 0 };
   gboolean written;
 
   make_record (data, size, number);

@@ -48,14 +48,13 @@ fork_in_child (void)
 {
   GList *link;
 
-  for (link = held.head; link != NULL; link = link->next)
+  while ((link = g_queue_pop_head_link (&held)) != NULL)
     {
       MpRing *self = link->data;
 
       mp_fd_close (&self->lock_fd);
       self->end = MP_RING_NO_END;
     }
-  g_queue_init (&held);
   pthread_mutex_unlock (&held_mutex);
 }
 

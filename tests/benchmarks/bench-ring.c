@@ -105,6 +105,9 @@ bench (gsize size)
     die (error);
   if (mp_fd_pipe (ready) < 0)
     g_error ("no pipe");
+  /* First, so that the child finds somebody there; as a forked one it has no part in them. */
+  take_end (there, MP_RING_WRITER);
+  take_end (back, MP_RING_READER);
   if (fork () == 0)
     {
       serve (there, back, ready[1], size, n);
@@ -112,8 +115,6 @@ bench (gsize size)
     }
 
   bench_pin (0);
-  take_end (there, MP_RING_WRITER);
-  take_end (back, MP_RING_READER);
   if (read (ready[0], &done, 1) != 1)
     g_error ("no reader");
   for (guint i = 0; i <= N_REPEATS; i++)
