@@ -423,16 +423,20 @@ class InterruptTest(unittest.TestCase):
         return output
 
     def test_ctrl_c(self):
-        for wait in ('lock.acquire()', 'lock.acquire(timeout=1000)', 'lock.__enter__()',
-                     'asyncio.run(lock.acquire_async())'):
+        for wait in ('say(); lock.acquire()', 'say(); lock.acquire(timeout=1000)', 'say(); lock.__enter__()',
+                     'asyncio.run(await_it())'):
             with self.subTest(wait):
                 self.assertEqual(self.run_script('''
                     import asyncio
                     from gi.repository import Mp
+                    def say():
+                        print('waiting', flush=True)
+                    async def await_it():
+                        say()
+                        await lock.acquire_async()
                     lock = Mp.Lock()
                     lock.acquire()
                     try:
-                        print('waiting', flush=True)
                         %s
                     except KeyboardInterrupt:
                         lock.release()
