@@ -9,6 +9,7 @@
 #include "mp-glib/base/mp-error.h"
 #include "mp-glib/base/mp-event-loop.h"
 #include "mp-glib/base/mp-shareable.h"
+#include "mp-glib/sync/mp-lock.h"
 #include "mp-glib/channel/mp-connection.h"
 #include "mp-glib/process/mp-invocation.h"
 #include "mp-glib/process/mp-function.h"

@@ -448,8 +448,8 @@ task_post_run (gpointer data)
 
 /* A task without a callback still puts a source on its context, only to say that it is completed, and lives until that
  * has run: for ever in a program without a main loop. So it is run here, as the main loop would do it. */
-static void
-complete_task (GTask *task)
+void
+mp_hub_complete_task (GTask *task)
 {
   GSource *source = g_main_context_find_source_by_user_data (g_task_get_context (task), task);
   GSourceFunc func = NULL;
@@ -472,7 +472,7 @@ task_post_free (gpointer data)
   GSource *current = g_main_current_source ();
 
   if (current == NULL || g_source_get_context (current) != g_task_get_context (self->task))
-    complete_task (self->task);
+    mp_hub_complete_task (self->task);
   g_object_unref (self->task);
   g_slice_free (TaskPost, self);
 }

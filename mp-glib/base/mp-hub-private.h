@@ -80,6 +80,10 @@ void      mp_hub_post_task        (GTask               *task,
                                    GAsyncReadyCallback  callback,
                                    gpointer             user_data);
 
+/* For who completes a task, in a thread that owns its context, by a post of its own: after the result has been returned, so
+ * that the task can go at once. Without the lock. */
+void      mp_hub_complete_task    (GTask               *task);
+
 /* Blocks until @done (@data), called with the lock held, is TRUE; turns the hub and runs the due posts of @owner
  * meanwhile (and once more before it returns, so that callbacks due are run). Called WITHOUT the lock; @done may be
  * called many times. @timeout_us: -1 for ever, 0 looks once (turning the hub once). FALSE with G_IO_ERROR_TIMED_OUT,

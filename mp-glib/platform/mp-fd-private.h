@@ -19,9 +19,12 @@ int      mp_fd_open_null        (void);
 void     mp_fd_write_quietly    (int           fd,
                                  gconstpointer data,
                                  gsize         size);
-/* A sealed (SHRINK|GROW) memory file of @size zero bytes; MFD_NOEXEC_SEAL where the kernel knows it. */
+/* A sealed (SHRINK|GROW) memory file of @size zero bytes; MFD_NOEXEC_SEAL where the kernel knows it. EFBIG where files may
+ * not be so large. */
 int      mp_fd_memory_file      (const char  *name,
                                  gsize        size);
+/* Whether it is a memory file that cannot shrink; nothing is read, so that no other kind of file can make it wait. */
+gboolean mp_fd_is_sealed        (int          fd);
 /* Checks size and seals of a memory file got from another process, then maps it shared. NULL sets errno. */
 gpointer mp_fd_map_memory_file  (int          fd,
                                  gsize        size);

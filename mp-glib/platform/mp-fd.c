@@ -149,11 +149,26 @@ mp_fd_open_null (void)
   return mp_fd_lift (open ("/dev/null", O_RDWR | O_CLOEXEC));
 }
 
+/* The kernel would send SIGXFSZ, which ends a process. */
+static gboolean
+exceeds_limit (gsize size)
+{
+  struct rlimit limit;
+
+  return getrlimit (RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur < size;
+}
+
 int
 mp_fd_memory_file (const char *name,
                    gsize       size)
 {
   int fd;
+
+  if (exceeds_limit (size))
+    {
+      errno = EFBIG;
+      return -1;
+    }
 
   fd = memfd_create (name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
   if (fd < 0 && errno == EINVAL)
@@ -167,20 +182,26 @@ mp_fd_memory_file (const char *name,
   return fd;
 }
 
+/* Without the seal its sender could shrink the file, and the next access here would be a SIGBUS. */
+gboolean
+mp_fd_is_sealed (int fd)
+{
+  int seals = fcntl (fd, F_GET_SEALS);
+
+  return seals >= 0 && (seals & F_SEAL_SHRINK) != 0;
+}
+
 gpointer
 mp_fd_map_memory_file (int   fd,
                        gsize size)
 {
   struct stat status;
   gpointer address;
-  int seals;
 
   if (fstat (fd, &status) < 0)
     return NULL;
 
-  /* Without the seal its sender could shrink the file, and the next access here would be a SIGBUS. */
-  seals = fcntl (fd, F_GET_SEALS);
-  if (seals < 0 || (seals & F_SEAL_SHRINK) == 0 || size == 0 ||
+  if (!mp_fd_is_sealed (fd) || size == 0 ||
       status.st_size < 0 || (guint64) status.st_size < size)
     {
       errno = EINVAL;

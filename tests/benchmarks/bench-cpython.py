@@ -1,6 +1,7 @@
 # bench-cpython.py — SPDX-License-Identifier: LGPL-2.1-or-later
 """CPython's multiprocessing at the works of bench-pool.c: `bench-cpython.py MODE [ARGUMENT …]`."""
 
+import itertools
 import multiprocessing
 import os
 import sys
@@ -100,6 +101,72 @@ def bench_big(size):
             assert result == size
 
 
+def run_pairs(lock, cpu, seconds, pipe=None):
+    pin(cpu)
+    acquire, release = lock.acquire, lock.release
+    n = 0
+    if pipe:
+        pipe.send(None)
+        pipe.recv()
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        for _ in itertools.repeat(None, 1000):
+            acquire()
+            release()
+        n += 1000
+    if pipe:
+        pipe.send(n)
+    return n
+
+
+def bench_lock(cpus):
+    lock = multiprocessing.Lock()
+    seconds = 0.3
+    for i in range(6):
+        ours, theirs = multiprocessing.Pipe()
+        other = multiprocessing.Process(target=run_pairs, args=(lock, 1, seconds, theirs))
+        if cpus == 'two':
+            other.start()
+            ours.recv()
+            ours.send(None)
+        start = time.perf_counter()
+        n = run_pairs(lock, 0, seconds)
+        if cpus == 'two':
+            n += ours.recv()
+        end = time.perf_counter()
+        if i > 0:
+            report('pairs/s', n / (end - start))
+        if cpus == 'two':
+            other.join()
+
+
+def receive_messages(there, back, n):
+    pin(1)
+    while True:
+        for _ in range(n):
+            there.recv_bytes()
+        back.send(None)
+
+
+def bench_ring(size):
+    n = 100000
+    message = bytes(size)
+    reader, writer = multiprocessing.Pipe(duplex=False)
+    answer, back = multiprocessing.Pipe(duplex=False)
+    other = multiprocessing.Process(target=receive_messages, args=(reader, back, n), daemon=True)
+    other.start()
+    pin(0)
+    for i in range(6):
+        start = time.perf_counter()
+        for _ in range(n):
+            writer.send_bytes(message)
+        answer.recv()
+        end = time.perf_counter()
+        if i > 0:
+            report('records/s', n / (end - start))
+    other.terminate()
+
+
 def read_cpu_time(pid):
     with open(f'/proc/{pid}/schedstat') as file:
         return int(file.read().split()[0])
@@ -137,8 +204,13 @@ def main(mode='', *arguments):
         bench_big(100 << 20)
     elif mode == 'idle':
         bench_idle()
+    elif mode == 'lock':
+        bench_lock(*arguments)
+    elif mode == 'ring':
+        bench_ring(*map(int, arguments))
     else:
-        sys.exit('Usage: bench-cpython.py map|chunk|chunk1|submit|call one/two|start METHOD MIB|big|idle|python')
+        sys.exit('Usage: bench-cpython.py map|chunk|chunk1|submit|call one/two|start METHOD MIB|big|idle|python|'
+                 'lock one/two|ring SIZE')
 
 
 if __name__ == '__main__':

@@ -18,7 +18,10 @@ BUILD = os.path.join(ROOT, '_build-bench')
 PROGRAMS = os.path.join(BUILD, 'tests', 'benchmarks')
 
 MP = os.path.join(PROGRAMS, 'bench-pool')
+MP_LOCK = os.path.join(PROGRAMS, 'bench-lock')
+MP_RING = os.path.join(PROGRAMS, 'bench-ring')
 RAW = os.path.join(PROGRAMS, 'bench-raw')
+RAW_SHARED = os.path.join(PROGRAMS, 'bench-raw-shared')
 CPYTHON = os.path.join(HERE, 'bench-cpython.py')
 OVERRIDES = os.path.join(HERE, 'bench-overrides.py')
 OVERRIDES_JS = os.path.join(HERE, 'bench-overrides.js')
@@ -70,15 +73,35 @@ def make_rows():
             [('limit', '<=', 0)]),
         Row('Python: map, x·x over 10⁶ ints', 'python', ['python'], 'items/s', None, [('cpython', '>=', 1)]),
         Row('JavaScript: map, x·x over 10⁶ ints', 'javascript', ['javascript'], 'items/s', None),
+        Row('lock, uncontended', 'lock', ['lock', 'one'], 'pairs/s', 'futex', [('cpython', '>=', 2)]),
     ]
+    if len(os.sched_getaffinity(0)) > 1:
+        rows += [
+            Row('lock, 2 processes on two CPUs', 'lock', ['lock', 'two'], 'pairs/s', 'futex', [('cpython', '>=', 3)]),
+            Row('ring (CPython: pipe), 64 B records', 'ring', ['ring', '64'], 'records/s', 'ring, both sides spin',
+                [('raw', '>=', 0.4), ('limit', '>=', 10e6)]),
+            Row('the same, 1 KiB records', 'ring', ['ring', '1024'], 'records/s', 'ring, both sides spin',
+                [('raw', '>=', 0.4), ('limit', '>=', 5e6)]),
+            Row('async acquire, release → callback: median', 'acquire', ['acquire'], 'median_us',
+                'futex, thread, eventfd', [('limit', '<=', 100)]),
+            Row('async acquire, release → callback: p99', 'acquire', ['acquire'], 'p99_us', 'futex, thread, eventfd'),
+        ]
     return rows
 
 
 def find_command(system, arguments):
     if system == 'raw':
+        if arguments[0] in ('lock', 'ring', 'acquire'):
+            return [RAW_SHARED, *arguments]
         return None if arguments[0] in ('python', 'javascript') else [RAW, *arguments]
     if system == 'cpython':
+        if arguments == ['acquire']:
+            return None
         return [sys.executable, CPYTHON, *(['python'] if arguments == ['javascript'] else arguments)]
+    if arguments[0] in ('lock', 'acquire'):
+        return [MP_LOCK, *arguments]
+    if arguments[0] == 'ring':
+        return [MP_RING, *arguments]
     if arguments == ['python']:
         return [sys.executable, OVERRIDES]
     if arguments == ['javascript']:
@@ -154,9 +177,12 @@ def judge(row):
         else:
             ratio = own / base
             met = ratio >= factor if relation == '>=' else ratio <= factor
-        name = {'cpython': 'CPython', 'raw': 'raw', 'limit': ''}[other]
         sign = '≥' if relation == '>=' else '≤'
-        verdicts.append((ratio, f'{sign} {factor:g}' + (f' × {name}' if name else ''), met))
+        if other == 'limit':
+            bound = show(factor, row.metric)
+        else:
+            bound = f'{factor:g} × ' + ('CPython' if other == 'cpython' else other)
+        verdicts.append((ratio, f'{sign} {bound}', met))
     return verdicts
 
 

@@ -25,6 +25,15 @@ Variant echo (Variant args) throws Error {
     return new Variant.tuple ({});
 }
 
+Variant hold (Variant args) throws Error {
+    var held = (Mp.Lock) Mp.Shareable.from_variant (args.get_child_value (0));
+    var connection = (Mp.Connection) Mp.Shareable.from_variant (args.get_child_value (1));
+    held.acquire (-1);
+    connection.send (new Variant.boolean (held.is_locked ()), -1);
+    connection.recv (-1);
+    return new Variant.tuple ({});
+}
+
 void answer_later (Mp.Invocation invocation, Variant args) {
     /* A forked worker has a main context of its own. */
     var source = new IdleSource ();
@@ -141,6 +150,60 @@ void test_process () {
     }
 }
 
+async void wait_for (Mp.Lock held) throws Error {
+    assert_true (yield held.acquire_async (null));
+    assert_true (held.is_abandoned ());
+    assert_true (held.mark_consistent ());
+    assert_false (held.is_abandoned ());
+    assert_true (held.release ());
+}
+
+void test_lock () {
+    try {
+        var held = new Mp.Lock ();
+        assert_true (held.try_acquire ());
+        assert_false (held.try_acquire ());
+        assert_true (held.release ());
+        Error? caught = null;
+        try {
+            held.release ();
+        } catch (Mp.Error error) {
+            caught = error;
+        }
+        assert_error (caught, Mp.Error.quark (), Mp.Error.NOT_OWNER);
+        assert_true (new Mp.Lock.isolated ().acquire (0));
+
+        Mp.Connection ours, theirs;
+        Mp.pipe_new (true, out ours, out theirs);
+        var process = new Mp.Process ("hold", new Variant.tuple ({ held.to_variant (), theirs.to_variant () }));
+        process.start (-1);
+        assert_true (ours.recv (-1).get_boolean ());
+        caught = null;
+        try {
+            held.acquire (1000);
+        } catch (IOError error) {
+            caught = error;
+        }
+        assert_error (caught, IOError.quark (), IOError.TIMED_OUT);
+
+        var loop = new MainLoop ();
+        wait_for.begin (held, (object, result) => {
+            try {
+                wait_for.end (result);
+            } catch (Error error) {
+                assert_no_error (error);
+            }
+            loop.quit ();
+        });
+        process.kill ();
+        loop.run ();
+        assert_false (held.is_locked ());
+        process.join (-1);
+    } catch (Error error) {
+        assert_no_error (error);
+    }
+}
+
 class Greeter : Mp.Process {
     public string greeting { get; set; default = ""; }
 
@@ -168,6 +231,7 @@ int main (string[] args) {
     Mp.function_register ("set_offset", set_offset);
     Mp.function_register ("add_offset", add_offset);
     Mp.function_register ("echo", echo);
+    Mp.function_register ("hold", hold);
     Mp.function_register_async ("answer_later", answer_later);
     typeof (Greeter).ensure ();
     Mp.init ();
@@ -178,6 +242,7 @@ int main (string[] args) {
     Test.add_func ("/vala/error", test_error);
     Test.add_func ("/vala/future-and-iter", test_future_and_iter);
     Test.add_func ("/vala/process", test_process);
+    Test.add_func ("/vala/lock", test_lock);
     Test.add_func ("/vala/subclass", test_subclass);
     return Test.run ();
 }

@@ -10,7 +10,7 @@ const {attempt, decode, display, encode, pack, packArguments, packItems, quote, 
 
 // In a function for speed, as MpValues.js is.
 var {_init} = (function () {
-const {Array, Error, Math, Object, Promise, Symbol, TypeError, WeakMap, WeakSet} = globalThis;
+const {Array, Error, Math, Number, Object, Promise, RangeError, String, Symbol, TypeError, WeakMap, WeakSet} = globalThis;
 
 let Mp;
 
@@ -547,6 +547,32 @@ function overrideConnection() {
     Mp.pipe_new = (duplex = true) => pipeNew(duplex).filter(item => item instanceof Mp.Connection);
 }
 
+// What a lock can be given to wait with.
+function checkWait(what, timeout, cancellable) {
+    if (typeof timeout !== 'number' || Number.isNaN(timeout))
+        throw new TypeError(`${what} takes a number of microseconds, not ${describe(timeout)}`);
+    if (timeout < 0 && timeout !== -1)
+        throw new RangeError(`${what} takes a number of microseconds from 0 up, or -1 for ever, not ${timeout}`);
+    if (cancellable !== null && !(cancellable instanceof Gio.Cancellable))
+        throw new TypeError(`${what} takes a Gio.Cancellable or null, not ${describe(cancellable)}`);
+}
+
+function describe(value) {
+    return typeof value === 'object' && value !== null ? value.constructor?.name ?? 'an object' : String(value);
+}
+
+function overrideLock() {
+    promisify(Mp.Lock, 'acquire', 0, (cancellable = null) => {
+        checkWait('acquire_async()', -1, cancellable);
+        return [cancellable];
+    });
+    wrapMethod(Mp.Lock, 'acquire', (timeout = -1, cancellable = null) => {
+        checkWait('acquire()', timeout, cancellable);
+        // What is longer than the library can count is for ever.
+        return [timeout < Number.MAX_SAFE_INTEGER ? Math.trunc(timeout) : -1, cancellable];
+    });
+}
+
 function _init() {
     Mp = this;
     Values.init(this);
@@ -564,6 +590,7 @@ function _init() {
     overrideResultIter();
     overrideProcess();
     overrideConnection();
+    overrideLock();
 
     // The library is loaded by the first call into it; a worker has to be known as one from the beginning.
     if (Mp.is_worker())

@@ -30,10 +30,11 @@ _Mp = get_introspection_module('Mp')
 gi.require_version('Mp', '1')
 
 from . import _mp_boot, _mp_connection, _mp_context, _mp_errors  # noqa: E402
-from . import _mp_function, _mp_pool, _mp_process, _mp_result, _mp_worker  # noqa: E402
+from . import _mp_function, _mp_lock, _mp_pool, _mp_process, _mp_result, _mp_worker  # noqa: E402
 
 Connection = override(_mp_connection.Connection)
 Context = override(_mp_context.Context)
+Lock = override(_mp_lock.Lock)
 Pool = override(_mp_pool.Pool)
 Process = override(_mp_process.Process)
 
@@ -84,7 +85,7 @@ def _at_exit():
 
 
 __all__ = [
-    'AsyncResult', 'AuthenticationError', 'BufferTooShort', 'Connection', 'Context', 'IMapIterator',
+    'AsyncResult', 'AuthenticationError', 'BufferTooShort', 'Connection', 'Context', 'IMapIterator', 'Lock',
     'NoSuchFunctionError', 'Pipe', 'Pool', 'PoolTerminatedError', 'Process', 'ProcessError', 'RemoteError',
     'RemoteTraceback', 'TimeoutError', 'WorkerDiedError', 'WorkerStartError', 'active_children', 'cpu_count',
     'current_process', 'freeze_support', 'function', 'function_register', 'get_all_start_methods', 'get_context',

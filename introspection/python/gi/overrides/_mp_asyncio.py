@@ -40,35 +40,50 @@ def _release(loop):
             loop.remove_reader(entry[1])
 
 
-def _resolver(loop, future):
-    """The callback that hands the GAsyncResult over, in whatever thread it is called."""
+def _resolver(loop, future, cancellable, undo):
+    """The callback that hands the GAsyncResult over, in whatever thread it is called.
+
+    @undo (result) is called instead when nobody waits for it any more."""
     thread = threading.get_ident()
 
     def settle(result):
-        if not future.done():
+        if not future.done() and not cancellable.is_cancelled():
             future.set_result(result)
+        elif undo is not None:
+            undo(result)
 
     def done(_source, result, *_data):
-        if threading.get_ident() == thread and asyncio._get_running_loop() is loop:
+        if cancellable.is_cancelled() or (threading.get_ident() == thread and asyncio._get_running_loop() is loop):
             settle(result)
-        elif not loop.is_closed():
+            return
+        try:
             loop.call_soon_threadsafe(settle, result)
+        except RuntimeError:   # the loop is closed
+            if undo is not None:
+                undo(result)
 
     return done
 
 
-async def wait(begin, finish):
-    """Awaits the call that @begin (cancellable, callback) begins and @finish (result) ends."""
+async def wait(begin, finish, undo=None):
+    """Awaits the call that @begin (cancellable, callback) begins and @finish (result) ends.
+
+    @undo (result) is called for one that came to its end after the wait for it had been cancelled."""
     loop = asyncio.get_running_loop()
     future = loop.create_future()
     cancellable = Gio.Cancellable()
     _hold(loop)
     try:
-        begin(cancellable, _resolver(loop, future))
+        begin(cancellable, _resolver(loop, future, cancellable, undo))
         _Mp.event_loop_dispatch()
         result = await future
-    except asyncio.CancelledError:
+    except BaseException:
         cancellable.cancel()
+        if undo is not None:
+            if future.done() and not future.cancelled():
+                undo(future.result())
+            # Nothing else may ever look whether the end has come.
+            _Mp.event_loop_dispatch()
         raise
     finally:
         _release(loop)

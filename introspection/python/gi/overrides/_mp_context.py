@@ -45,6 +45,11 @@ class Context(_Mp.Context):
         from ._mp_connection import Pipe
         return Pipe(duplex)
 
+    def Lock(self):
+        """A lock between processes, however those are started."""
+        from ._mp_lock import Lock
+        return Lock()
+
     def get_start_method(self, allow_none=False):
         """The name of the start method; where the library chooses, the one that it would like best, or None."""
         name = _NAMES.get(int(_Mp.Context.get_start_method(self)))

@@ -20,6 +20,7 @@ IO_INVALID_ARGUMENT = 13
 IO_CLOSED = 18
 IO_CANCELLED = 19
 IO_TIMED_OUT = 24
+IO_TOO_MANY_OPEN_FILES = 31
 IO_BROKEN_PIPE = 44
 
 
@@ -145,6 +146,7 @@ def _class_for(error):
             IO_TIMED_OUT: TimeoutError,
             IO_CANCELLED: PoolTerminatedError,
             IO_INVALID_ARGUMENT: ValueError,
+            IO_TOO_MANY_OPEN_FILES: OSError,
         }.get(error.code)
     if error.domain != MP_DOMAIN:
         return None
@@ -161,6 +163,7 @@ def _class_for(error):
         int(codes.TOO_LARGE): ValueError,
         int(codes.INVALID_TYPE): TypeError,
         int(codes.NO_RESULT): RemoteError,
+        int(codes.NOT_OWNER): RuntimeError,
         int(codes.PROTOCOL): ProcessError,
     }.get(error.code)
 

@@ -1,0 +1,78 @@
+/* mp-ring-private.h — SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <gio/gio.h>
+
+G_BEGIN_DECLS
+
+/* A ring of bytes in a memory file of its own, from one process (or thread) that writes to one that reads. It carries
+ * records: a length and that many bytes, in whole units of 8, and wraps. A record is there when the writer's position
+ * has passed it, which is one store; so what a writer that dies leaves behind is whole records, and the reader still
+ * gets them. A reader's position is one store too: a new reader goes on where the old one stopped.
+ *
+ * Each end is held by an exclusive lock on a byte of the file (mp-file-lock-private.h), dropped by the kernel at
+ * death: that is how the other end learns of it, and how a new process can take the end over.
+ *
+ * The reader trusts nothing that it reads: positions are copied once and bounded by the size, lengths by what is
+ * there; a ring that does not fit is MP_ERROR_PROTOCOL from then on. Records are copied out before anybody looks at
+ * them. */
+
+typedef struct _MpRing MpRing;
+
+typedef enum
+{
+  MP_RING_READER,
+  MP_RING_WRITER,
+} MpRingEnd;
+
+#define MP_RING_MAX_SIZE (1u << 30)
+
+/* A fresh ring of at least @size bytes (rounded up to a power of two, at least a page), not yet held at either end. */
+MpRing   *mp_ring_new         (gsize       size,
+                               GError    **error);
+/* From a descriptor got from elsewhere (taken): checks seals, sizes, positions. */
+MpRing   *mp_ring_adopt       (int         fd,
+                               GError    **error);
+int       mp_ring_get_fd      (MpRing     *self);     /* to be sent; stays the ring's */
+gsize     mp_ring_get_size    (MpRing     *self);
+/* G_IO_ERROR_BUSY while another has this end, or this ring has its other one. The end goes on where the one who had it
+ * before stopped. A forked child has no end of its parent's rings. */
+gboolean  mp_ring_take_end    (MpRing     *self,
+                               MpRingEnd   end,
+                               GError    **error);
+void      mp_ring_free        (MpRing     *self);     /* lets go of its end */
+
+/* Never sleep. FALSE: no room now (write), nothing there (read); a record larger than half of the ring is TOO_LARGE. */
+gboolean  mp_ring_try_write   (MpRing        *self,
+                               gconstpointer  data,
+                               gsize          size,
+                               GError       **error);
+/* The next record is copied to @buffer. When @buffer_size is less than its @size: FALSE without error, *size set, and
+ * it stays. */
+gboolean  mp_ring_try_read    (MpRing        *self,
+                               gpointer       buffer,
+                               gsize          buffer_size,
+                               gsize         *size,
+                               GError       **error);
+/* Many small records are dear to publish one by one: between begin and end the other end does not see that they were
+ * written, or read, unless mp_ring_wait() or one of the functions about sleep is called. A reader that dies in a batch has
+ * read nothing of it. */
+void      mp_ring_begin_batch (MpRing        *self);
+void      mp_ring_end_batch   (MpRing        *self);
+
+/* Sleeps until there is something to read, or @room bytes to write. TRUE: there is. FALSE with G_IO_ERROR_CLOSED: the
+ * other end is dead or was never taken and there is nothing to read; TIMED_OUT, CANCELLED, MP_ERROR_INTERRUPTED. */
+gboolean  mp_ring_wait        (MpRing        *self,
+                               gsize          room,
+                               gint64         timeout_us,
+                               GCancellable  *cancellable,
+                               GError       **error);
+gboolean  mp_ring_peer_is_alive (MpRing      *self);
+/* Whether the other end sleeps, or will before it looks again: then it needs to be woken by other means than the
+ * ring's futex (a byte on a socket). Clears the mark. For who uses its own bell instead of mp_ring_wait(). */
+gboolean  mp_ring_peer_sleeps (MpRing        *self);
+/* Says that this end is going to sleep. FALSE: look again first. */
+gboolean  mp_ring_going_to_sleep (MpRing     *self);
+void      mp_ring_awake       (MpRing        *self);
+
+G_END_DECLS

@@ -1,0 +1,15 @@
+/* mp-lock-private.h — SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "mp-glib/arena/mp-arena-private.h"
+#include "mp-glib/sync/mp-lock.h"
+
+G_BEGIN_DECLS
+
+/* Makes locks known to the codec. mp_wire_new() calls it. */
+void             mp_lock_ensure_kind (void);
+
+/* For tests: the slot that it lives in. */
+const MpSlotRef *mp_lock_get_slot    (MpLock *self);
+
+G_END_DECLS

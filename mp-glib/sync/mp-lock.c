@@ -1,0 +1,791 @@
+/* mp-lock.c — SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include "mp-glib/sync/mp-lock-private.h"
+
+#include "mp-glib/arena/mp-async-private.h"
+#include "mp-glib/arena/mp-cell-private.h"
+#include "mp-glib/base/mp-error.h"
+#include "mp-glib/base/mp-hub-private.h"
+#include "mp-glib/base/mp-shareable-private.h"
+
+#include <errno.h>
+
+#define KIND "lock"
+
+/**
+ * MpLock:
+ *
+ * A lock between processes.
+ *
+ * At most one process has it at a time: its owner is the process that acquired it last. As with Python's
+ * `multiprocessing.Lock`, which process or thread releases it does not matter, and to acquire it twice in one process
+ * means to wait for somebody else to release it.
+ *
+ * ```c
+ * g_autoptr(MpLock) lock = mp_lock_new ();
+ *
+ * if (!mp_lock_acquire (lock, -1, NULL, &error))
+ *   return FALSE;
+ * // only one process is here
+ * mp_lock_release (lock, NULL);
+ * ```
+ *
+ * A lock travels to another process as a part of a function's arguments or of a message, see [iface@Mp.Shareable], and
+ * is the same lock there. It lives while any process has it, whoever made it. It costs neither a descriptor nor memory but
+ * for 64 bytes that are shared, unless it is [property@Mp.Lock:isolated].
+ *
+ * ## When the owner dies
+ *
+ * The end of its owner, whatever its cause, frees the lock as *abandoned*: who acquires it then has it, like any other
+ * owner, and those who wait are woken within a fraction of a second. But what the lock protects may be half done:
+ * [method@Mp.Lock.is_abandoned] is `TRUE` for this owner and all later ones, until one of them has put things right and says
+ * so by [method@Mp.Lock.mark_consistent]. A program that has nothing to put right need not look.
+ *
+ * A process that was stopped is not dead: there the timeout or the cancellable ends a wait.
+ *
+ * ## Threads and contexts
+ *
+ * A lock may be used in any thread, and in several at once. Callbacks run in the main context that was the thread-default one
+ * of the call. Who gets the lock next when several wait is not said, but those that wait by
+ * [method@Mp.Lock.acquire_async] for one lock object in one process get it in their order.
+ *
+ * A program that forks by itself has the lock in its copy as well. What the program holds its copy does not hold.
+ *
+ * Since: 0.1
+ */
+struct _MpLock
+{
+  GObject    parent_instance;
+
+  MpSlotRef  slot;        /* constant after the construction */
+  GError    *error;       /* (owned) (nullable): why there is no slot */
+  gboolean   isolated;    /* as asked for */
+  int        n_pending;   /* atomic: asynchronous calls that wait */
+};
+
+/* An asynchronous call that waits. The hub's lock guards what changes. */
+typedef struct
+{
+  gatomicrefcount      ref_count;
+  MpLock              *lock;        /* borrowed: of the task */
+  GTask               *task;        /* (owned) (nullable): until it is delivered */
+  GMainContext        *context;     /* (owned) */
+  GAsyncReadyCallback  callback;
+  gpointer             user_data;
+  MpAsyncWait         *wait;        /* (nullable): while it waits */
+  gulong               cancel_id;
+  gboolean             cancelled;
+  GError              *error;       /* (owned) (nullable): the result, if not success */
+} Acquire;
+
+enum { PROP_0, PROP_ISOLATED, N_PROPS };
+static GParamSpec *props[N_PROPS];
+
+static void mp_lock_shareable_init (MpShareableInterface *iface);
+
+G_DEFINE_FINAL_TYPE_WITH_CODE (MpLock, mp_lock, G_TYPE_OBJECT,
+                               G_IMPLEMENT_INTERFACE (MP_TYPE_SHAREABLE, mp_lock_shareable_init))
+
+/* What the lock that is being constructed in this thread is to have instead of a slot of its own. */
+static __thread MpSlotRef *slot_to_adopt;
+
+/* Set by the class. */
+static GType lock_type;
+
+/* A lock, without the call that MP_IS_LOCK() is, since some nanoseconds are much here; and one with a slot. */
+static inline gboolean
+is_plain (MpLock *self)
+{
+  return self != NULL && self->parent_instance.g_type_instance.g_class != NULL && G_OBJECT_TYPE (self) == lock_type &&
+         self->slot.arena != NULL;
+}
+
+static gboolean
+set_unusable (MpLock      *self,
+              const char  *what,
+              GError     **error)
+{
+  if (self->error != NULL)
+    g_set_error (error, self->error->domain, self->error->code, "%s: %s", what, self->error->message);
+  else
+    g_set_error (error, MP_ERROR, MP_ERROR_FAILED, "%s: this process was forked when there was no room for it beside "
+                 "the others that share the memory", what);
+  return FALSE;
+}
+
+/* A lock whose memory was refused, and one in a fork that has no part in it, can do nothing. */
+static inline gboolean
+is_usable (MpLock *self)
+{
+  return self->slot.arena != NULL && MP_ARENA_SELF (self->slot.arena) != 0;
+}
+
+static GVariant *
+mp_lock_describe (MpShareable  *shareable,
+                  GArray       *fds,
+                  GError      **error)
+{
+  MpLock *self = MP_LOCK (shareable);
+
+  if (!is_usable (self))
+    {
+      set_unusable (self, "Cannot send a lock", error);
+      return NULL;
+    }
+
+  return mp_slot_describe (&self->slot, fds, KIND, error);
+}
+
+static MpShareable *
+mp_lock_adopt (GVariant  *state,
+               int       *fds,
+               guint      n_fds,
+               GError   **error)
+{
+  MpSlotRef slot = { NULL };
+  MpLock *self;
+
+  if (!mp_slot_adopt (&slot, MP_SLOT_LOCK, state, fds, n_fds, KIND, error))
+    return NULL;
+
+  slot_to_adopt = &slot;
+  self = g_object_new (MP_TYPE_LOCK, NULL);
+  slot_to_adopt = NULL;
+  return MP_SHAREABLE (self);
+}
+
+static gboolean
+mp_lock_get_isolated (MpShareable *shareable)
+{
+  MpLock *self = MP_LOCK (shareable);
+
+  return self->slot.arena != NULL ? mp_slot_is_isolated (&self->slot) : self->isolated;
+}
+
+static void
+mp_lock_shareable_init (MpShareableInterface *iface)
+{
+  iface->kind = KIND;
+  iface->describe = mp_lock_describe;
+  iface->get_isolated = mp_lock_get_isolated;
+}
+
+void
+mp_lock_ensure_kind (void)
+{
+  static gsize done;
+
+  if (g_once_init_enter (&done))
+    {
+      mp_shareable_register_kind (KIND, mp_lock_adopt);
+      g_once_init_leave (&done, 1);
+    }
+}
+
+const MpSlotRef *
+mp_lock_get_slot (MpLock *self)
+{
+  return &self->slot;
+}
+
+static void
+mp_lock_get_property (GObject    *object,
+                      guint       prop_id,
+                      GValue     *value,
+                      GParamSpec *pspec)
+{
+  switch (prop_id)
+    {
+    case PROP_ISOLATED:
+      g_value_set_boolean (value, mp_lock_get_isolated (MP_SHAREABLE (object)));
+      break;
+    default:
+      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, prop_id, pspec);
+    }
+}
+
+static void
+mp_lock_set_property (GObject      *object,
+                      guint         prop_id,
+                      const GValue *value,
+                      GParamSpec   *pspec)
+{
+  switch (prop_id)
+    {
+    case PROP_ISOLATED:
+      MP_LOCK (object)->isolated = g_value_get_boolean (value);
+      break;
+    default:
+      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, prop_id, pspec);
+    }
+}
+
+static void
+mp_lock_constructed (GObject *object)
+{
+  MpLock *self = MP_LOCK (object);
+
+  if (slot_to_adopt != NULL)
+    self->slot = *slot_to_adopt;
+  else
+    mp_slot_new (&self->slot, MP_SLOT_LOCK, 0, self->isolated, KIND, &self->error);
+
+  G_OBJECT_CLASS (mp_lock_parent_class)->constructed (object);
+}
+
+static void
+mp_lock_finalize (GObject *object)
+{
+  MpLock *self = MP_LOCK (object);
+
+  if (self->slot.arena != NULL)
+    mp_slot_clear (&self->slot);
+  g_clear_error (&self->error);
+
+  G_OBJECT_CLASS (mp_lock_parent_class)->finalize (object);
+}
+
+static void
+mp_lock_class_init (MpLockClass *klass)
+{
+  GObjectClass *object_class = G_OBJECT_CLASS (klass);
+
+  lock_type = G_OBJECT_CLASS_TYPE (klass);
+
+  object_class->get_property = mp_lock_get_property;
+  object_class->set_property = mp_lock_set_property;
+  object_class->constructed = mp_lock_constructed;
+  object_class->finalize = mp_lock_finalize;
+
+  /**
+   * MpLock:isolated:
+   *
+   * Whether the lock shares no memory with other objects.
+   *
+   * Such a lock has a memory file of its own. It may be sent to a process that is not one of this program's own workers.
+   *
+   * Since: 0.1
+   */
+  props[PROP_ISOLATED] = g_param_spec_boolean ("isolated", NULL, NULL, FALSE,
+                                               G_PARAM_READWRITE | G_PARAM_CONSTRUCT_ONLY | G_PARAM_STATIC_STRINGS);
+
+  g_object_class_install_properties (object_class, N_PROPS, props);
+}
+
+static void
+mp_lock_init (MpLock *self)
+{
+}
+
+/**
+ * mp_lock_new:
+ *
+ * Makes a lock, which nobody has.
+ *
+ * This does not fail: when there is no memory or no descriptor for it, each operation on the lock tells the reason.
+ *
+ * Returns: (transfer full): a lock
+ *
+ * Since: 0.1
+ */
+MpLock *
+mp_lock_new (void)
+{
+  return g_object_new (MP_TYPE_LOCK, NULL);
+}
+
+/**
+ * mp_lock_new_isolated:
+ *
+ * Makes a lock that shares no memory with other objects: see [property@Mp.Lock:isolated].
+ *
+ * Returns: (transfer full): a lock
+ *
+ * Since: 0.1
+ */
+MpLock *
+mp_lock_new_isolated (void)
+{
+  return g_object_new (MP_TYPE_LOCK, "isolated", TRUE, NULL);
+}
+
+/* The slow halves are functions of their own, so that the quick ones need no stack. */
+G_GNUC_NO_INLINE static gboolean
+acquire_slowly (MpLock        *self,
+                gint64         timeout_us,
+                GCancellable  *cancellable,
+                GError       **error)
+{
+  g_return_val_if_fail (MP_IS_LOCK (self), FALSE);
+  g_return_val_if_fail (timeout_us >= -1, FALSE);
+  g_return_val_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable), FALSE);
+  g_return_val_if_fail (error == NULL || *error == NULL, FALSE);
+
+  if (!is_usable (self))
+    return set_unusable (self, "lock acquire", error);
+
+  return mp_cell_take (&self->slot, self, "lock acquire", timeout_us, cancellable, error);
+}
+
+/**
+ * mp_lock_acquire:
+ * @self: a lock
+ * @timeout_us: microseconds, -1 for ever, 0 tries once
+ * @cancellable: (nullable): ends the wait
+ * @error: return location for an error
+ *
+ * Acquires the lock, and waits until that is possible.
+ *
+ * When it succeeds, this process is the lock's owner. A lock whose owner has died is acquired at once, see
+ * [method@Mp.Lock.is_abandoned]. After an error the lock is not held by this call.
+ *
+ * Meanwhile the callbacks of this lock's asynchronous calls that are due in a main context which this thread may acquire
+ * are run.
+ *
+ * Errors: `G_IO_ERROR_TIMED_OUT`; `G_IO_ERROR_CANCELLED`, also when @cancellable was cancelled before and the lock is
+ * free; `MP_ERROR_INTERRUPTED`, see [func@Mp.set_interrupt_fd]; and the reason for which the lock has no memory, such as
+ * `G_IO_ERROR_TOO_MANY_OPEN_FILES`.
+ *
+ * Returns: whether the lock was acquired
+ *
+ * Since: 0.1
+ */
+gboolean
+mp_lock_acquire (MpLock        *self,
+                 gint64         timeout_us,
+                 GCancellable  *cancellable,
+                 GError       **error)
+{
+  if (G_LIKELY (cancellable == NULL && is_plain (self) && mp_cell_take_quickly (&self->slot)))
+    return TRUE;
+
+  return acquire_slowly (self, timeout_us, cancellable, error);
+}
+
+G_GNUC_NO_INLINE static gboolean
+try_acquire_slowly (MpLock *self)
+{
+  MpCellResult result;
+
+  g_return_val_if_fail (MP_IS_LOCK (self), FALSE);
+
+  if (!is_usable (self))
+    return FALSE;
+
+  result = mp_cell_try_take (&self->slot);
+  return result == MP_CELL_TAKEN || result == MP_CELL_ABANDONED;
+}
+
+/**
+ * mp_lock_try_acquire:
+ * @self: a lock
+ *
+ * Acquires the lock if that is possible now.
+ *
+ * A lock whose owner has died is acquired, see [method@Mp.Lock.is_abandoned].
+ *
+ * Returns: whether the lock was acquired
+ *
+ * Since: 0.1
+ */
+gboolean
+mp_lock_try_acquire (MpLock *self)
+{
+  if (G_LIKELY (is_plain (self) && mp_cell_take_quickly (&self->slot)))
+    return TRUE;
+
+  return try_acquire_slowly (self);
+}
+
+static void
+acquire_unref (gpointer data)
+{
+  Acquire *self = data;
+
+  if (!g_atomic_ref_count_dec (&self->ref_count))
+    return;
+
+  g_clear_error (&self->error);
+  g_free (self);
+}
+
+/* In the context of the call. */
+static void
+acquire_deliver (gpointer data)
+{
+  Acquire *self = data;
+  g_autoptr(GTask) task = g_steal_pointer (&self->task);
+
+  /* Not g_cancellable_disconnect(): that waits for a handler that runs, perhaps further up this very stack. */
+  if (self->cancel_id != 0)
+    g_signal_handler_disconnect (g_task_get_cancellable (task), self->cancel_id);
+  self->cancel_id = 0;
+
+  if (self->error != NULL)
+    g_task_return_error (task, g_steal_pointer (&self->error));
+  else
+    g_task_return_boolean (task, TRUE);
+  if (self->callback != NULL)
+    self->callback (g_task_get_source_object (task), G_ASYNC_RESULT (task), self->user_data);
+  mp_hub_complete_task (task);
+}
+
+static void
+acquire_delivered (gpointer data)
+{
+  Acquire *self = data;
+
+  mp_hub_unref_context (g_steal_pointer (&self->context));
+  acquire_unref (self);
+}
+
+/* With the hub's lock held. */
+static void
+acquire_post (Acquire *self)
+{
+  mp_hub_post (self->context, self->lock, acquire_deliver, self, acquire_delivered);
+  mp_async_wake_blocked (self->lock);
+}
+
+static GError *
+cancelled_error (void)
+{
+  return g_error_new_literal (G_IO_ERROR, G_IO_ERROR_CANCELLED, "lock acquire: cancelled");
+}
+
+static gboolean
+acquire_try (const MpSlotRef *slot,
+             gpointer         data)
+{
+  MpCellResult result = mp_cell_try_take_watching (slot);
+
+  return result == MP_CELL_TAKEN || result == MP_CELL_ABANDONED;
+}
+
+/* It has the lock; whoever has called it off meanwhile does not want it. */
+static void
+acquire_done (gpointer data)
+{
+  Acquire *self = data;
+
+  self->wait = NULL;
+  g_atomic_int_add (&self->lock->n_pending, -1);
+  if (self->cancelled)
+    {
+      mp_cell_give_back (&self->lock->slot);
+      self->error = cancelled_error ();
+    }
+  acquire_post (self);
+}
+
+static void
+acquire_cancelled_cb (GCancellable *cancellable,
+                      gpointer      data)
+{
+  Acquire *self = data;
+
+  mp_hub_lock ();
+  self->cancelled = TRUE;
+  if (self->wait != NULL && mp_async_cancel (self->wait))
+    {
+      self->wait = NULL;
+      g_atomic_int_add (&self->lock->n_pending, -1);
+      self->error = cancelled_error ();
+      acquire_post (self);
+    }
+  mp_hub_unlock ();
+}
+
+static Acquire *
+acquire_new (MpLock              *lock,
+             GCancellable        *cancellable,
+             GAsyncReadyCallback  callback,
+             gpointer             user_data)
+{
+  Acquire *self = g_new0 (Acquire, 1);
+
+  g_atomic_ref_count_init (&self->ref_count);
+  self->lock = lock;
+  self->task = g_task_new (lock, cancellable, NULL, NULL);
+  g_task_set_source_tag (self->task, mp_lock_acquire_async);
+  g_task_set_name (self->task, "[mp-glib] lock acquire");
+  /* The result says who has the lock. */
+  g_task_set_check_cancellable (self->task, FALSE);
+  self->context = mp_hub_ref_context (g_task_get_context (self->task));
+  self->callback = callback;
+  self->user_data = user_data;
+  return self;
+}
+
+/* Those that wait already come first. TRUE: there is a result. */
+static gboolean
+acquire_at_once (Acquire *self)
+{
+  MpLock *lock = self->lock;
+
+  if (!is_usable (lock))
+    return !set_unusable (lock, "lock acquire", &self->error);
+  if (g_cancellable_is_cancelled (g_task_get_cancellable (self->task)))
+    self->error = cancelled_error ();
+
+  return self->error != NULL || (g_atomic_int_get (&lock->n_pending) == 0 && mp_lock_try_acquire (lock));
+}
+
+/* With the hub's lock held. */
+static void
+acquire_wait (Acquire *self)
+{
+  int saved_errno;
+
+  if (self->cancelled)
+    {
+      self->error = cancelled_error ();
+      acquire_post (self);
+      return;
+    }
+
+  g_atomic_int_inc (&self->lock->n_pending);
+  self->wait = mp_async_add (&self->lock->slot, acquire_try, acquire_done, self);
+  saved_errno = errno;
+  if (self->wait == NULL)
+    {
+      g_atomic_int_add (&self->lock->n_pending, -1);
+      self->error = g_error_new (G_IO_ERROR, g_io_error_from_errno (saved_errno),
+                                 "lock acquire: cannot start a thread to wait: %s", g_strerror (saved_errno));
+      acquire_post (self);
+    }
+}
+
+/**
+ * mp_lock_acquire_async:
+ * @self: a lock
+ * @cancellable: (nullable): ends the wait
+ * @callback: (nullable) (scope async) (closure user_data): called when the lock has been acquired, or not
+ * @user_data: data for @callback
+ *
+ * Acquires the lock without blocking: as [method@Mp.Lock.acquire], for ever.
+ *
+ * @callback runs once, in the thread-default main context of the caller, never from within this call; @self lives at
+ * least until then. From the time at which the lock was acquired, which is before @callback runs, this process holds
+ * it: release it also when nobody is interested any more. When @cancellable is cancelled before that, the lock is not held,
+ * and the result is `G_IO_ERROR_CANCELLED`; later it has no effect.
+ *
+ * A call that waits needs neither a thread nor a descriptor of its own: one thread of the library's, which is started
+ * by the first of them and runs no code of the program's, waits for all.
+ *
+ * Since: 0.1
+ */
+void
+mp_lock_acquire_async (MpLock              *self,
+                       GCancellable        *cancellable,
+                       GAsyncReadyCallback  callback,
+                       gpointer             user_data)
+{
+  Acquire *acquire;
+
+  g_return_if_fail (MP_IS_LOCK (self));
+  g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
+
+  acquire = acquire_new (self, cancellable, callback, user_data);
+  if (acquire_at_once (acquire))
+    {
+      mp_hub_lock ();
+      acquire_post (acquire);
+      mp_hub_unlock ();
+      return;
+    }
+
+  g_atomic_ref_count_inc (&acquire->ref_count);
+  if (cancellable != NULL)
+    {
+      g_atomic_ref_count_inc (&acquire->ref_count);
+      acquire->cancel_id = g_cancellable_connect (cancellable, G_CALLBACK (acquire_cancelled_cb), acquire,
+                                                  acquire_unref);
+    }
+  mp_hub_lock ();
+  acquire_wait (acquire);
+  mp_hub_unlock ();
+  acquire_unref (acquire);
+}
+
+/**
+ * mp_lock_acquire_finish:
+ * @self: a lock
+ * @result: what the callback got
+ * @error: return location for an error
+ *
+ * Finishes what [method@Mp.Lock.acquire_async] began.
+ *
+ * The errors are those of [method@Mp.Lock.acquire], but for the timeout and the interruption.
+ *
+ * Returns: whether the lock was acquired
+ *
+ * Since: 0.1
+ */
+gboolean
+mp_lock_acquire_finish (MpLock        *self,
+                        GAsyncResult  *result,
+                        GError       **error)
+{
+  g_return_val_if_fail (g_task_is_valid (result, self), FALSE);
+
+  return g_task_propagate_boolean (G_TASK (result), error);
+}
+
+G_GNUC_NO_INLINE static gboolean
+release_slowly (MpLock  *self,
+                GError **error)
+{
+  g_return_val_if_fail (MP_IS_LOCK (self), FALSE);
+  g_return_val_if_fail (error == NULL || *error == NULL, FALSE);
+
+  if (!is_usable (self))
+    return set_unusable (self, "lock release", error);
+  if (mp_cell_give_back (&self->slot))
+    return TRUE;
+
+  g_set_error_literal (error, MP_ERROR, MP_ERROR_NOT_OWNER, "lock release: it is not locked");
+  return FALSE;
+}
+
+/**
+ * mp_lock_release:
+ * @self: a lock
+ * @error: return location for an error
+ *
+ * Releases the lock.
+ *
+ * Any thread of any process may release it, not only the owner. One of those that wait gets it next.
+ *
+ * Errors: `MP_ERROR_NOT_OWNER` when nobody holds the lock, which is also the case after its owner's death.
+ *
+ * Returns: whether the lock was locked, and is released now
+ *
+ * Since: 0.1
+ */
+gboolean
+mp_lock_release (MpLock  *self,
+                 GError **error)
+{
+  if (G_LIKELY (is_plain (self) && mp_cell_give_back_quickly (&self->slot)))
+    return TRUE;
+
+  return release_slowly (self, error);
+}
+
+/**
+ * mp_lock_is_locked:
+ * @self: a lock
+ *
+ * Gets whether some process holds the lock.
+ *
+ * A lock whose owner has died is not locked. By the time that one looks at the answer it may be another one.
+ *
+ * Returns: whether the lock is locked
+ *
+ * Since: 0.1
+ */
+gboolean
+mp_lock_is_locked (MpLock *self)
+{
+  g_return_val_if_fail (MP_IS_LOCK (self), FALSE);
+
+  return is_usable (self) && mp_cell_is_taken (&self->slot);
+}
+
+/**
+ * mp_lock_is_abandoned:
+ * @self: a lock
+ *
+ * Gets whether an owner has died while it held the lock.
+ *
+ * `TRUE` from then on, for whoever holds the lock, until [method@Mp.Lock.mark_consistent] is called.
+ *
+ * Returns: whether what the lock protects may be half done
+ *
+ * Since: 0.1
+ */
+gboolean
+mp_lock_is_abandoned (MpLock *self)
+{
+  g_return_val_if_fail (MP_IS_LOCK (self), FALSE);
+
+  return is_usable (self) && mp_cell_is_inconsistent (&self->slot);
+}
+
+/**
+ * mp_lock_mark_consistent:
+ * @self: a lock
+ * @error: return location for an error
+ *
+ * Says that what the lock protects has been put right after the death of an owner.
+ *
+ * Does nothing to a lock that is not abandoned. Errors: `MP_ERROR_NOT_OWNER` when this process does not hold the lock.
+ *
+ * Returns: whether this process holds the lock, which is not abandoned now
+ *
+ * Since: 0.1
+ */
+gboolean
+mp_lock_mark_consistent (MpLock  *self,
+                         GError **error)
+{
+  g_return_val_if_fail (MP_IS_LOCK (self), FALSE);
+
+  if (!is_usable (self))
+    return set_unusable (self, "lock mark consistent", error);
+  if (mp_cell_mark_consistent (&self->slot))
+    return TRUE;
+
+  g_set_error_literal (error, MP_ERROR, MP_ERROR_NOT_OWNER, "lock mark consistent: this process does not hold the lock");
+  return FALSE;
+}
+
+/**
+ * mp_lock_locker_new: (skip)
+ * @lock: a lock
+ * @error: return location for an error
+ *
+ * Acquires a lock, for ever, until the end of a scope.
+ *
+ * ```c
+ * g_autoptr(MpLockLocker) locker = mp_lock_locker_new (lock, &error);
+ *
+ * if (locker == NULL)
+ *   return FALSE;
+ * ```
+ *
+ * The errors are those of [method@Mp.Lock.acquire].
+ *
+ * Returns: what releases the lock when it is freed
+ *
+ * Since: 0.1
+ */
+MpLockLocker *
+mp_lock_locker_new (MpLock  *lock,
+                    GError **error)
+{
+  if (!mp_lock_acquire (lock, -1, NULL, error))
+    return NULL;
+
+  /* Nothing but a name for the reference. */
+  return (MpLockLocker *) g_object_ref (lock);
+}
+
+/**
+ * mp_lock_locker_free: (skip)
+ * @locker: (transfer full): what `mp_lock_locker_new()` gave
+ *
+ * Releases the lock.
+ *
+ * Since: 0.1
+ */
+void
+mp_lock_locker_free (MpLockLocker *locker)
+{
+  MpLock *lock = (MpLock *) locker;
+
+  mp_lock_release (lock, NULL);
+  g_object_unref (lock);
+}
