@@ -4,7 +4,7 @@
 #include "mp-glib/arena/mp-async-private.h"
 
 #include "mp-glib/arena/mp-cell-private.h"
-#include "mp-glib/base/mp-hub-private.h"
+#include "mp-glib/base/mp-hub-state-private.h"
 #include "mp-glib/platform/mp-futex-private.h"
 
 #include <errno.h>
@@ -65,8 +65,7 @@ static gboolean runs;
 static gboolean stops;
 static guint32 bell;             /* atomic: this process's own, for the thread */
 
-static pthread_mutex_t fork_lock = PTHREAD_MUTEX_INITIALIZER;
-static gboolean ran_before_fork;
+static gboolean forks;           /* the thread is not to be started now */
 static gpointer left_behind;     /* what is the parent's, in sight of a leak checker */
 
 static pthread_mutex_t blocked_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -361,13 +360,15 @@ start_thread (void)
   return result;
 }
 
-/* Afterwards there is one thread less: not even a copy of it, with what it held, can come to be. */
+/* Afterwards there is one thread less: not even a copy of it, with what it held, can come to be. It takes the hub's lock,
+ * which other threads have when they come here: so it is waited for before that is taken, and that before the rest. */
 static void
 before_fork (void)
 {
-  pthread_mutex_lock (&fork_lock);
   pthread_mutex_lock (&lock);
-  ran_before_fork = runs;
+  while (forks)
+    pthread_cond_wait (&tried, &lock);
+  forks = TRUE;
   if (runs)
     {
       stops = TRUE;
@@ -378,19 +379,25 @@ before_fork (void)
       stops = FALSE;
       runs = FALSE;
     }
+  pthread_mutex_unlock (&lock);
+
+  mp_hub_lock ();
+  pthread_mutex_lock (&lock);
   pthread_mutex_lock (&blocked_lock);
 }
 
 static void
 after_fork_in_parent (void)
 {
-  int result = ran_before_fork ? start_thread () : 0;
+  int result = n_waits > 0 ? start_thread () : 0;
 
   if (result != 0)
     g_warning ("Cannot start the thread for asynchronous waits again after a fork: %s", g_strerror (result));
+  forks = FALSE;
+  pthread_cond_broadcast (&tried);
   pthread_mutex_unlock (&blocked_lock);
   pthread_mutex_unlock (&lock);
-  pthread_mutex_unlock (&fork_lock);
+  mp_hub_release ();
 }
 
 static void
@@ -412,7 +419,9 @@ after_fork_in_child (void)
   blocked_threads = NULL;
   epoch++;
 
-  lock = fork_lock = blocked_lock = fresh_mutex;
+  /* The hub sees to its own lock. */
+  forks = FALSE;
+  lock = blocked_lock = fresh_mutex;
   tried = fresh_cond;
 }
 
@@ -440,7 +449,7 @@ mp_async_add (const MpSlotRef *ref,
 
   ensure_fork_funcs ();
   pthread_mutex_lock (&lock);
-  if (!runs)
+  if (!runs && !forks)
     result = start_thread ();
   if (result == 0)
     {

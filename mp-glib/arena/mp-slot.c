@@ -5,6 +5,7 @@
 
 #include "mp-glib/arena/mp-torture-private.h"
 #include "mp-glib/base/mp-error.h"
+#include "mp-glib/base/mp-hub-private.h"
 #include "mp-glib/platform/mp-fd-private.h"
 #include "mp-glib/platform/mp-file-lock-private.h"
 
@@ -224,6 +225,8 @@ mp_slot_new (MpSlotRef   *ref,
 
   *ref = (MpSlotRef) { NULL };
 
+  /* Whose handlers around a fork come after those of the arenas. */
+  mp_hub_prepare ();
   mp_arena_lock ();
   if (isolated)
     arena = mp_arena_make (MP_ARENA_ISOLATED_SLOTS, MP_ARENA_N_PARTICIPANTS, TRUE, what, error);
@@ -401,6 +404,7 @@ mp_slot_adopt (MpSlotRef   *ref,
     }
   g_variant_get (state, STATE_TYPE, &id[0], &id[1], &index, &generation, &said);
 
+  mp_hub_prepare ();
   mp_arena_lock ();
   arena = get_arena (id, fds, n_fds, what, error);
   if (arena == NULL)
