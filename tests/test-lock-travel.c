@@ -68,9 +68,8 @@ hold_args (MpLock *lock,
            Gate   *gate)
 {
   g_autoptr(GVariant) first = handle_of (lock);
-  g_autoptr(GVariant) second = gate_handle (gate);
 
-  return g_variant_new ("(@h@h)", first, second);
+  return g_variant_new ("(@h@h)", first, gate_handle (gate));
 }
 
 static GVariant *

@@ -226,7 +226,7 @@ mp_slot_new (MpSlotRef   *ref,
   *ref = (MpSlotRef) { NULL };
 
   /* Whose handlers around a fork come after those of the arenas. */
-  mp_hub_prepare ();
+  mp_hub_watch_forks ();
   mp_arena_lock ();
   if (isolated)
     arena = mp_arena_make (MP_ARENA_ISOLATED_SLOTS, MP_ARENA_N_PARTICIPANTS, TRUE, what, error);
@@ -404,7 +404,7 @@ mp_slot_adopt (MpSlotRef   *ref,
     }
   g_variant_get (state, STATE_TYPE, &id[0], &id[1], &index, &generation, &said);
 
-  mp_hub_prepare ();
+  mp_hub_watch_forks ();
   mp_arena_lock ();
   arena = get_arena (id, fds, n_fds, what, error);
   if (arena == NULL)

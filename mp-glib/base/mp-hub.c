@@ -201,20 +201,29 @@ mp_hub_set_forked_func (MpForkedFunc func)
   forked_func = func;
 }
 
+/* Its own lock sees to it that this is done once, and before the first fork that matters. */
 void
-mp_hub_ensure (void)
+mp_hub_watch_forks (void)
 {
   static gboolean handler_installed;
 
-  if (G_LIKELY (mp_hub.epfd >= 0))
-    return;
-
+  mp_hub_lock ();
   if (!handler_installed)
     {
       /* Whose handlers are installed first comes last before a fork. */
       mp_platform_lifeline_prepare ();
       handler_installed = pthread_atfork (before_fork, after_fork_in_parent, after_fork_in_child) == 0;
     }
+  mp_hub_release ();
+}
+
+void
+mp_hub_ensure (void)
+{
+  if (G_LIKELY (mp_hub.epfd >= 0))
+    return;
+
+  mp_hub_watch_forks ();
   mp_hub.epfd = mp_poll_new ();
   mp_hub.timer_fd = mp_timer_new ();
   mp_hub.kick_fd = mp_fd_eventfd ();
