@@ -349,6 +349,7 @@ cancel_sleeper (gpointer data)
 static void
 test_cancel (void)
 {
+  gint64 begin = g_get_monotonic_time ();
   guint n;
 
   for (n = 0; n < 20; n++)
@@ -367,6 +368,9 @@ test_cancel (void)
       g_thread_join (thread);
       ends_clear (&ends);
     }
+  /* They were woken, and have not only come to the end of a slice. */
+  if (g_getenv ("MP_TESTS_SLOW") == NULL)
+    g_assert_cmpint (g_get_monotonic_time () - begin, <, G_USEC_PER_SEC);
 }
 
 /* A descriptor that becomes readable when a signal has come, as an interpreter has one. */
@@ -499,6 +503,7 @@ test_foreign (void)
 {
   static const gsize sizes[] = { 0, 8, 4096, 4097, 8191, 8193, 3 * 4096, 4096 + 6000 };
   g_autoptr(GError) error = NULL;
+  MpRingHeader *header;
   MpRing *ring;
   int fds[2];
   guint i;
@@ -511,6 +516,14 @@ test_foreign (void)
   g_assert_cmpint (mp_fd_pipe (fds), ==, 0);
   refuse_memory (fds[0]);
   mp_fd_close (&fds[1]);
+
+  /* In order but for a size that does not wrap. */
+  fds[0] = mp_fd_memory_file ("odd", MP_RING_HEADER + 6000);
+  header = mp_fd_map_memory_file (fds[0], MP_RING_HEADER);
+  header->magic = MP_RING_MAGIC;
+  header->size = 6000;
+  mp_fd_unmap (header, MP_RING_HEADER);
+  refuse_memory (fds[0]);
 
   for (i = 0; i < 2; i++)
     {

@@ -6,8 +6,8 @@
 
 G_BEGIN_DECLS
 
-/* The one building block of everything in a slot: a word that says who has it, so that it can never be had by a process that is
- * gone. The word, from the lowest bit:
+/* The one building block of everything in a slot: a word that says who has it, so that it can never be had by a
+ * process that is gone. The word, from the lowest bit:
  *
  *   0        WAITERS: somebody may sleep on the lower half of the word
  *   1        INCONSISTENT: an owner died with it, and nobody has called mark_consistent since
@@ -15,13 +15,14 @@ G_BEGIN_DECLS
  *   3 .. 15  spare, 0
  *   16 .. 63 owner (MpOwner), 0: free
  *
- * so the lower 32 bits, on which they sleep, hold the flags and the owner's index. Taken by compare-and-swap, given back by one
- * store, so that there is no instant at which it is half taken. Sleepers sleep in slices of at most MP_CELL_SLICE_US and probe the owner
- * between them: that covers its death, and that of one who was woken and died before it took the word (DESIGN.md,
- * section 6; the waiters bit as in U. Drepper, "Futexes are tricky", mutex2).
+ * so the lower 32 bits, on which they sleep, hold the flags and the owner's index. Taken and given
+ * back by compare-and-swap, so that there is no instant at which it is half taken. Sleepers sleep in slices of at most
+ * MP_CELL_SLICE_US and probe the owner between them: that covers its death, and that of one who was woken and died
+ * before it took the word (DESIGN.md, section 6; the waiters bit as in U. Drepper, "Futexes are tricky", mutex2).
  *
- * State: two copies of 16 bytes, and `which` says which one is in force. The owner writes the other copy, then flips: that one
- * store is the commit. After a death nothing needs to be undone or redone: what was not committed does not exist. */
+ * State: two copies of 16 bytes, and `which` says which one is in force. The owner writes the other copy, then flips:
+ * that one store is the commit. After a death nothing needs to be undone or redone: what was not committed does not
+ * exist. */
 
 #define MP_CELL_WAITERS      (1u << 0)
 #define MP_CELL_INCONSISTENT (1u << 1)
@@ -36,8 +37,8 @@ typedef enum
   MP_CELL_LOST,        /* this process has no part in the arena (after a fork that found no room) */
 } MpCellResult;
 
-/* The usual case of what follows, in the caller: nobody has it, nobody waits, all is consistent. FALSE says only that this
- * is not the usual case. */
+/* The usual case of what follows, in the caller: nobody has it, nobody waits, all is consistent. FALSE says only that
+ * this is not the usual case. */
 static inline gboolean
 mp_cell_take_quickly (const MpSlotRef *ref)
 {
@@ -63,8 +64,8 @@ MpCellResult mp_cell_try_take        (const MpSlotRef *ref);
 MpCellResult mp_cell_try_take_watching (const MpSlotRef *ref);
 
 /* Sleeps for it. @owner: the key of the caller's posts (mp_hub_post()), which are run meanwhile: wait functions are
- * woken for them. @what: "lock acquire". FALSE sets @error (TIMED_OUT, CANCELLED, MP_ERROR_INTERRUPTED, MP_ERROR_FAILED for LOST), and the
- * cell is not held. */
+ * woken for them. @what: "lock acquire". FALSE sets @error (TIMED_OUT, CANCELLED, MP_ERROR_INTERRUPTED,
+ * MP_ERROR_FAILED for LOST), and the cell is not held. */
 gboolean     mp_cell_take            (const MpSlotRef *ref,
                                       gconstpointer    owner,
                                       const char      *what,

@@ -17,8 +17,8 @@
 #define OWNER(word)  ((MpOwner) ((word) >> 16))
 #define MINE(ref)    (MP_ARENA_SELF ((ref)->arena) << 16)
 
-/* How long a taken cell is looked at again before its taker sleeps, and the longest time between two looks: in pauses of
- * the CPU, of which one takes 10 to 50 ns. */
+/* How long a taken cell is looked at again before its taker sleeps, and the longest time between two looks: in pauses
+ * of the CPU, of which one takes 10 to 50 ns. */
 #define N_PAUSES   600
 #define MAX_PAUSES 64
 
@@ -134,7 +134,8 @@ relax (void)
 #endif
 }
 
-/* Most holders are done before one could sleep. With pauses that grow: each look takes the memory away from the holder. */
+/* Most holders are done before one could sleep. With pauses that grow: each look takes the memory away from the
+ * holder. */
 static gboolean
 spin (const MpSlotRef *ref)
 {
@@ -205,8 +206,8 @@ run_posts (Wait *wait)
   mp_hub_unlock ();
 }
 
-/* Until somebody gives it back, or there is something else to do, or it is time to see whether the owner lives. @woken is
- * what blocked->word was before all that was looked at. */
+/* Until somebody gives it back, or there is something else to do, or it is time to see whether the owner lives. @woken
+ * is what blocked->word was before all that was looked at. */
 static void
 sleep_on (Wait    *wait,
           guint64  seen,

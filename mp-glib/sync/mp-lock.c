@@ -32,22 +32,22 @@
  * ```
  *
  * A lock travels to another process as a part of a function's arguments or of a message, see [iface@Mp.Shareable], and
- * is the same lock there. It lives while any process has it, whoever made it. It costs neither a descriptor nor memory but
- * for 64 bytes that are shared, unless it is [property@Mp.Lock:isolated].
+ * is the same lock there. It lives while any process has it, whoever made it. It costs neither a descriptor nor memory
+ * but for 64 bytes that are shared, unless it is [property@Mp.Lock:isolated].
  *
  * ## When the owner dies
  *
  * The end of its owner, whatever its cause, frees the lock as *abandoned*: who acquires it then has it, like any other
  * owner, and those who wait are woken within a fraction of a second. But what the lock protects may be half done:
- * [method@Mp.Lock.is_abandoned] is `TRUE` for this owner and all later ones, until one of them has put things right and says
- * so by [method@Mp.Lock.mark_consistent]. A program that has nothing to put right need not look.
+ * [method@Mp.Lock.is_abandoned] is `TRUE` for this owner and all later ones, until one of them has put things right
+ * and says so by [method@Mp.Lock.mark_consistent]. A program that has nothing to put right need not look.
  *
  * A process that was stopped is not dead: there the timeout or the cancellable ends a wait.
  *
  * ## Threads and contexts
  *
- * A lock may be used in any thread, and in several at once. Callbacks run in the main context that was the thread-default one
- * of the call. Who gets the lock next when several wait is not said, but those that wait by
+ * A lock may be used in any thread, and in several at once. Callbacks run in the main context that was the
+ * thread-default one of the call. Who gets the lock next when several wait is not said, but those that wait by
  * [method@Mp.Lock.acquire_async] for one lock object in one process get it in their order.
  *
  * A program that forks by itself has the lock in its copy as well. What the program holds its copy does not hold.
@@ -263,7 +263,8 @@ mp_lock_class_init (MpLockClass *klass)
    *
    * Whether the lock shares no memory with other objects.
    *
-   * Such a lock has a memory file of its own. It may be sent to a process that is not one of this program's own workers.
+   * Such a lock has a memory file of its own. It may be sent to a process that is not one of this program's own
+   * workers.
    *
    * Since: 0.1
    */
@@ -340,12 +341,12 @@ acquire_slowly (MpLock        *self,
  * When it succeeds, this process is the lock's owner. A lock whose owner has died is acquired at once, see
  * [method@Mp.Lock.is_abandoned]. After an error the lock is not held by this call.
  *
- * Meanwhile the callbacks of this lock's asynchronous calls that are due in a main context which this thread may acquire
- * are run.
+ * Meanwhile the callbacks of this lock's asynchronous calls that are due in a main context which this thread may
+ * acquire are run.
  *
  * Errors: `G_IO_ERROR_TIMED_OUT`; `G_IO_ERROR_CANCELLED`, also when @cancellable was cancelled before and the lock is
- * free; `MP_ERROR_INTERRUPTED`, see [func@Mp.set_interrupt_fd]; and the reason for which the lock has no memory, such as
- * `G_IO_ERROR_TOO_MANY_OPEN_FILES`.
+ * free; `MP_ERROR_INTERRUPTED`, see [func@Mp.set_interrupt_fd]; and `MP_ERROR_FAILED` with the reason when there was no
+ * memory or no descriptor for the lock, or when this process was forked with no room left for it beside the others.
  *
  * Returns: whether the lock was acquired
  *
@@ -568,8 +569,8 @@ acquire_wait (Acquire *self)
  *
  * @callback runs once, in the thread-default main context of the caller, never from within this call; @self lives at
  * least until then. From the time at which the lock was acquired, which is before @callback runs, this process holds
- * it: release it also when nobody is interested any more. When @cancellable is cancelled before that, the lock is not held,
- * and the result is `G_IO_ERROR_CANCELLED`; later it has no effect.
+ * it: release it also when nobody is interested any more. When @cancellable is cancelled before that, the lock is not
+ * held, and the result is `G_IO_ERROR_CANCELLED`; later it has no effect.
  *
  * A call that waits needs neither a thread nor a descriptor of its own: one thread of the library's, which is started
  * by the first of them and runs no code of the program's, waits for all.
@@ -738,7 +739,8 @@ mp_lock_mark_consistent (MpLock  *self,
   if (mp_cell_mark_consistent (&self->slot))
     return TRUE;
 
-  g_set_error_literal (error, MP_ERROR, MP_ERROR_NOT_OWNER, "lock mark consistent: this process does not hold the lock");
+  g_set_error_literal (error, MP_ERROR, MP_ERROR_NOT_OWNER,
+                       "lock mark consistent: this process does not hold the lock");
   return FALSE;
 }
 

@@ -339,7 +339,7 @@ class AsyncTest(unittest.IsolatedAsyncioTestCase):
 
         self.assertIs(await lock.acquire_async(), True)
         tasks = [asyncio.ensure_future(use(number)) for number in range(20)]
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0)
         self.assertEqual((order, lock.locked()), ([], True))
         lock.release()
         await asyncio.gather(*tasks)
@@ -372,7 +372,7 @@ class AsyncTest(unittest.IsolatedAsyncioTestCase):
         lock = Mp.Lock()
         lock.acquire()
         waiting = asyncio.ensure_future(lock.acquire_async())
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0)
         lock.release()
         support.wait_until(lock.locked, 'the thread that acquires it for the task')
         if dispatch:
