@@ -21,9 +21,9 @@ run () {
   meson test -C "$1" --no-rebuild --print-errorlogs --timeout-multiplier 3
 }
 
-run _build -Dintrospection=enabled -Dvapi=enabled -Ddocs=enabled -Dtests=true -Dexamples=true || status=1
+run _build -Dintrospection=enabled -Dvapi=enabled -Ddocs=enabled -Dtests=enabled -Dexamples=enabled || status=1
 run _build-sanitized -Db_sanitize=address,undefined -Db_lundef=false \
-  -Dintrospection=disabled -Dvapi=disabled -Ddocs=disabled -Dtests=true -Dexamples=true || status=1
+  -Dintrospection=disabled -Dvapi=disabled -Ddocs=disabled -Dtests=enabled -Dexamples=enabled || status=1
 
 python3 tests/count.py _build _build-sanitized || status=1
 exit $status

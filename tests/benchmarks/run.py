@@ -113,7 +113,7 @@ def build():
     """The library as it is released, in a build directory of its own."""
     if not os.path.exists(os.path.join(BUILD, 'build.ninja')):
         subprocess.run(['meson', 'setup', BUILD, ROOT, '-Dbuildtype=release', '-Ddocs=disabled',
-                        '-Dvapi=disabled', '-Dexamples=false'], check=True, stdout=sys.stderr)
+                        '-Dvapi=disabled', '-Dexamples=disabled'], check=True, stdout=sys.stderr)
     subprocess.run(['meson', 'compile', '-C', BUILD], check=True, stdout=sys.stderr)
 
 

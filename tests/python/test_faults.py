@@ -200,6 +200,8 @@ class DeathTest(unittest.TestCase):
                 self.assertEqual(caught.exception.exitcode, code)
                 self.assertIsInstance(caught.exception.pid, int)
                 self.assertIsInstance(caught.exception.error, GLib.Error)
+                self.assertIn('function “die”: ', str(caught.exception))
+                self.assertEqual(caught.exception.details['function'], 'die')
             self.assertEqual(pool.map(square, range(10)), [x * x for x in range(10)])
 
     def test_last_words(self):
@@ -211,10 +213,12 @@ class DeathTest(unittest.TestCase):
     def test_only_one_item_is_lost(self):
         from functools import partial
         with Mp.Pool(2) as pool:
-            results = pool.imap(partial(die_at, 7), range(50))
+            die_at_7 = partial(die_at, 7)
+            self.assertRaisesRegex(Mp.WorkerDiedError, 'function “die_at”: ', pool.map, die_at_7, range(8))
+            results = pool.imap(die_at_7, range(50))
             for x in range(50):
                 if x == 7:
-                    self.assertRaises(Mp.WorkerDiedError, next, results)
+                    self.assertRaisesRegex(Mp.WorkerDiedError, 'function “die_at”: ', next, results)
                 else:
                     self.assertEqual(next(results), x)
 
@@ -264,7 +268,7 @@ class DeathTest(unittest.TestCase):
 
     def test_initializer_that_dies(self):
         with Mp.Pool(2, initializer=die, initargs=(signal.SIGKILL,)) as pool:
-            with self.assertRaises(Mp.WorkerStartError):
+            with self.assertRaisesRegex(Mp.WorkerStartError, 'initializer “die”'):
                 pool.map(square, range(10))
 
     def test_worker_program_that_crashes(self):

@@ -1,6 +1,7 @@
 # _mp_errors.py — SPDX-License-Identifier: LGPL-2.1-or-later
 """Exceptions of the Python side, and how a GLib.Error becomes one of them."""
 
+import functools
 import pickle
 import traceback
 
@@ -11,6 +12,10 @@ from gi.repository import GLib
 from ..module import get_introspection_module
 
 _Mp = get_introspection_module('Mp')
+
+# The library's functions by which those are called that come as pickles.
+TASK = 'python-task'
+INITIALIZER = 'python-initializer'
 
 MP_DOMAIN = 'mp-error-quark'
 IO_DOMAIN = 'g-io-error-quark'
@@ -168,22 +173,42 @@ def _class_for(error):
     }.get(error.code)
 
 
-def translate(error, details=None):
-    """The exception to raise for @error (a GLib.Error). @details: (nullable) its a{sv}."""
+def _name_of(function):
+    """What a function, or anything else that is callable, is called."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    return getattr(function, '__qualname__', None) or type(function).__qualname__
+
+
+def _name(text, function, initializer):
+    """@text with the user's functions in place of those of the library by which they were called."""
+    if function is not None:
+        text = text.replace(TASK, clean_text(_name_of(function)))
+    if initializer is not None:
+        text = text.replace(INITIALIZER, clean_text(_name_of(initializer)))
+    return text
+
+
+def translate(error, details=None, function=None, initializer=None):
+    """The exception to raise for @error (a GLib.Error). @details: (nullable) its a{sv}; @function: (nullable) what was
+    called; @initializer: (nullable) that of the pool."""
     if _is_io(error, IO_TIMED_OUT):
         return TimeoutError()
     if details is None:
         details = _Mp.error_dup_details(error)
-    return _from_unpacked(error, unpack_details(details))
+    details = unpack_details(details)
+    if 'function' in details:
+        details['function'] = _name(details['function'], function, initializer)
+    return _from_unpacked(error, details, lambda text: _name(text, function, initializer))
 
 
-def _from_unpacked(error, details):
+def _from_unpacked(error, details, name=str):
     remote = _remote_exception(error, details)
     if remote is not None and not _is_mp(error, _Mp.Error.WORKER_START):
         exc = remote
     else:
         cls = _class_for(error)
-        exc = cls(error.message) if cls is not None else error
+        exc = cls(name(error.message)) if cls is not None else error
     if exc is not error:
         exc.__cause__ = _cause(remote, exc, details, error)
         _remember(exc, error, details)

@@ -61,11 +61,15 @@ class Pool(_Mp.Pool):
     """Worker processes that run functions.
 
     As multiprocessing.Pool; a function given as a text is called by that name, with GLib.Variants or with plain
-    values that have a natural GVariant form. Signals: worker-started, worker-exited, task-failed."""
+    values that have a natural GVariant form. Signals: worker-started, worker-exited, task-failed.
+
+    In the signal task-failed the function of all calls but those by name is 'python-task': it comes from the library,
+    which does not read pickles. The exceptions of the calls themselves name the function that was called."""
 
     __module__ = 'gi.overrides.Mp'
 
     _state = RUN
+    own_initializer = None   # the function, when it was not given as a name
 
     def __init__(self, processes=None, initializer=None, initargs=(), maxtasksperchild=None, context=None):
         self._state = TERMINATE  # for __del__(), should the rest fail
@@ -77,6 +81,8 @@ class Pool(_Mp.Pool):
         context = _mp_context.ready(context)
         super().__init__(n_workers=processes or 0, initializer=name, initializer_args=args,
                          tasks_per_worker=maxtasksperchild or 0, context=context)
+        if not isinstance(initializer, str):
+            self.own_initializer = initializer
         self._state = RUN
         _live.add(self)
 
@@ -123,9 +129,9 @@ class Pool(_Mp.Pool):
             data, handles = values.dumps((tuple(args), dict(kwds)))
             return values.pack(head + data, handles)
 
-        return self._submit(worker.TASK, make, decode_blob, callback, error_callback)
+        return self._submit(worker.TASK, make, decode_blob, callback, error_callback, func)
 
-    def _submit(self, name, make, decode, callback, error_callback):
+    def _submit(self, name, make, decode, callback, error_callback, func=None):
         try:
             variant = make()
         except Exception as exc:
@@ -134,7 +140,7 @@ class Pool(_Mp.Pool):
             future = _Mp.Pool.submit(self, name, variant)
         except GLib.Error as error:
             return AsyncResult.settled(self, False, errors.translate(error), callback, error_callback)
-        return AsyncResult(self, future, decode, callback, error_callback)
+        return AsyncResult(self, future, decode, callback, error_callback, func)
 
     def map(self, func, iterable, chunksize=None):
         """Calls func for each item and waits for the list of results."""
@@ -175,7 +181,7 @@ class Pool(_Mp.Pool):
             return AsyncResult.settled(self, False, errors.translate(error), callback, error_callback)
         except Exception as exc:
             return AsyncResult.settled(self, False, exc, callback, error_callback)
-        return AsyncResult(self, future, decode_chunks, callback, error_callback)
+        return AsyncResult(self, future, decode_chunks, callback, error_callback, func)
 
     def _map(self, func, iterable, mode, chunksize):
         """A map that is waited for: while the workers run, what they are to do next is pickled, and what they have done
@@ -193,7 +199,7 @@ class Pool(_Mp.Pool):
                 tasks = _pack_tasks(head, itertools.islice(chunks, size))
                 if tasks.n_children():
                     parts.append((_mp_call.plain(_Mp.Pool.imap, self, worker.TASK, tasks, 1), tasks.n_children()))
-        return collect_chunks(parts)
+        return collect_chunks(self, func, parts)
 
     def _map_named(self, name, iterable, mode, chunksize, callback, error_callback):
         """A map by name: the items are GVariants, and the library makes the chunks."""
@@ -233,7 +239,7 @@ class Pool(_Mp.Pool):
             return _mp_call.plain(getattr(_Mp.Pool, method), self, worker.TASK, _pack_tasks(head, items), 1)
 
         return IMapIterator(self, submit, iterable, decode_outcomes if chunked else decode_blob, chunked,
-                            method == 'imap')
+                            method == 'imap', func)
 
     def _imap_named(self, method, name, iterable, chunksize):
         if isinstance(iterable, GLib.Variant):

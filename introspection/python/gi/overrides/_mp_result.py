@@ -18,10 +18,11 @@ _Mp = get_introspection_module('Mp')
 class AsyncResult:
     """What a call of Pool that does not wait gives: the result that is to come. Can be awaited under asyncio."""
 
-    def __init__(self, pool, future, decode, callback=None, error_callback=None):
+    def __init__(self, pool, future, decode, callback=None, error_callback=None, function=None):
         self._pool = pool
         self._future = future
         self._decode = decode
+        self._function = function   # what was called, if not by a name
         self._outcome = None     # (True, value) or (False, exception)
         self._callback = callback
         self._error_callback = error_callback
@@ -67,8 +68,11 @@ class AsyncResult:
         if self._outcome is not None:
             return
         if error is not None:
-            self._outcome = (False, errors.translate(error, _Mp.Future.dup_error_details(self._future)))
+            self._outcome = (False, errors.translate(error, _Mp.Future.dup_error_details(self._future),
+                                                    self._function, self._pool.own_initializer))
+            self._function = None
             return
+        self._function = None
         try:
             self._outcome = (True, self._decode(variant))
         except Exception as exc:
@@ -200,7 +204,9 @@ class IMapIterator:
 
     An item that failed raises its exception, and the next call gives the next item."""
 
-    def __init__(self, pool, submit, iterable, decode, chunked=False, ordered=True):
+    def __init__(self, pool, submit, iterable, decode, chunked=False, ordered=True, function=None):
+        self._pool = pool
+        self._function = function
         self._decode = decode
         self._chunked = chunked          # whether a result is one of several items, from decode_outcomes()
         self._ordered = ordered
@@ -224,7 +230,7 @@ class IMapIterator:
         """All items of a chunk have failed with it, so that next() goes on counting the items."""
         item = self._batches.taken()
         n_items = len(item) if self._chunked and self._ordered else 1
-        exc = errors.translate(error)
+        exc = errors.translate(error, None, self._function, self._pool.own_initializer)
         self._ready.extend([(False, exc)] * n_items)
 
     def _pop(self):
@@ -290,9 +296,9 @@ def decode_chunks(variant):
     return results
 
 
-def collect_chunks(parts):
-    """The list of results of a map that came in @parts: (Mp.ResultIter, number of its chunks). Raises the first error,
-    by its place, when all have come to their end."""
+def collect_chunks(pool, function, parts):
+    """The list of results of a map of @function that came in @parts: (Mp.ResultIter, number of its chunks). Raises the
+    first error, by its place, when all have come to their end."""
     results, failure = [], None
     for iterator, n_chunks in parts:
         for _ in range(n_chunks):
@@ -301,7 +307,7 @@ def collect_chunks(parts):
                 if failure is None:
                     results.extend(decode_blob(variant))
             except GLib.Error as error:
-                failure = failure or errors.translate(error)
+                failure = failure or errors.translate(error, None, function, pool.own_initializer)
             except Exception as exc:
                 failure = failure or exc
     if failure is not None:

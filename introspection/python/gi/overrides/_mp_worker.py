@@ -21,8 +21,7 @@ from . import _mp_pickle as values
 
 _Mp = get_introspection_module('Mp')
 
-TASK = 'python-task'
-INITIALIZER = 'python-initializer'
+TASK, INITIALIZER = errors.TASK, errors.INITIALIZER
 PROCESS = 'python-process'
 
 # How the body of a task is to be read. Its head: a byte of these, four bytes of length, then the function's pickle.
