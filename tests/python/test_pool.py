@@ -2,6 +2,7 @@
 # test_pool.py — SPDX-License-Identifier: LGPL-2.1-or-later
 """Pool: what multiprocessing.Pool does."""
 
+import fractions
 import functools
 import itertools
 import math
@@ -236,6 +237,23 @@ class PoolTest(unittest.TestCase):
             open(path, 'w').close()
             self.assertEqual(iterator.next(timeout=TIMEOUT), 5)
 
+    def test_timeouts_that_are_none(self):
+        """Each is refused by its kind, as CPython does, and the message says what it is about."""
+        first, second = Mp.Pipe()
+        process = Mp.Process(target=square, args=(2,))
+        process.start()
+        process.join()
+        pool = Mp.Pool(1)
+        self.addCleanup(pool.terminate)
+        for wait in (pool.apply_async(slow_then, ('/nowhere', 1)).get, pool.imap(square, [1]).next,
+                     first.recv, first.poll, process.join):
+            for wrong, kind in (('1', TypeError), ([1], TypeError), (1j, TypeError), (float('nan'), ValueError),
+                                (float('inf'), OverflowError), (10 ** 400, OverflowError)):
+                with self.subTest(wait=wait, wrong=wrong):
+                    self.assertRaisesRegex(kind, '^timeout ', wait, timeout=wrong)
+        self.assertFalse(first.poll(fractions.Fraction(1, 100)))
+        self.assertFalse(first.poll(-1))
+
     def test_imap_errors(self):
         for chunksize in (1, 3, 100):
             iterator = self.pool.imap(parity, range(10), chunksize)
@@ -296,6 +314,13 @@ class PoolLifeTest(unittest.TestCase):
         for wrong in (0, -3):
             with self.assertRaisesRegex(ValueError, 'Number of processes must be at least 1'):
                 Mp.Pool(wrong)
+        with self.assertRaisesRegex(ValueError, 'Number of processes must be at most 65536'):
+            Mp.Pool(10 ** 10)
+        for wrong in (1.5, '2', [3]):
+            with self.assertRaisesRegex(TypeError, 'cannot be interpreted as an integer'):
+                Mp.Pool(wrong)
+        with self.assertRaisesRegex(ValueError, 'maxtasksperchild must be a positive int or None'):
+            Mp.Pool(1, maxtasksperchild=1 << 32)
         with self.assertRaisesRegex(TypeError, 'initializer must be a callable'):
             Mp.Pool(1, initializer=5)
         for wrong in (0, -1, 1.5):
@@ -303,6 +328,20 @@ class PoolLifeTest(unittest.TestCase):
                 Mp.Pool(1, maxtasksperchild=wrong)
         with self.assertRaises(TypeError):
             Mp.Pool(1, context='spawn')
+
+    def test_argument_unknown(self):
+        """What was never made has nothing to say when it goes."""
+        result = support.run_script('''
+            import warnings
+            from gi.repository import Mp
+            warnings.simplefilter('always')
+            try:
+                Mp.Pool(1, foo=1)
+            except TypeError as exc:
+                print(exc)
+            ''')
+        self.assertIn('unexpected keyword', result.stdout)
+        self.assertEqual((result.stderr, result.returncode), ('', 0))
 
     def test_default_number(self):
         with Mp.Pool() as pool:

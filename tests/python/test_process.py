@@ -315,8 +315,7 @@ class ProcessTest(unittest.TestCase):
 
     def test_output_by_line(self):
         lines = []
-        process = Mp.Process(target=print, args=('one\ntwo',))
-        process.set_capture_output(True)
+        process = Mp.Process(target=print, args=('one\ntwo',), capture_output=True)
         process.connect('line', lambda _process, stream, text: lines.append((stream, text)))
         process.start()
         process.join()

@@ -20,10 +20,23 @@ _FOREVER = -1
 _LONGEST = 1 << 61
 
 
+def _number(timeout):
+    """What stands for a number, of another type; strings are numbers to float() only."""
+    if not hasattr(timeout, '__float__') and not hasattr(timeout, '__index__'):
+        raise TypeError('timeout must be a number of seconds or None, not %s' % type(timeout).__name__)
+    return float(timeout)
+
+
 def microseconds(timeout):
     """@timeout in seconds, None for ever, as the library takes it."""
     if timeout is None:
         return _FOREVER
+    if type(timeout) is not float and type(timeout) is not int:
+        timeout = _number(timeout)
+    if not -threading.TIMEOUT_MAX <= timeout <= threading.TIMEOUT_MAX:
+        if timeout != timeout:
+            raise ValueError('timeout must be a number of seconds or None, not NaN')
+        raise OverflowError('timeout is too large: %r' % timeout)
     return max(0, min(int(timeout * 1000000), _LONGEST))
 
 
@@ -169,7 +182,7 @@ def blocking(function, *args, timeout=None):
     if _signals.depth:
         with _signals.suspended():
             return blocking(function, *args, timeout=timeout)
-    deadline = time.monotonic() + timeout if timeout_us > 0 else None
+    deadline = time.monotonic() + timeout_us / 1000000 if timeout_us > 0 else None
     while True:
         try:
             return _interruptible(function, *args, timeout_us)

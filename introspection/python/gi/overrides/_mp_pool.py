@@ -2,6 +2,7 @@
 """Pool as multiprocessing has it."""
 
 import itertools
+import operator
 import os
 import threading
 import warnings
@@ -25,6 +26,10 @@ _Mp = get_introspection_module('Mp')
 RUN, CLOSE, TERMINATE = 'RUN', 'CLOSE', 'TERMINATE'
 _EXIT_GRACE = 1.0
 
+# What the library's own properties take.
+_MOST_PROCESSES = 65536
+_MOST_TASKS = (1 << 32) - 2
+
 _live = weakref.WeakSet()
 
 
@@ -37,10 +42,14 @@ def _chunks(iterable, size):
 
 
 def _check_arguments(processes, initializer, maxtasksperchild):
-    if processes is not None and processes < 1:
-        raise ValueError('Number of processes must be at least 1')
+    if processes is not None:
+        processes = operator.index(processes)
+        if processes < 1:
+            raise ValueError('Number of processes must be at least 1')
+        if processes > _MOST_PROCESSES:
+            raise ValueError('Number of processes must be at most %d' % _MOST_PROCESSES)
     if maxtasksperchild is not None:
-        if not isinstance(maxtasksperchild, int) or maxtasksperchild <= 0:
+        if not isinstance(maxtasksperchild, int) or not 0 < maxtasksperchild <= _MOST_TASKS:
             raise ValueError('maxtasksperchild must be a positive int or None')
     if initializer is not None and not callable(initializer) and not isinstance(initializer, str):
         raise TypeError('initializer must be a callable')
@@ -97,7 +106,8 @@ class Pool(_Mp.Pool):
         return self.__dict__.setdefault('_callbacks', set())
 
     def __del__(self, _warn=warnings.warn, _run=RUN):
-        if self._state == _run:
+        # Of its own: without __init__() there is no pool.
+        if self.__dict__.get('_state') == _run:
             _warn(f'unclosed running multiprocessing pool {self!r}', ResourceWarning, source=self)
 
     def __repr__(self):

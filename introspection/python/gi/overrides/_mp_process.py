@@ -46,7 +46,8 @@ class Process(_Mp.Process):
     """A function, or the run() of a subclass, in a process of its own.
 
     As multiprocessing.Process; a target given as a text is called by that name, with GLib.Variants or with plain
-    values that have a natural GVariant form. Signals: started, exited, line."""
+    values that have a natural GVariant form. Signals: started, exited, line: with @capture_output all that the process
+    writes comes so, a line at a time."""
 
     __module__ = 'gi.overrides.Mp'
 
@@ -59,7 +60,8 @@ class Process(_Mp.Process):
     _is_self = False
     _identity = ()           # numbers from the program down to this process, for the names of its children
 
-    def __init__(self, group=None, target=None, name=None, args=(), kwargs={}, *, daemon=None, context=None):
+    def __init__(self, group=None, target=None, name=None, args=(), kwargs={}, *, daemon=None, context=None,
+                 capture_output=False):
         assert group is None, 'group argument must be None for now'
         super().__init__()
         self._parent_pid = os.getpid()
@@ -69,6 +71,8 @@ class Process(_Mp.Process):
         self._kwargs = dict(kwargs)
         self._identity = (*_current_identity(), next(_counter))
         _Mp.Process.set_name(self, name or type(self).__name__ + '-' + ':'.join(map(str, self._identity)))
+        if capture_output:
+            _Mp.Process.set_capture_output(self, True)
         if daemon is not None:
             self.daemon = daemon
         elif _current is not None and _current.daemon:
