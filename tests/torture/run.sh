@@ -22,7 +22,7 @@ esac
 
 want_for_building
 install_missing
-configure _build-torture -Dtorture=true -Dtests=true -Dexamples=false -Dintrospection=disabled -Dvapi=disabled \
+configure _build-torture -Dtorture=true -Dtests=enabled -Dexamples=disabled -Dintrospection=disabled -Dvapi=disabled \
   -Ddocs=disabled --buildtype=release >/dev/null || { cat _build-torture/meson-logs/meson-log.txt >&2; exit 2; }
 ninja -C _build-torture tests/torture/torture >_build-torture/build.log || { cat _build-torture/build.log >&2; exit 2; }
 exec _build-torture/tests/torture/torture --kills "$kills" "$@" $primitive
