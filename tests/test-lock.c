@@ -3,6 +3,8 @@
 
 #include "lock-test.h"
 
+#include "mp-glib/base/mp-hub-private.h"
+
 #include <sys/resource.h>
 
 static void
@@ -138,6 +140,41 @@ test_cancelled_meanwhile (void)
   release (lock);
   g_assert_true (mp_lock_try_acquire (lock));
   release (lock);
+}
+
+static void
+wait_quietly (int socket)
+{
+  end_with_parent ();
+  acquire (shared);
+  tell (socket, 1);
+  release (shared);
+}
+
+/* One who was woken, found the lock taken again and goes without it: it leaves word that others still sleep. */
+static void
+test_passed_on (void)
+{
+  g_autoptr(MpLock) lock = shared = mp_lock_new ();
+  g_autoptr(GCancellable) cancellable = g_cancellable_new ();
+  Waiter waiter = { lock, cancellable, 0, NULL, FALSE };
+  GThread *thread;
+  Peer peer;
+
+  acquire (lock);
+  peer = peer_start (wait_quietly);
+  await_asleep (peer.pid, peer.pid);
+  thread = waiter_start (&waiter);
+  /* As it is when somebody has taken it between the wake and the look. */
+  __atomic_fetch_and (&mp_lock_get_slot (lock)->slot->word, ~(guint64) MP_CELL_WAITERS, __ATOMIC_SEQ_CST);
+  g_cancellable_cancel (cancellable);
+  g_thread_join (thread);
+  g_assert_error (waiter.error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+  g_clear_error (&waiter.error);
+  g_assert_cmpuint (get_word (lock) & MP_CELL_WAITERS, !=, 0);
+  release (lock);
+  hear (peer.socket);
+  peer_join (&peer);
 }
 
 /* Two threads are two, as they are for any lock. */
@@ -389,6 +426,30 @@ test_async_cancel_race (void)
   g_test_message ("%u acquired, %u cancelled", n_acquired, n_cancelled);
   g_assert_false (mp_lock_is_locked (lock));
   g_assert_cmpuint (mp_async_count (), ==, 0);
+}
+
+/* The lock is there, but nobody has been told of it: who calls it off now does not want it. */
+static void
+test_async_cancelled_late (void)
+{
+  g_autoptr(MpLock) lock = mp_lock_new ();
+  g_autoptr(GCancellable) cancellable = g_cancellable_new ();
+  g_autoptr(GAsyncResult) result = NULL;
+  g_autoptr(GError) error = NULL;
+
+  acquire (lock);
+  mp_lock_acquire_async (lock, cancellable, result_cb, &result);
+  mp_hub_lock ();   /* without which nobody can be told */
+  release (lock);
+  while (mp_async_count () > 0)
+    g_thread_yield ();
+  g_assert_true (mp_lock_is_locked (lock));
+  g_cancellable_cancel (cancellable);
+  mp_hub_unlock ();
+  await_result (&result);
+  g_assert_false (mp_lock_acquire_finish (lock, result, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+  g_assert_false (mp_lock_is_locked (lock));
 }
 
 static void
@@ -661,12 +722,14 @@ main (int   argc,
   g_test_add_func ("/lock/processes", test_processes);
   g_test_add_func ("/lock/without-memory", test_without_memory);
   g_test_add_func ("/lock/cancelled-meanwhile", test_cancelled_meanwhile);
+  g_test_add_func ("/lock/passed-on", test_passed_on);
   g_test_add_func ("/lock/threads", test_threads);
   g_test_add_func ("/lock/counter", test_counter);
   g_test_add_func ("/lock/locker", test_locker);
   g_test_add_func ("/lock/async", test_async);
   g_test_add_func ("/lock/async-from-other", test_async_from_other);
   g_test_add_func ("/lock/async-cancelled", test_async_cancelled);
+  g_test_add_func ("/lock/async-cancelled-late", test_async_cancelled_late);
   g_test_add_func ("/lock/async-cancel-race", test_async_cancel_race);
   g_test_add_func ("/lock/promise-five", test_promise_five);
   g_test_add_func ("/lock/context", test_context);
