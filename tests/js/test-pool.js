@@ -328,6 +328,13 @@ test('functions, arguments and numbers that are none', async () => {
         assert(catchNow(() => Mp.Pool.new(count)) instanceof RangeError, `new, ${count}`);
         assert(catchNow(() => Mp.Pool.new_full(1, null, null, count)) instanceof RangeError, `tasks, ${count}`);
     }
+    for (const value of [5, 'x', [], true, () => 1]) {
+        for (const klass of [Mp.Pool, Mp.Process, Mp.Context]) {
+            const error = catchNow(() => new klass(value));
+            assert(error instanceof TypeError, show(error));
+            assertMatches(error.message, /takes an object of properties, as new Mp/);
+        }
+    }
     for (const count of [undefined, null, 0])
         assert(Mp.Pool.new(count).get_n_workers() > 0);
 });

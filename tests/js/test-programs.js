@@ -88,6 +88,27 @@ test('a worker knows that it is one', async () => {
     await expect(['gjs', '-m', program], 'false [true,true,true]\n');
 });
 
+test('what GJS prints of an uncaught error shows both sides', async () => {
+    for (const [call, end] of [['await pool.map_async', ''], ['pool.map', ''], ['await again(await pool.submit', ')']]) {
+        const program = write('uncaught.js', `
+            import Mp from 'gi://Mp?version=1';
+            const touch = Mp.register(function touch(x) {
+                return x.nothing.more;
+            });
+            Mp.init();
+            const again = future => future.get_async();
+            const pool = Mp.Pool.new(1);
+            ${call}(touch, [1])${end};  // line 9
+        `);
+        const result = await runProgram(['gjs', '-m', program]);
+        assertEqual(result.status, 1, result.stderr);
+        for (const part of ['TypeError: x.nothing is undefined', 'Caused by: In the worker:', 'touch@', 'uncaught.js:4:', 'uncaught.js:9:']) {
+            if (!result.stderr.includes(part))
+                throw new Error(`no ${part} in ${result.stderr}`);
+        }
+    }
+});
+
 test('a pool left as it is does not keep the program', async () => {
     const pidPath = `${directory}/left`;
     const program = write('left.js', BUSY.replace('GLib.MainLoop.new(null, false).run();',

@@ -214,9 +214,14 @@ function normalize(properties) {
         [name.replace(/-/g, '_').replace(/[A-Z]/g, letter => `_${letter.toLowerCase()}`), value]));
 }
 
-function wrapInit(klass, change) {
+// The @example is for who gives something else than properties, of which GJS would make the most surprising things.
+function wrapInit(klass, example, change) {
     const init = klass.prototype._init;
     klass.prototype._init = function (properties = {}, ...rest) {
+        if (typeof properties !== 'object' || Array.isArray(properties)) {
+            throw new TypeError(`What is constructed takes an object of properties, as ${example}, not ` +
+                display(properties));
+        }
         return init.call(this, change(normalize(properties ?? {})), ...rest);
     };
 }
@@ -263,7 +268,7 @@ function overrideContext() {
     Mp.Context.prototype.set_preload = function (names) {
         setPreload.call(this, toSpecifiers(names));
     };
-    wrapInit(Mp.Context, properties => {
+    wrapInit(Mp.Context, 'new Mp.Context({stderr: Mp.Stderr.CAPTURE})', properties => {
         if (properties.preload)
             properties.preload = toSpecifiers(properties.preload);
         const method = properties.start_method ?? Mp.StartMethod.AUTO;
@@ -317,7 +322,7 @@ function checkCount(what, count, max) {
 }
 
 function overridePool() {
-    wrapInit(Mp.Pool, properties => {
+    wrapInit(Mp.Pool, 'new Mp.Pool({n_workers: 4})', properties => {
         properties.n_workers = checkCount('workers', properties.n_workers, 65536);
         properties.tasks_per_worker = checkCount('tasks for each worker', properties.tasks_per_worker, 0xfffffffe);
         properties.initializer ??= null;
@@ -488,7 +493,7 @@ function wrapRun(klass) {
 }
 
 function overrideProcess() {
-    wrapInit(Mp.Process, properties => {
+    wrapInit(Mp.Process, 'new Mp.Process({function: work, args: [1]})', properties => {
         if ('function' in properties && properties.function !== null)
             properties.function = nameOf(properties.function);
         if ((properties.function ?? properties.args ?? null) !== null)

@@ -216,7 +216,10 @@ function simplifyObject(object, writer) {
         return special('h', writer.addPart(object.to_variant()));
     if (object instanceof Promise)
         throw new TypeError('A promise cannot be sent to another process: await it first');
-    if (object.constructor?.$gtype || object instanceof WeakMap || object instanceof WeakSet)
+    const type = object.constructor?.$gtype?.name;
+    if (type)
+        throw new TypeError(`An object of type ${type} cannot be sent to another process`);
+    if (object instanceof WeakMap || object instanceof WeakSet)
         throw new TypeError(`A ${object.constructor.name} cannot be sent to another process`);
     return simplifyProperties(object, writer);
 }
@@ -231,7 +234,7 @@ function simplifyError(error, writer) {
     const record = {name: `${error.name}`, type: error.constructor?.name ?? 'Error', message: `${error.message}`,
         stack: `${error.stack ?? ''}`, own: {}};
     for (const key of [...Object.keys(error), 'cause', 'errors']) {
-        if (!hasOwn(error, key) || key === 'stack')
+        if (!hasOwn(error, key) || key === 'stack' || error[key] instanceof Stacks)
             continue;
         const {depth, path} = writer;
         writer.path = new Set(path);
@@ -368,8 +371,28 @@ function setHidden(object, key, value) {
     Object.defineProperty(object, key, {value, writable: true, configurable: true});
 }
 
+// What GJS itself prints of an uncaught exception is not its property `stack`, but where it was made, that is here, and
+// then its cause. (Of a GLib.Error it prints the property.)
+class Stacks {
+    constructor() {
+        this._text = '';
+    }
+
+    add(title, stack) {
+        this._text += `${this._text === '' ? '' : '\n'}${title}:\n${stack.trimEnd()}`;
+    }
+
+    toString() {
+        return this._text;
+    }
+}
+
 // One more stack where an exception's stack is shown.
 function addStack(error, title, stack) {
+    if (!hasOwn(error, 'cause') && !(error instanceof GLib.Error))
+        setHidden(error, 'cause', new Stacks());
+    if (error.cause instanceof Stacks)
+        error.cause.add(title, stack);
     setHidden(error, 'stack', `${error.stack ?? ''}### ${title}: ###\n${stack}`);
 }
 
