@@ -98,6 +98,8 @@ function findFiles(top) {
     const files = [];
     const directories = [];
     try {
+        if (top === '')
+            throw new Error('No such file or directory');  // and not the current one
         const info = Gio.File.new_for_uri(toUri(top)).query_info('standard::type', Gio.FileQueryInfoFlags.NONE, null);
         if (info.get_file_type() === REGULAR)
             files.push(top);
@@ -147,16 +149,19 @@ async function checksumFiles(files) {
     const sums = pool.imap(checksumFile, files.map(toUri), FILES_PER_TASK);
     let lastError = null;
     for (const [index, path] of files.entries()) {
+        let sum = null;
         try {
             const {value, done} = await sums.next_async();
             if (done)
                 throw lastError;  // the pool has given up
-            const name = escape(path);
-            output.write_all(toArray(`${name === path ? '' : '\\'}${value}  ${name}\n`), null);
+            sum = value;
         } catch (error) {
             lastError = error;
             addProblem(path, error);
         }
+        const name = escape(path);
+        if (sum !== null)
+            output.write_all(toArray(`${name === path ? '' : '\\'}${sum}  ${name}\n`), null);
         progress.show(index + 1);
     }
     pool.close();
@@ -169,9 +174,13 @@ if (args.length > 1 || args[0]?.startsWith('-')) {
     System.exit(2);
 }
 const files = findFiles(toBytes(args[0] ?? '/usr/include'));
-if (files.length > 0)
-    await checksumFiles(files);
-output.flush(null);
+try {
+    if (files.length > 0)
+        await checksumFiles(files);
+    output.flush(null);
+} catch (error) {
+    addProblem('standard output', error);
+}
 for (const problem of problems)
     errors.write_all(toArray(problem), null);
 System.exit(problems.length > 0 ? 1 : 0);

@@ -127,14 +127,21 @@ def checksum_files(files, problems):
 def main():
     # Ctrl-C ends the program at once, without a traceback; its workers end with it.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # Nor is it worth a message that nobody reads on.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     if len(sys.argv) > 2 or sys.argv[1:2] and sys.argv[1].startswith('-'):
         sys.stderr.write('usage: checksum-tree.py [DIR]\n')
         return 2
     problems = Problems()
     files = find_files(os.fsencode(sys.argv[1] if len(sys.argv) > 1 else '/usr/include'), problems)
-    if files:
-        checksum_files(files, problems)
-    sys.stdout.flush()
+    try:
+        if files:
+            checksum_files(files, problems)
+        sys.stdout.flush()
+    except OSError as error:
+        problems.append(b'checksum-tree: standard output: %s\n' % error.strerror.encode())
+        # What could not be written is not tried again at the exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     for problem in problems:
         sys.stderr.buffer.write(problem)
     return 1 if problems else 0

@@ -70,6 +70,32 @@ def test_empty_folder(top):
     assert (result.stdout, result.stderr, result.returncode) == (b'', b'', 0), result
 
 
+def test_no_name(top):
+    result = run('')
+    assert result.stdout == b'' and result.returncode == 1, result
+    assert result.stderr == b'checksum-tree: : No such file or directory\n', result
+
+
+def test_full_output(top):
+    Path(top, 'one').touch()
+    with open('/dev/full', 'wb') as full:
+        result = subprocess.run([*COMMAND, top], stdout=full, stderr=subprocess.PIPE, timeout=TIME_LIMIT, check=False)
+    assert result.returncode == 1, result
+    assert result.stderr == b'checksum-tree: standard output: No space left on device\n', result
+
+
+def test_broken_output(top):
+    """Nobody reads on: it ends, and says at most that."""
+    for number in range(1000):
+        Path(top, str(number)).touch()
+    reader, writer = os.pipe()
+    os.close(reader)
+    result = subprocess.run([*COMMAND, top], stdout=writer, stderr=subprocess.PIPE, timeout=TIME_LIMIT, check=False)
+    os.close(writer)
+    assert result.returncode in (1, -signal.SIGPIPE), result
+    assert result.stderr in (b'', b'checksum-tree: standard output: Broken pipe\n'), result
+
+
 def test_missing_folder(top):
     result = run(f'{top}/missing')
     assert result.stdout == b'' and result.returncode == 1, result
