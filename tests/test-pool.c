@@ -678,6 +678,20 @@ test_many (void)
   finish (pool);
 }
 
+/* Beyond the bound of the property it is the bound, and not the default that GObject would make of it. */
+static void
+test_too_many (void)
+{
+  const char *argv[] = { "/nonexistent", NULL };
+  g_autoptr(MpContext) context = mp_context_new (MP_START_METHOD_SPAWN);
+  g_autoptr(MpPool) pool = NULL;
+
+  mp_context_set_worker_argv (context, argv);
+  pool = mp_pool_new_full (100000, NULL, NULL, 0, context);
+  g_assert_cmpuint (mp_pool_get_n_workers (pool), ==, 65536);
+  mp_pool_terminate (pool);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -703,6 +717,7 @@ main (int argc, char **argv)
     { "/pool/work-is-taken-back", test_work_is_taken_back },
     { "/pool/worker-numbers", test_worker_numbers },
     { "/pool/many", test_many },
+    { "/pool/too-many", test_too_many },
   };
 
   mp_function_register_async ("answer-later", answer_later, NULL, NULL);

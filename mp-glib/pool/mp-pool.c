@@ -7,6 +7,8 @@
 #include "mp-glib/process/mp-function-private.h"
 #include "mp-glib/process/mp-init.h"
 
+#define MAX_WORKERS 65536
+
 /**
  * MpPool:
  *
@@ -303,7 +305,7 @@ install_properties (GObjectClass *object_class)
    *
    * Since: 0.1
    */
-  props[PROP_N_WORKERS] = g_param_spec_uint ("n-workers", NULL, NULL, 0, 65536, 0, flags);
+  props[PROP_N_WORKERS] = g_param_spec_uint ("n-workers", NULL, NULL, 0, MAX_WORKERS, 0, flags);
 
   /**
    * MpPool:initializer:
@@ -420,7 +422,7 @@ mp_pool_get_core (MpPool *self)
 
 /**
  * mp_pool_new:
- * @n_workers: the number of workers; 0 for the number of usable CPUs
+ * @n_workers: the number of workers, at most 65536, which larger numbers count as; 0 for the number of usable CPUs
  *
  * Makes a pool of workers that are started in the default way.
  *
@@ -433,12 +435,12 @@ mp_pool_get_core (MpPool *self)
 MpPool *
 mp_pool_new (guint n_workers)
 {
-  return g_object_new (MP_TYPE_POOL, "n-workers", n_workers, NULL);
+  return g_object_new (MP_TYPE_POOL, "n-workers", MIN (n_workers, MAX_WORKERS), NULL);
 }
 
 /**
  * mp_pool_new_full:
- * @n_workers: the number of workers; 0 for the number of usable CPUs
+ * @n_workers: the number of workers, at most 65536, which larger numbers count as; 0 for the number of usable CPUs
  * @initializer: (nullable): the name of a function that each worker calls first
  * @initializer_args: (nullable): its argument; a floating reference is taken
  * @tasks_per_worker: after how many tasks a worker is replaced; 0 for never
@@ -462,7 +464,7 @@ mp_pool_new_full (guint       n_workers,
   g_return_val_if_fail (context == NULL || MP_IS_CONTEXT (context), NULL);
 
   return g_object_new (MP_TYPE_POOL,
-                       "n-workers", n_workers,
+                       "n-workers", MIN (n_workers, MAX_WORKERS),
                        "initializer", initializer,
                        "initializer-args", args,
                        "tasks-per-worker", tasks_per_worker,
