@@ -113,6 +113,62 @@ await_children (guint n)
   g_assert_false (late);
 }
 
+static guint
+count_descriptors (void)
+{
+  g_autoptr(GDir) directory = g_dir_open ("/proc/self/fd", 0, NULL);
+  guint n = 0;
+
+  while (g_dir_read_name (directory) != NULL)
+    n++;
+  return n;
+}
+
+/* Whether any child has not ended; those that nobody has waited for have. */
+static gboolean
+any_child_runs (void)
+{
+  g_autofree char *path = g_strdup_printf ("/proc/self/task/%d/children", getpid ());
+  g_autofree char *text = NULL;
+  g_auto(GStrv) pids = NULL;
+
+  g_file_get_contents (path, &text, NULL, NULL);
+  pids = g_strsplit (text != NULL ? text : "", " ", -1);
+  for (guint i = 0; pids[i] != NULL; i++)
+    {
+      g_autofree char *stat_path = g_strdup_printf ("/proc/%s/stat", pids[i]);
+      g_autofree char *stat = NULL;
+
+      if (*pids[i] != '\0' && g_file_get_contents (stat_path, &stat, NULL, NULL) && strstr (stat, ") Z ") == NULL)
+        return TRUE;
+    }
+  return FALSE;
+}
+
+/* A program that makes pools and drops them, and neither waits for anything nor has a main loop. */
+static void
+test_dropped_often (void)
+{
+  g_autoptr(MpContext) context = mp_context_new (MP_START_METHOD_SPAWN);
+  MpPool *pool = mp_pool_new_full (1, NULL, NULL, 0, context);
+  guint n = 0;
+
+  apply_int (pool, MP_FUNCTION (square), g_variant_new_int32 (1));
+  g_object_unref (pool);
+  for (guint i = 0; i < 20; i++)
+    {
+      while (any_child_runs ())
+        g_thread_yield ();
+      pool = mp_pool_new_full (1, NULL, NULL, 0, context);
+      g_object_unref (pool);
+      if (i == 2)
+        n = count_descriptors ();
+    }
+  g_assert_cmpuint (count_descriptors (), <=, n + 8);
+  while (any_child_runs ())
+    g_thread_yield ();
+}
+
 static void
 test_dropped_idle (gconstpointer data)
 {
@@ -345,6 +401,7 @@ main (int argc, char **argv)
   mp_init ();
   g_test_init (&argc, &argv, NULL);
 
+  g_test_add_func ("/pool-leftovers/dropped-often", test_dropped_often);
   g_test_add_data_func ("/pool-leftovers/dropped-idle/spawn", GINT_TO_POINTER (MP_START_METHOD_SPAWN),
                         test_dropped_idle);
   g_test_add_data_func ("/pool-leftovers/dropped-idle/forkserver", GINT_TO_POINTER (MP_START_METHOD_FORKSERVER),

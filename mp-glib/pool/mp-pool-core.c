@@ -3,6 +3,8 @@
 
 #include "mp-glib/pool/mp-pool-private.h"
 
+#include "mp-glib/base/mp-hub-state-private.h"
+
 #include <pthread.h>
 #include <string.h>
 
@@ -138,6 +140,8 @@ mp_pool_core_start (MpPoolCore *self,
     }
 
   mp_hub_lock ();
+  /* A program that only makes pools and drops them again would never let go of what belonged to their workers. */
+  mp_hub_turn ();
   if (init != NULL)
     {
       init->function = number_function (self, initializer);
