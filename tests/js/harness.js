@@ -121,11 +121,38 @@ export function until(condition, what = 'what was waited for', seconds = 20) {
 
 export function isRunning(pid) {
     try {
-        const [, text] = GLib.file_get_contents(`/proc/${pid}/stat`);
-        return !new TextDecoder().decode(text).replace(/^.*\) /, '').startsWith('Z');
+        return getStat(pid)[0] !== 'Z';
     } catch {
         return false;
     }
+}
+
+// The fields of /proc/PID/stat that come behind the name: the state, the pid of the parent...
+function getStat(pid) {
+    const [, text] = GLib.file_get_contents(`/proc/${pid}/stat`);
+    return new TextDecoder().decode(text).replace(/^.*\) /s, '').split(' ');
+}
+
+export function getParent(pid) {
+    return Number(getStat(pid)[1]);
+}
+
+// The pids of all processes that @pid has started, and those have.
+export function getDescendants(pid) {
+    const parents = new Map();
+    for (const info of Gio.File.new_for_path('/proc').enumerate_children('standard::name', 0, null)) {
+        const name = info.get_name();
+        try {
+            if (/^[0-9]+$/.test(name))
+                parents.set(Number(name), getParent(name));
+        } catch {
+            // It has ended meanwhile.
+        }
+    }
+    const found = [pid];
+    for (const parent of found)
+        found.push(...[...parents.keys()].filter(child => parents.get(child) === parent));
+    return found.slice(1);
 }
 
 // Runs a program with the environment that this one has; gives what it wrote and how it ended.
