@@ -304,16 +304,16 @@ class InterruptTest(unittest.TestCase):
                 sys.exit(5)
         '''
 
-    def interrupt(self, script):
+    def interrupt(self, script, kill=os.killpg, errors=''):
         process = script.start(start_new_session=True)
         self.assertEqual(process.stdout.readline(), 'waiting\n')
         workers = support.descendants(process.pid)
         before = time.monotonic()
         # As Ctrl-C does: to the whole group.
-        os.killpg(process.pid, signal.SIGINT)
-        output, errors = process.communicate(timeout=TIMEOUT)
+        kill(process.pid, signal.SIGINT)
+        output, written = process.communicate(timeout=TIMEOUT)
         self.assertLess(time.monotonic() - before, 5)
-        self.assertEqual(errors, '')
+        self.assertRegex(written, errors + r'\Z')
         for worker in workers:
             support.wait_until(lambda: not support.is_running(worker), 'the end of the workers')
         return output.replace('waiting\n', ''), process.returncode
@@ -325,6 +325,20 @@ class InterruptTest(unittest.TestCase):
                     'p = Mp.Process(target=wait_alone, daemon=True); p.start(); p.join()'):
             with self.subTest(use):
                 self.assertEqual(self.interrupt(Script(self.SCRIPT.format(use=use))), ('interrupted\n', 5))
+
+    def test_without_a_handler(self):
+        script = self.SCRIPT.format(use='pool.map(wait, [1, 2])')
+        left = script.replace('with Mp.Pool(2) as pool', 'pool = Mp.Pool(2)\n                if True')
+        default = left.replace("if __name__ == '__main__':", """if __name__ == '__main__':
+            signal.signal(signal.SIGINT, signal.SIG_DFL)""")
+        for kill in (os.kill, os.killpg):
+            with self.subTest(kill=kill.__name__):
+                self.assertEqual(self.interrupt(Script(script), kill), ('interrupted\n', 5))
+                self.assertEqual(self.interrupt(Script(left), kill), ('interrupted\n', 5))
+                self.assertEqual(self.interrupt(Script(default), kill), ('', -signal.SIGINT))
+                raised = Script(left.replace('except KeyboardInterrupt', 'except MemoryError'))
+                self.assertEqual(self.interrupt(raised, kill, r'Traceback [^\0]*\nKeyboardInterrupt\n'),
+                                 ('', -signal.SIGINT))
 
     def test_connection(self):
         script = Script('''
@@ -535,37 +549,84 @@ class ExitTest(unittest.TestCase):
                 self.assertLess(time.monotonic() - before, 1)
                 process.communicate()
 
+    IGNORING = '''
+        import signal
+        from gi.repository import Mp
+        def square(x): return x * x
+        if __name__ == '__main__':
+            {habit}
+            with Mp.Pool(2) as pool:
+                print(pool.map(square, range(4)))
+            p = Mp.Process(target=square, args=(1,))
+            p.start()
+            p.join()
+            print(p.is_alive(), p.exitcode is not None, signal.getsignal(signal.SIGCHLD))
+        '''
+
+    def test_a_host_that_ignores_its_children(self):
+        output = '[0, 1, 4, 9]\nFalse True %s\n' % signal.SIG_IGN
+        self.check(self.IGNORING.format(habit='signal.signal(signal.SIGCHLD, signal.SIG_IGN)'), output)
+        # Or was started so.
+        script = Script(self.IGNORING.format(habit='pass'))
+        result = subprocess.run(['env', '--ignore-signal=CHLD', *script.command()], capture_output=True, text=True,
+                                timeout=TIMEOUT)
+        self.assertEqual((result.stdout, result.stderr, result.returncode), (output, '', 0))
+
     def test_a_host_that_reaps(self):
-        self.check('''
-            import os, signal
-            from gi.repository import Mp
-            def square(x): return x * x
-            if __name__ == '__main__':
-                signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-                with Mp.Pool(2) as pool:
-                    print(pool.map(square, range(4)))
-                p = Mp.Process(target=square, args=(1,))
-                p.start()
-                p.join()
-                print(p.is_alive(), p.exitcode is not None)
-            ''', '[0, 1, 4, 9]\nFalse True\n')
+        for method in ('spawn', 'forkserver', 'fork'):
+            with self.subTest(method):
+                self.check('''
+                    import os, signal
+                    from gi.repository import Mp
+                    def square(x): return x * x
+                    def reap(*args):
+                        try:
+                            while os.waitpid(-1, os.WNOHANG)[0]:
+                                pass
+                        except ChildProcessError:
+                            pass
+                    if __name__ == '__main__':
+                        signal.signal(signal.SIGCHLD, reap)
+                        Mp.set_start_method(%r)
+                        for _ in range(5):
+                            p = Mp.Process(target=square, args=(1,))
+                            p.start()
+                            p.join()
+                            if p.is_alive() or p.exitcode is None:
+                                print(p)
+                        with Mp.Pool(2) as pool:
+                            print(pool.map(square, range(4)))
+                        print(signal.getsignal(signal.SIGCHLD) is reap)
+                    ''' % method, '[0, 1, 4, 9]\nTrue\n')
 
     def test_nothing_is_changed(self):
-        self.check('''
-            import os, signal
-            def state():
-                mask = os.umask(0)
-                os.umask(mask)
-                return ([signal.getsignal(number) for number in signal.valid_signals()], mask, dict(os.environ),
-                        os.getcwd(), signal.pthread_sigmask(signal.SIG_BLOCK, ()))
-            if __name__ == '__main__':
-                before = state()
-                from gi.repository import Mp
-                with Mp.Pool(2) as pool:
-                    pool.map(abs, range(10))
-                    print(state() == before)
-                print(state() == before, signal.set_wakeup_fd(-1))
-            ''', 'True\nTrue -1\n')
+        for method in ('spawn', 'forkserver', 'fork'):
+            with self.subTest(method):
+                self.check('''
+                    import os, signal
+                    LIBC = 1 << 31 | 1 << 32   # the C library's own, from the first thread of a program on
+                    def state():
+                        with open('/proc/self/status') as stream:
+                            fields = dict(line.split(':', 1) for line in stream)
+                        return ([signal.getsignal(number) for number in signal.valid_signals()], fields['Umask'],
+                                [int(fields[name], 16) & ~LIBC for name in ('SigBlk', 'SigIgn', 'SigCgt')],
+                                dict(os.environ), os.getcwd(), signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+                    if __name__ == '__main__':
+                        os.umask(0o27)
+                        os.chdir('/')
+                        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+                        before = state()
+                        from gi.repository import Mp
+                        Mp.set_start_method(%r)
+                        p = Mp.Process(target=abs, args=(1,))
+                        p.start()
+                        p.join()
+                        print(p.exitcode, state() == before)
+                        with Mp.Pool(2) as pool:
+                            pool.map(abs, range(10))
+                            print(state() == before)
+                        print(state() == before, signal.set_wakeup_fd(-1))
+                    ''' % method, '0 True\nTrue\nTrue -1\n')
 
 
 if __name__ == '__main__':
