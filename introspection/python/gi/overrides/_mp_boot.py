@@ -136,6 +136,7 @@ def take_sigint():
 
 def _fork(*_args):
     """fork() as Python wants it done: its locks, threads and hooks are put right in the child."""
+    flush()   # or what is in the buffers is written by the child too
     hold_sigint()
     flush()  # or the child writes it as well
     try:
