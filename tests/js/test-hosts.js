@@ -56,13 +56,12 @@ async function interrupt(habit, toGroup) {
     const descendants = getDescendants(owner);
     assertEqual(pids.every(pid => pid > 0 && descendants.includes(pid)), true, show([pids, descendants]));
 
-    const begin = GLib.get_monotonic_time();
+    // By itself none of them ends.
     assert(signal(toGroup ? `-- -${owner}` : owner, 'INT'));
     const rest = [await readLine(stdout), await readLine(stderr)];
     await new Promise(resolve => program.wait_async(null, resolve));
     for (const pid of descendants)
         await until(() => !isRunning(pid), `the end of ${pid}`);
-    assert(GLib.get_monotonic_time() - begin < 5e6, 'it took too long');
     return [program.get_if_exited() ? program.get_exit_status() : -program.get_term_sig(), ...rest];
 }
 
