@@ -21,6 +21,7 @@ typedef struct
   MpArenaHeader header;
   gsize         size;
   int           seals;
+  gboolean      is_leased;   /* to be opened for writing by nobody else, at first */
   Packet        packet;
   guint         n_fds;
 } Message;
@@ -35,6 +36,7 @@ typedef struct
 static void spoil_nothing      (Message *m) { }
 static void spoil_seal         (Message *m) { m->seals = 0; }
 static void spoil_seal_only_grow (Message *m) { m->seals = F_SEAL_GROW; }
+static void spoil_lease        (Message *m) { m->is_leased = TRUE; }
 static void spoil_writable     (Message *m) { m->seals |= F_SEAL_FUTURE_WRITE; }
 static void spoil_empty        (Message *m) { m->size = 0; }
 static void spoil_header_only  (Message *m) { m->size = 40; }
@@ -71,6 +73,7 @@ static const Fault faults[] = {
   { "slots-used", spoil_slots_used, NULL },
   { "unsealed", spoil_seal, MALFORMED "it comes without sealed memory" },
   { "wrong-seal", spoil_seal_only_grow, MALFORMED "it comes without sealed memory" },
+  { "leased", spoil_lease, "slot: its memory cannot be mapped: Resource temporarily unavailable" },
   { "read-only", spoil_writable, "slot: its memory cannot be mapped: Operation not permitted" },
   { "empty", spoil_empty, MALFORMED "its memory is too small" },
   { "cut-header", spoil_header_only, MALFORMED "its memory is too small" },
@@ -118,6 +121,20 @@ make_message (int socket)
   send_packet (socket, &packet, (const int *) (gpointer) fds->data, fds->len);
 }
 
+/* Who opens it for writing is kept waiting, until the kernel takes the lease away. */
+static int
+lease (int fd)
+{
+  g_autofree char *path = g_strdup_printf ("/proc/self/fd/%d", fd);
+  int leased = open (path, O_RDONLY | O_CLOEXEC);
+
+  g_assert_no_errno (leased);
+  mp_fd_close (&fd);
+  signal (SIGIO, SIG_IGN);
+  g_assert_no_errno (fcntl (leased, F_SETLEASE, F_RDLCK));
+  return leased;
+}
+
 /* A file of the message's size, with as much of the bytes as go in. */
 static int
 copy_file (const Message *message,
@@ -132,7 +149,7 @@ copy_file (const Message *message,
   g_assert_cmpint (pwrite (fd, &message->header, MIN (message->size, sizeof message->header), 0), >=, 0);
   if (message->seals != 0)
     g_assert_no_errno (fcntl (fd, F_ADD_SEALS, message->seals));
-  return fd;
+  return message->is_leased ? lease (fd) : fd;
 }
 
 static void

@@ -10,7 +10,7 @@ G_BEGIN_DECLS
  * its way in a socket. Descriptors that were dup()ed, inherited by fork() or sent are one description, and share a lock:
  * mp_file_lock_reopen() gives one of its own. The bytes need not exist in the file. */
 
-/* A new open file description of the same file (by /proc/self/fd), CLOEXEC, ≥ 3. -1 sets errno. */
+/* A new open file description of the same file (by /proc/self/fd), CLOEXEC, ≥ 3. Never waits. -1 sets errno. */
 int      mp_file_lock_reopen (int      fd);
 /* Never waits. FALSE sets errno: EAGAIN when another description has it. */
 gboolean mp_file_lock_take   (int      fd,

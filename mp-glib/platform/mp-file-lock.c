@@ -42,7 +42,8 @@ mp_file_lock_reopen (int fd)
       return -1;
     }
   print_path (path, fd);
-  return mp_fd_lift (open (path, O_RDWR | O_CLOEXEC));
+  /* Else one who sent it with a lease on it could have us wait for 45 s. */
+  return mp_fd_lift (open (path, O_RDWR | O_CLOEXEC | O_NONBLOCK));
 }
 
 static struct flock
