@@ -30,8 +30,11 @@ MpAsyncWait *mp_async_add    (const MpSlotRef *ref,
                               MpAsyncDone      done_func,
                               gpointer         data);
 /* With the hub's lock held, and only before done() has been called: the wait is freed by either. TRUE: it is gone,
- * done() is not called any more. FALSE: done() is about to be called. */
+ * done() is not called any more. FALSE: done() is about to be called; or, in a forked child, the wait is the parent's. */
 gboolean     mp_async_cancel (MpAsyncWait     *wait);
+/* To be called before the arena's own handlers around a fork are installed: those of this file belong to every fork
+ * that has them, also when the first wait begins in the midst of it. */
+void         mp_async_watch_forks (void);
 /* How many wait: for tests. */
 guint        mp_async_count  (void);
 gboolean     mp_async_thread_runs (void);

@@ -27,6 +27,7 @@ struct _MpAsyncWait
 {
   GList        link;        /* of its line, or of those that have won */
   Line        *line;        /* NULL: has won */
+  guint        epoch;
   MpAsyncTry   try_func;
   MpAsyncDone  done_func;
   gpointer     data;
@@ -425,17 +426,12 @@ after_fork_in_child (void)
   tried = fresh_cond;
 }
 
-static void
-ensure_fork_funcs (void)
+void
+mp_async_watch_forks (void)
 {
   static const MpArenaForkFuncs funcs = { before_fork, after_fork_in_parent, after_fork_in_child };
-  static gsize done;
 
-  if (g_once_init_enter (&done))
-    {
-      mp_arena_set_fork_funcs (&funcs);
-      g_once_init_leave (&done, 1);
-    }
+  mp_arena_set_fork_funcs (&funcs);
 }
 
 MpAsyncWait *
@@ -447,7 +443,6 @@ mp_async_add (const MpSlotRef *ref,
   MpAsyncWait *wait = NULL;
   int result = 0;
 
-  ensure_fork_funcs ();
   pthread_mutex_lock (&lock);
   if (!runs && !forks)
     result = start_thread ();
@@ -455,6 +450,7 @@ mp_async_add (const MpSlotRef *ref,
     {
       wait = g_slice_new0 (MpAsyncWait);
       wait->link.data = wait;
+      wait->epoch = epoch;
       wait->try_func = try_func;
       wait->done_func = done_func;
       wait->data = data;
@@ -477,6 +473,10 @@ gboolean
 mp_async_cancel (MpAsyncWait *wait)
 {
   Line *line;
+
+  /* Its line is where the parent's thread left it. */
+  if (wait->epoch != epoch)
+    return FALSE;
 
   pthread_mutex_lock (&lock);
   /* A try never sleeps. */

@@ -3,6 +3,7 @@
 
 #include "mp-glib/arena/mp-arena-parts-private.h"
 
+#include "mp-glib/arena/mp-async-private.h"
 #include "mp-glib/arena/mp-torture-private.h"
 #include "mp-glib/platform/mp-fd-private.h"
 #include "mp-glib/platform/mp-file-lock-private.h"
@@ -194,6 +195,7 @@ mp_participant_watch_forks (void)
 
   if (is_watching)
     return;
+  mp_async_watch_forks ();
   pthread_atfork (prepare_cb, parent_cb, child_cb);
   is_watching = TRUE;
 }

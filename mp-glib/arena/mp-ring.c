@@ -4,6 +4,7 @@
 #include "mp-glib/arena/mp-ring-state-private.h"
 #include "mp-glib/arena/mp-torture-private.h"
 #include "mp-glib/base/mp-error-private.h"
+#include "mp-glib/base/mp-hub-state-private.h"
 #include "mp-glib/platform/mp-barrier-private.h"
 #include "mp-glib/platform/mp-fd-private.h"
 #include "mp-glib/platform/mp-file-lock-private.h"
@@ -30,9 +31,11 @@ G_STATIC_ASSERT (MP_RING_READER == 0 && MP_RING_WRITER == 1);
 static GQueue held = G_QUEUE_INIT;
 static pthread_mutex_t held_mutex = PTHREAD_MUTEX_INITIALIZER;
 
+/* The hub's lock first: who has that may come here. */
 static void
 prepare_fork (void)
 {
+  mp_hub_lock ();
   pthread_mutex_lock (&held_mutex);
 }
 
@@ -40,9 +43,10 @@ static void
 fork_in_parent (void)
 {
   pthread_mutex_unlock (&held_mutex);
+  mp_hub_release ();
 }
 
-/* Async-signal-safe, as the parent may have had other threads. */
+/* Async-signal-safe, as the parent may have had other threads. The hub sees to its own lock. */
 static void
 fork_in_child (void)
 {
@@ -65,6 +69,7 @@ watch_forks (void)
 
   if (g_once_init_enter (&watched))
     {
+      mp_hub_watch_forks ();
       pthread_atfork (prepare_fork, fork_in_parent, fork_in_child);
       g_once_init_leave (&watched, 1);
     }
