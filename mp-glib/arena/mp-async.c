@@ -404,7 +404,6 @@ after_fork_in_parent (void)
 static void
 after_fork_in_child (void)
 {
-  static const pthread_mutex_t fresh_mutex = PTHREAD_MUTEX_INITIALIZER;
   static const pthread_cond_t fresh_cond = PTHREAD_COND_INITIALIZER;
 
   gpointer *left = g_new (gpointer, 3);
@@ -422,7 +421,8 @@ after_fork_in_child (void)
 
   /* The hub sees to its own lock. */
   forks = FALSE;
-  lock = blocked_lock = fresh_mutex;
+  pthread_mutex_unlock (&blocked_lock);
+  pthread_mutex_unlock (&lock);
   tried = fresh_cond;
 }
 
