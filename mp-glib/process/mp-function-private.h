@@ -48,4 +48,14 @@ GVariant         *mp_function_check_call  (const MpFunction  *function,
                                            GError            *own_error,
                                            GError           **error);
 
+/* What the function itself gives, unchecked. */
+GVariant         *mp_function_call_bare   (const MpFunction  *function,
+                                           GVariant          *args,
+                                           GError           **own_error);
+
+/* mp-script-engine.c. Where the program is a script of GJS: brings the collection of its garbage to an end. FALSE: it is
+ * none. Both in the thread that runs functions, between two calls. */
+gboolean          mp_script_collect       (void);
+void              mp_script_count_call    (void);
+
 G_END_DECLS

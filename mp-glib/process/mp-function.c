@@ -580,13 +580,28 @@ mp_function_check_call (const MpFunction  *function,
   return result;
 }
 
+/* A function in JavaScript always gives one or the other: when there is neither, it was not run. */
+GVariant *
+mp_function_call_bare (const MpFunction  *function,
+                       GVariant          *args,
+                       GError           **own_error)
+{
+  GVariant *result = NULL;
+
+  mp_script_count_call ();
+  result = function->func (args, function->user_data, own_error);
+  if (G_UNLIKELY (result == NULL && *own_error == NULL) && mp_script_collect ())
+    result = function->func (args, function->user_data, own_error);
+  return result;
+}
+
 GVariant *
 mp_function_call (const MpFunction  *function,
                   GVariant          *args,
                   GError           **error)
 {
   GError *own_error = NULL;
-  GVariant *result = function->func (args, function->user_data, &own_error);
+  GVariant *result = mp_function_call_bare (function, args, &own_error);
 
   return mp_function_check_call (function, result, own_error, error);
 }

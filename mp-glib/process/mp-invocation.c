@@ -316,7 +316,11 @@ mp_invocation_call_async (const MpFunction  *function,
   running = function;
   running_thread = g_thread_self ();
   running_object = g_object_ref (self);
+  mp_script_count_call ();
   function->async_func (self, args, function->user_data);
+  /* One in JavaScript that was run holds the call, or has answered it. */
+  if (G_UNLIKELY (self->done != NULL && g_atomic_int_get (&G_OBJECT (self)->ref_count) == 2) && mp_script_collect ())
+    function->async_func (self, args, function->user_data);
   running = NULL;
   g_clear_object (&running_object);
 }

@@ -251,7 +251,7 @@ run_items (Server *self)
       GError *error = NULL;
 
       if (!self->boxed || check_type (self, g_variant_get_type (item), &error))
-        value = function->func (item, function->user_data, &error);
+        value = mp_function_call_bare (function, item, &error);
       g_variant_unref (item);
       if (value == NULL || error != NULL || function->result_type != NULL)
         value = mp_function_check_call (function, value, error, &self->answer_error);
