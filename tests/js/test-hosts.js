@@ -133,4 +133,16 @@ test('a million tiny tasks', async () => {
     pool.terminate();
 });
 
+// More than it takes for garbage to be collected in the midst of them: GJS then refuses calls from C.
+test('very many single calls', () => {
+    const pool = Mp.Pool.new(1);
+    const n = 350000;
+    let sum = 0;
+
+    for (const result of pool.imap(square, Array.from({length: n}, (_, i) => i % 1000), 1))
+        sum += result;
+    assertEqual(sum, n / 1000 * 332833500);
+    pool.terminate();
+});
+
 await run();

@@ -46,6 +46,17 @@ def release(lock):
     lock.release()
 
 
+def make_held():
+    lock = Mp.Lock()
+    lock.acquire()
+    return {'lock': [lock]}
+
+
+def use(lock):
+    with lock:
+        pass
+
+
 given = None
 
 
@@ -473,6 +484,25 @@ class InterruptTest(unittest.TestCase):
                     lock.acquire()
         self.assertFalse(lock.locked())
         self.assertEqual(_mp_call._signals.depth, 0)
+
+
+class TemporaryTest(unittest.TestCase):
+    """Locks that nobody else refers to while they are on their way."""
+
+    def test_result(self):
+        with Mp.Pool(1) as pool:
+            lock = pool.apply(make_held)['lock'][0]
+            self.assertTrue(lock.locked())
+            lock.release()
+            self.assertTrue(lock.acquire(False))
+
+    def test_argument_of_a_process(self):
+        for method in 'spawn', 'forkserver':
+            with self.subTest(method):
+                process = Mp.get_context(method).Process(target=use, args=(Mp.Lock(),))
+                process.start()
+                process.join()
+                self.assertEqual(process.exitcode, 0)
 
 
 if __name__ == '__main__':

@@ -116,6 +116,8 @@ class Process(_Mp.Process):
         boot.check_can_start()
         self._prepare()
         self._started = True
+        # Handles hold no references: what they stand for must live until the arguments have been sent.
+        self._going = self._target, self._args, self._kwargs
         self._target, self._args, self._kwargs = None, (), {}
         _children.add(self)
 
@@ -133,6 +135,8 @@ class Process(_Mp.Process):
             if not _Mp.Process.is_alive(self):
                 _children.discard(self)
             raise
+        finally:
+            self._going = None
 
     def _wait_for_pid(self):
         """Each look is longer than the one before: a fork server answers in a fraction of a millisecond, but the first

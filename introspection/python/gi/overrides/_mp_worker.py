@@ -29,6 +29,7 @@ APPLY, MAP, STARMAP, SINGLE, EACH = range(5)
 _KEEP = 0x10
 _HEAD = 5
 
+_sent = None      # the last result that holds objects: they must live until it has been sent
 _functions = {}   # pickles of plain functions that came often: the function
 _forked_pid = os.getpid()
 
@@ -114,8 +115,11 @@ def _run_each(function, items):
 
 
 def _encode_result(result):
+    global _sent
     try:
-        return values.pack(*values.dumps(result))
+        data, handles = values.dumps(result)
+        _sent = result if handles else None
+        return values.pack(data, handles)
     except Exception as exc:
         failure = exc
     from multiprocessing.pool import MaybeEncodingError
