@@ -190,7 +190,9 @@ after_fork_in_child (void)
 
   mp_shareable_after_fork ();
   mp_error_after_fork ();
-  /* The owner that is noted in it is the thread that forked, as the parent calls it. */
+  /* The owner that is noted in it is the thread that forked, as the parent calls it: so it is refused, but the thread
+   * sanitizer knows then that nobody has it. */
+  (void) pthread_mutex_unlock (&mutex);
   mutex = fresh;
   is_copy = TRUE;
 }
