@@ -5,7 +5,8 @@
 
 #include "mp-glib/arena/mp-async-private.h"
 #include "mp-glib/base/mp-error-private.h"
-#include "mp-glib/base/mp-hub-state-private.h"
+#include "mp-glib/base/mp-hub-private.h"
+#include "mp-glib/platform/mp-deadline-private.h"
 #include "mp-glib/platform/mp-futex-private.h"
 #include "mp-glib/platform/mp-poll-private.h"
 
@@ -170,40 +171,12 @@ cancelled_cb (GCancellable *cancellable,
   mp_async_unblock (user_data);
 }
 
-static int
-get_interrupt_fd (void)
-{
-  int fd = mp_hub_set_interrupt_fd (-1);
-
-  mp_hub_set_interrupt_fd (fd);
-  return fd;
-}
-
 static gboolean
 is_interrupted (Wait *wait)
 {
   GPollFD fd = { wait->interrupt_fd, G_IO_IN, 0 };
 
   return fd.fd >= 0 && mp_poll_fds (&fd, 1, 0) > 0;
-}
-
-static gint64
-time_left (Wait *wait)
-{
-  gint64 left;
-
-  if (wait->deadline < 0)
-    return -1;
-  left = wait->deadline - g_get_monotonic_time ();
-  return MAX (0, left);
-}
-
-static void
-run_posts (Wait *wait)
-{
-  mp_hub_lock ();
-  mp_hub_run_posts (wait->owner);
-  mp_hub_unlock ();
 }
 
 /* Until somebody gives it back, or there is something else to do, or it is time to see whether the owner lives. @woken
@@ -213,7 +186,7 @@ sleep_on (Wait    *wait,
           guint64  seen,
           guint32  woken)
 {
-  gint64 left = time_left (wait);
+  gint64 left = mp_deadline_left (wait->deadline);
   gboolean whole_slice = left < 0 || left > MP_CELL_SLICE_US;
   gint64 timeout_us = whole_slice ? MP_CELL_SLICE_US : left;
   MpFutexResult result;
@@ -268,7 +241,7 @@ is_over (Wait    *wait,
     g_set_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED, "%s: cancelled", wait->what);
   else if (is_interrupted (wait))
     g_set_error (error, MP_ERROR, MP_ERROR_INTERRUPTED, "%s: interrupted by a signal", wait->what);
-  else if (time_left (wait) == 0)
+  else if (mp_deadline_left (wait->deadline) == 0)
     g_set_error (error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT, "%s: timed out", wait->what);
   else
     return FALSE;
@@ -286,7 +259,7 @@ take_or_sleep (Wait    *wait,
       guint64 seen = 0;
       MpCellResult result;
 
-      run_posts (wait);
+      mp_hub_run_due (wait->owner);
       /* One that has slept cannot know whether others still do. */
       result = try_take (wait->ref, wait->slept ? WAITERS : 0, &seen);
       if (result == MP_CELL_LOST)
@@ -347,13 +320,8 @@ mp_cell_take (const MpSlotRef  *ref,
   if (timeout_us != 0 && spin (ref))
     return TRUE;
 
-  wait.interrupt_fd = get_interrupt_fd ();
-  if (timeout_us >= 0)
-    {
-      gint64 now = g_get_monotonic_time ();
-
-      wait.deadline = timeout_us < G_MAXINT64 - now ? now + timeout_us : G_MAXINT64;
-    }
+  wait.interrupt_fd = mp_hub_get_interrupt_fd ();
+  wait.deadline = mp_deadline_after (timeout_us);
   return take_slowly (&wait, error);
 }
 

@@ -5,8 +5,9 @@
 #include "mp-glib/arena/mp-ring-state-private.h"
 #include "mp-glib/arena/mp-torture-private.h"
 #include "mp-glib/base/mp-error-private.h"
-#include "mp-glib/base/mp-event-loop.h"
+#include "mp-glib/base/mp-hub-private.h"
 #include "mp-glib/platform/mp-barrier-private.h"
+#include "mp-glib/platform/mp-deadline-private.h"
 #include "mp-glib/platform/mp-futex-private.h"
 #include "mp-glib/platform/mp-poll-private.h"
 
@@ -178,17 +179,6 @@ cancelled_cb (GCancellable *cancellable,
   mp_futex_wake (bell, 1, TRUE);
 }
 
-static gint64
-time_left (const Wait *wait)
-{
-  gint64 left;
-
-  if (wait->deadline < 0)
-    return -1;
-  left = wait->deadline - g_get_monotonic_time ();
-  return MAX (0, left);
-}
-
 static gboolean
 is_interrupted (Wait *wait)
 {
@@ -249,7 +239,7 @@ is_over (Wait    *wait,
     g_set_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED, "ring wait: cancelled");
   else if (is_interrupted (wait))
     g_set_error (error, MP_ERROR, MP_ERROR_INTERRUPTED, "ring wait: interrupted by a signal");
-  else if (time_left (wait) == 0)
+  else if (mp_deadline_left (wait->deadline) == 0)
     g_set_error (error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT, "ring wait: timed out");
   else
     return FALSE;
@@ -263,7 +253,7 @@ sleep_once (Wait *wait)
     { &wait->ring->own->sleep, MP_RING_ON_WORD, FALSE },
     { &wait->bell, 0, TRUE },
   };
-  gint64 left = time_left (wait);
+  gint64 left = mp_deadline_left (wait->deadline);
   gint64 slice = left < 0 ? SLICE_US : MIN (left, SLICE_US);
 
   if (wait->handler != 0)
@@ -295,15 +285,6 @@ sleep_until_over (Wait    *wait,
     self->spin = MAX_SPIN;
 }
 
-static int
-get_interrupt_fd (void)
-{
-  int fd = mp_set_interrupt_fd (-1);
-
-  mp_set_interrupt_fd (fd);
-  return fd;
-}
-
 gboolean
 mp_ring_wait (MpRing        *self,
               gsize          room,
@@ -329,9 +310,8 @@ mp_ring_wait (MpRing        *self,
   if (timeout_us != 0 && spin (self, wait.need))
     return TRUE;
 
-  if (timeout_us >= 0)
-    wait.deadline = g_get_monotonic_time () + MIN (timeout_us, G_MAXINT64 / 2);
-  wait.interrupt_fd = get_interrupt_fd ();
+  wait.deadline = mp_deadline_after (timeout_us);
+  wait.interrupt_fd = mp_hub_get_interrupt_fd ();
   if (cancellable != NULL && timeout_us != 0)
     wait.handler = g_cancellable_connect (cancellable, G_CALLBACK (cancelled_cb), &wait.bell, NULL);
   sleep_until_over (&wait, &local_error);

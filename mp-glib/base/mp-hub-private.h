@@ -110,6 +110,9 @@ guint     mp_hub_run_due          (gconstpointer   owner);
 /* Takes what the kernel has to tell, without waiting. With the lock held, and not from a watch or timer function. */
 void      mp_hub_turn             (void);
 
+/* This thread's, see mp_set_interrupt_fd(); -1: none. */
+int       mp_hub_get_interrupt_fd (void);
+
 /* State changed that another thread may wait for: re-evaluates its @done. With the lock held. (The hub does this
  * itself after watch and timer functions have run.) */
 void      mp_hub_changed          (void);

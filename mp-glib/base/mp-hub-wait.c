@@ -3,6 +3,7 @@
 
 #include "mp-glib/base/mp-error-private.h"
 #include "mp-glib/base/mp-hub-state-private.h"
+#include "mp-glib/platform/mp-deadline-private.h"
 #include "mp-glib/platform/mp-fd-private.h"
 
 #include <errno.h>
@@ -50,6 +51,12 @@ get_event_fd (void)
       g_private_set (&event_fd_key, GINT_TO_POINTER (fd + 1));
     }
   return fd;
+}
+
+int
+mp_hub_get_interrupt_fd (void)
+{
+  return interrupt_fd;
 }
 
 int
@@ -228,18 +235,6 @@ unprepare (Wait *wait)
   mp_fd_close (&wait->cancel_fd.fd);
 }
 
-static gint64
-time_left (Wait *wait)
-{
-  gint64 left;
-
-  if (wait->deadline < 0)
-    return -1;
-  /* Not inside of MAX(), which would read the clock a second time: -1 is for ever. */
-  left = wait->deadline - g_get_monotonic_time ();
-  return MAX (0, left);
-}
-
 /* Runs the callbacks that are due, then looks; the two in this order, so that all that belongs to the state which ends
  * the wait has been told when the wait returns. */
 static gboolean
@@ -253,7 +248,7 @@ is_over (Wait     *wait,
   return self->done (self->data) ||
          g_cancellable_is_cancelled (wait->cancellable) ||
          wait->interrupted || wait->error != 0 ||
-         (looked && time_left (wait) == 0);
+         (looked && mp_deadline_left (wait->deadline) == 0);
 }
 
 static void
@@ -273,7 +268,7 @@ wait_until_over (Wait *wait)
         prepare (wait);
       else
         {
-          gint64 timeout_us = ran ? 0 : time_left (wait);
+          gint64 timeout_us = ran ? 0 : mp_deadline_left (wait->deadline);
 
           /* One that cannot be told of its cancelling looks for itself. */
           if (wait->cancellable != NULL && wait->cancel_fd.fd < 0 && (timeout_us < 0 || timeout_us > BLIND_SLEEP_US))
@@ -319,7 +314,7 @@ mp_hub_wait (gconstpointer   owner,
 {
   Wait wait = {
     .sleeper = { .owner = owner, .done = done, .data = data, .event_fd = -1 },
-    .deadline = -1,
+    .deadline = mp_deadline_after (timeout_us),
     .cancellable = cancellable,
     .prepared = cancellable == NULL,
     .cancel_fd = { -1, G_IO_IN, 0 },
@@ -328,12 +323,6 @@ mp_hub_wait (gconstpointer   owner,
   gboolean is_done;
 
   wait.sleeper.link.data = &wait.sleeper;
-  if (timeout_us >= 0)
-    {
-      gint64 now = g_get_monotonic_time ();
-
-      wait.deadline = timeout_us < G_MAXINT64 - now ? now + timeout_us : G_MAXINT64;
-    }
 
   mp_hub_lock ();
   mp_hub_ensure ();

@@ -4,8 +4,8 @@
 #include "mp-glib/channel/mp-connection-private.h"
 
 #include "mp-glib/base/mp-error.h"
-#include "mp-glib/base/mp-event-loop.h"
 #include "mp-glib/base/mp-hub-private.h"
+#include "mp-glib/platform/mp-deadline-private.h"
 #include "mp-glib/platform/mp-fd-private.h"
 #include "mp-glib/platform/mp-poll-private.h"
 
@@ -49,32 +49,12 @@ get_event_fd (void)
   return fd;
 }
 
-static int
-get_interrupt_fd (void)
-{
-  int fd = mp_set_interrupt_fd (-1);
-
-  mp_set_interrupt_fd (fd);
-  return fd;
-}
-
 static Wait
 wait_init (const char   *what,
            gint64        timeout_us,
            GCancellable *cancellable)
 {
-  Wait wait = { what, -1, cancellable, 0, -1 };
-  gint64 now;
-
-  if (timeout_us > 0)
-    {
-      now = g_get_monotonic_time ();
-      wait.deadline = timeout_us < G_MAXINT64 - now ? now + timeout_us : G_MAXINT64;
-    }
-  else if (timeout_us == 0)
-    {
-      wait.deadline = 0;
-    }
+  Wait wait = { what, mp_deadline_after (timeout_us), cancellable, 0, -1 };
 
   return wait;
 }
@@ -114,16 +94,8 @@ sleep_once (MpConnection  *self,
 {
   GPollFD fds[3];
   MpSleeper sleeper = { { NULL }, get_event_fd () };
-  gint64 timeout_us = -1;
+  gint64 timeout_us = mp_deadline_left (wait->deadline);
   int saved_errno = 0;
-
-  if (wait->deadline >= 0)
-    {
-      /* Not inside of MAX(), which would read the clock a second time: -1 is for ever. */
-      gint64 left = wait->deadline > 0 ? wait->deadline - g_get_monotonic_time () : 0;
-
-      timeout_us = MAX (0, left);
-    }
 
   if (timeout_us == 0)
     {
@@ -149,7 +121,7 @@ sleep_once (MpConnection  *self,
       g_atomic_int_set (&wait->event_fd, sleeper.event_fd);
       wait->cancel_id = g_cancellable_connect (wait->cancellable, G_CALLBACK (cancelled_cb), wait, NULL);
     }
-  fds[2] = (GPollFD) { get_interrupt_fd (), G_IO_IN, 0 };
+  fds[2] = (GPollFD) { mp_hub_get_interrupt_fd (), G_IO_IN, 0 };
   if (mp_poll_fds (fds, G_N_ELEMENTS (fds), timeout_us) < 0)
     saved_errno = errno;
 
