@@ -18,6 +18,19 @@ G_BEGIN_DECLS
 
 #define MP_CODEC_MAX_TYPE 4096
 
+typedef struct
+{
+  guint32 n_type;
+  guint32 n_handles;
+  guint64 n_body;
+} MpValueHead;
+
+static inline gsize
+mp_pad8 (gsize size)
+{
+  return (size + 7) & ~(gsize) 7;
+}
+
 /* From this size on bytes are sent from where they lie, and a received body stays where it was read to. */
 #define MP_PIECE_MIN_REFERENCE 16384
 

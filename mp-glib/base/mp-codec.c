@@ -9,15 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define HEADER_SIZE  16
 #define TABLE_TYPE   "a(suv)"
-
-typedef struct
-{
-  guint32 n_type;
-  guint32 n_handles;
-  guint64 n_body;
-} Header;
 
 /* What the handles of a value being encoded stand for. */
 typedef struct
@@ -44,12 +36,6 @@ typedef struct
 } HeldBody;
 
 static const guint64 zeros = 0;
-
-static gsize
-pad8 (gsize size)
-{
-  return (size + 7) & ~(gsize) 7;
-}
 
 static void
 close_fds (GArray *fds)
@@ -162,13 +148,13 @@ add_padded (MpEncoded     *self,
             GBytes        *bytes)
 {
   add_piece (self, data, size, bytes);
-  add_piece (self, &zeros, pad8 (size) - size, NULL);
+  add_piece (self, &zeros, mp_pad8 (size) - size, NULL);
 }
 
 /* The table of what the handles stand for, behind the body. */
 static void
 add_table (MpEncoded *self,
-           Header    *header,
+           MpValueHead    *header,
            Collector *collector)
 {
   g_autoptr(GVariant) table = g_variant_ref_sink (g_variant_builder_end (&collector->table));
@@ -189,19 +175,19 @@ encode_short (MpEncoded *self,
               gsize      n_body,
               Collector *collector)
 {
-  Header *header = (Header *) (gpointer) head;
+  MpValueHead *header = (MpValueHead *) (gpointer) head;
 
   if (n_body > 0)
     {
-      memset (head + head_size + (n_body & ~(gsize) 7), 0, pad8 (n_body) - (n_body & ~(gsize) 7));
+      memset (head + head_size + (n_body & ~(gsize) 7), 0, mp_pad8 (n_body) - (n_body & ~(gsize) 7));
       g_variant_store (self->value, head + head_size);
     }
 
-  if (!mp_value_check_string ((char *) head + HEADER_SIZE, header->n_type, head + head_size, n_body,
+  if (!mp_value_check_string ((char *) head + sizeof (MpValueHead), header->n_type, head + head_size, n_body,
                               collect_handle, collector))
     return FALSE;
 
-  add_piece (self, head, head_size + pad8 (n_body), NULL);
+  add_piece (self, head, head_size + mp_pad8 (n_body), NULL);
   return TRUE;
 }
 
@@ -246,19 +232,19 @@ encode_value (MpEncoded  *self,
               gsize       n_type,
               Collector  *collector)
 {
-  gsize head_size = HEADER_SIZE + pad8 (n_type + 1);
+  gsize head_size = sizeof (MpValueHead) + mp_pad8 (n_type + 1);
   gsize n_body = g_variant_get_size (self->value);
   guint8 *head = (guint8 *) self->head;
-  Header *header;
+  MpValueHead *header;
   gboolean ok;
 
   if (head_size > sizeof self->head)
     head = self->long_head = g_malloc (head_size);
 
-  header = (Header *) (gpointer) head;
-  *header = (Header) { n_type, 0, n_body };
+  header = (MpValueHead *) (gpointer) head;
+  *header = (MpValueHead) { n_type, 0, n_body };
   memset (head + head_size - 8, 0, 8);
-  memcpy (head + HEADER_SIZE, type, n_type);
+  memcpy (head + sizeof (MpValueHead), type, n_type);
 
   if (self->long_head == NULL && n_body <= sizeof self->head - head_size)
     ok = encode_short (self, head, head_size, n_body, collector);
@@ -483,7 +469,7 @@ take_run (const guint8 **data,
 
   if (length > *size)
     return NULL;
-  padded = pad8 (length);
+  padded = mp_pad8 (length);
   if (padded > *size || !is_zero (run + length, padded - length))
     return NULL;
 
@@ -495,7 +481,7 @@ take_run (const guint8 **data,
 static GBytes *
 decode_body_with_handles (const GVariantType  *type,
                           const guint8        *body,
-                          const Header        *header,
+                          const MpValueHead        *header,
                           const guint8       **data,
                           gsize               *size,
                           int                 *fds,
@@ -553,17 +539,17 @@ mp_value_decode (GBytes        *bytes,
   const GVariantType *type;
   const guint8 *string, *body;
   Resolver resolver = { 0, NULL };
-  Header header;
+  MpValueHead header;
 
-  if (size < HEADER_SIZE)
+  if (size < sizeof (MpValueHead))
     {
       set_malformed (error, "its head is incomplete");
       return NULL;
     }
 
   memcpy (&header, data, sizeof header);
-  data += HEADER_SIZE;
-  size -= HEADER_SIZE;
+  data += sizeof (MpValueHead);
+  size -= sizeof (MpValueHead);
   resolver.n_handles = header.n_handles;
 
   if (header.n_type == 0 || header.n_type > MP_CODEC_MAX_TYPE ||

@@ -451,7 +451,7 @@ task_post_run (gpointer data)
 void
 mp_hub_complete_task (GTask *task)
 {
-  GSource *source = g_main_context_find_source_by_user_data (g_task_get_context (task), task);
+  GSource *source = g_main_context_find_source_by_funcs_user_data (g_task_get_context (task), &g_idle_funcs, task);
   GSourceFunc func = NULL;
   gpointer data = NULL;
 
@@ -460,8 +460,8 @@ mp_hub_complete_task (GTask *task)
 
   g_source_ref (source);
   source->callback_funcs->get (source->callback_data, source, &func, &data);
-  func (data);
-  g_source_destroy (source);
+  if (func != NULL && !func (data))
+    g_source_destroy (source);
   g_source_unref (source);
 }
 

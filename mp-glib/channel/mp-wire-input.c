@@ -33,12 +33,6 @@ typedef enum
   BAD_FRAME,
 } NextState;
 
-static gsize
-pad8 (gsize size)
-{
-  return (size + 7) & ~(gsize) 7;
-}
-
 static void
 close_fds (int   *fds,
            guint  n_fds)
@@ -229,7 +223,7 @@ look (MpWireInput   *self,
   /* The bound keeps the sum from overflowing. */
   if (header->length > BUFFER_SIZE - sizeof *header)
     return LARGE_BEGINS;
-  return available >= sizeof *header + pad8 (header->length) ? WHOLE_FRAME : NOTHING_WHOLE;
+  return available >= sizeof *header + mp_pad8 (header->length) ? WHOLE_FRAME : NOTHING_WHOLE;
 }
 
 /* Descriptors that came before @position and were claimed by no frame. */
@@ -301,7 +295,7 @@ large_begin (MpWireInput         *self,
 
   large->active = TRUE;
   large->length = header->length;
-  large->total = pad8 (header->length);
+  large->total = mp_pad8 (header->length);
   if (!large_allocate (self, MIN (large->total, MAX_FIRST_MAP)))
     return FALSE;
 
@@ -319,7 +313,7 @@ check_zeros (MpWireInput  *self,
 {
   gsize i;
 
-  for (i = size; i < pad8 (size); i++)
+  for (i = size; i < mp_pad8 (size); i++)
     if (data[i] != 0)
       return set_broken (self, MP_ERROR_PROTOCOL, "bytes behind its end");
   return TRUE;
@@ -369,7 +363,7 @@ mp_wire_next (MpWire   *self,
         {
           frame->data = in->buffer + in->start;
           frame->size = header.length;
-          in->start += pad8 (header.length);
+          in->start += mp_pad8 (header.length);
           if (check_zeros (in, frame->data, frame->size))
             return TRUE;
           mp_frame_clear (frame);

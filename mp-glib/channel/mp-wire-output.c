@@ -14,12 +14,6 @@
 #define BUFFER_KEEP  ((gsize) 262144)   /* an empty buffer larger than this is given back */
 #define MAX_IOV      32
 
-static gsize
-pad8 (gsize size)
-{
-  return (size + 7) & ~(gsize) 7;
-}
-
 static void
 chunk_clear (MpWireChunk *chunk)
 {
@@ -191,7 +185,7 @@ mp_wire_queue (MpWire        *self,
   begin_frame (&self->out, kind, tag, length, 0, fds, n_fds);
   for (i = 0; i < n_pieces; i++)
     append_piece (&self->out, &pieces[i]);
-  append_copy (&self->out, &zeros, pad8 (length) - length);
+  append_copy (&self->out, &zeros, mp_pad8 (length) - length);
 }
 
 gpointer
@@ -200,7 +194,7 @@ mp_wire_queue_short (MpWire  *self,
                      guint32  tag,
                      gsize    size)
 {
-  gsize padded = pad8 (size);
+  gsize padded = mp_pad8 (size);
   guint8 *place = begin_frame (&self->out, kind, tag, size, padded, NULL, 0);
 
   if (padded > size)

@@ -17,14 +17,6 @@
 /* Frames up to this size are written where the wire gathers short ones. */
 #define SHORT_CHUNK 2048
 
-/* As in mp-codec-private.h. */
-typedef struct
-{
-  guint32 n_type;
-  guint32 n_handles;
-  guint64 n_body;
-} ValueHead;
-
 struct _MpMap
 {
   gsize               n_items, chunk_size, n_chunks;
@@ -58,12 +50,6 @@ struct _MpMap
   GError             *error;         /* (owned) (nullable) */
   GVariant           *details;       /* (owned) (nullable) */
 };
-
-static gsize
-pad8 (gsize size)
-{
-  return (size + 7) & ~(gsize) 7;
-}
 
 static gsize
 first_of (MpMap   *self,
@@ -232,7 +218,7 @@ prepare_slices (MpMap *self)
 {
   const char *type = g_variant_get_type_string (self->items);
   gsize n_type = strlen (type);
-  ValueHead head = { n_type, 0, 0 };
+  MpValueHead head = { n_type, 0, 0 };
   g_autoptr(GVariant) first = NULL;
 
   if (self->n_items == 0 || self->encoded != NULL || n_type > MP_CODEC_MAX_TYPE)
@@ -244,7 +230,7 @@ prepare_slices (MpMap *self)
   self->item_size = g_variant_get_size (first);
   self->bytes = g_variant_get_data_as_bytes (self->items);
   self->data = g_bytes_get_data (self->bytes, NULL);
-  self->n_head = sizeof (MpTaskLead) + sizeof head + pad8 (n_type + 1);
+  self->n_head = sizeof (MpTaskLead) + sizeof head + mp_pad8 (n_type + 1);
   self->head = g_malloc0 (self->n_head);
   memcpy (self->head + sizeof (MpTaskLead), &head, sizeof head);
   memcpy (self->head + sizeof (MpTaskLead) + sizeof head, type, n_type);
@@ -333,13 +319,13 @@ queue_slice (MpMap            *self,
   static const guint64 zeros = 0;
   gsize n_body = length_of (self, chunk) * self->item_size;
   const guint8 *body = self->data + first_of (self, chunk) * self->item_size;
-  gsize total = self->n_head + pad8 (n_body);
+  gsize total = self->n_head + mp_pad8 (n_body);
   MpPiece pieces[3] = { { self->head, self->n_head, NULL },
                         { body, n_body, self->bytes },
-                        { &zeros, pad8 (n_body) - n_body, NULL } };
+                        { &zeros, mp_pad8 (n_body) - n_body, NULL } };
 
   memcpy (self->head, lead, sizeof *lead);
-  ((ValueHead *) (gpointer) (self->head + sizeof *lead))->n_body = n_body;
+  ((MpValueHead *) (gpointer) (self->head + sizeof *lead))->n_body = n_body;
   if (total <= SHORT_CHUNK)
     {
       guint8 *place = mp_wire_queue_short (wire, MP_FRAME_TASK, 0, total);
@@ -387,8 +373,8 @@ mp_map_store_raw (MpMap        *self,
                   const guint8 *data,
                   gsize         size)
 {
-  const ValueHead *head = (const ValueHead *) (gconstpointer) data;
-  gsize offset = sizeof *head + pad8 (self->n_raw_type + 1);
+  const MpValueHead *head = (const MpValueHead *) (gconstpointer) data;
+  gsize offset = sizeof *head + mp_pad8 (self->n_raw_type + 1);
   gsize n_body = length_of (self, chunk) * self->raw_size;
 
   if (self->raw == NULL || size < offset || head->n_type != self->n_raw_type || head->n_handles != 0 ||

@@ -309,26 +309,6 @@ waiter_unref (gpointer data)
   g_free (self);
 }
 
-/* A GTask that has returned wants another turn of its main context before it lets go of itself, and of its source
- * object. Where a blocking call runs the callbacks no such turn may ever come: what GTask has put there for it is done
- * here and now, just as the context would do it. */
-static void
-settle_task (GTask *task)
-{
-  GSource *source = g_main_context_find_source_by_funcs_user_data (g_task_get_context (task), &g_idle_funcs, task);
-  GSourceFunc func = NULL;
-  gpointer data = NULL;
-
-  if (source == NULL)
-    return;
-
-  g_source_ref (source);
-  source->callback_funcs->get (source->callback_data, source, &func, &data);
-  if (func != NULL && !func (data))
-    g_source_destroy (source);
-  g_source_unref (source);
-}
-
 static void
 waiter_deliver (gpointer data)
 {
@@ -345,7 +325,7 @@ waiter_deliver (gpointer data)
     self->give (self);
   if (self->callback != NULL)
     self->callback (g_task_get_source_object (self->task), G_ASYNC_RESULT (self->task), self->user_data);
-  settle_task (self->task);
+  mp_hub_complete_task (self->task);
 }
 
 void

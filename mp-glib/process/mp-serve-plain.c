@@ -7,20 +7,6 @@
 
 #define MAX_PLAIN 256   /* bytes of such a value */
 
-/* As in mp-codec-private.h. */
-typedef struct
-{
-  guint32 n_type;
-  guint32 n_handles;
-  guint64 n_body;
-} ValueHead;
-
-static gsize
-pad8 (gsize size)
-{
-  return (size + 7) & ~(gsize) 7;
-}
-
 gboolean
 mp_plain_type_is_fixed (const GVariantType *type)
 {
@@ -42,7 +28,7 @@ mp_plain_queue (MpWire        *wire,
   const char *type = g_variant_get_type_string (value);
   gsize n_type = strlen (type);
   gsize n_body = g_variant_get_size (value);
-  gsize n_head = sizeof (ValueHead) + pad8 (n_type + 1);
+  gsize n_head = sizeof (MpValueHead) + mp_pad8 (n_type + 1);
   gconstpointer body = NULL;
   guint8 *place = NULL;
 
@@ -55,14 +41,14 @@ mp_plain_queue (MpWire        *wire,
   if (body == NULL)
     return FALSE;
 
-  place = mp_wire_queue_short (wire, kind, 0, lead_size + n_head + pad8 (n_body));
+  place = mp_wire_queue_short (wire, kind, 0, lead_size + n_head + mp_pad8 (n_body));
   memcpy (place, lead, lead_size);
   place += lead_size;
-  *(ValueHead *) (gpointer) place = (ValueHead) { n_type, 0, n_body };
+  *(MpValueHead *) (gpointer) place = (MpValueHead) { n_type, 0, n_body };
   memset (place + n_head - 8, 0, 8);
-  memcpy (place + sizeof (ValueHead), type, n_type + 1);
+  memcpy (place + sizeof (MpValueHead), type, n_type + 1);
   place += n_head;
-  memset (place + pad8 (n_body) - 8, 0, 8);
+  memset (place + mp_pad8 (n_body) - 8, 0, 8);
   memcpy (place, body, n_body);
 
   return TRUE;
@@ -72,7 +58,7 @@ GVariant *
 mp_plain_take (const guint8 *data,
                gsize         size)
 {
-  const ValueHead *head = (const ValueHead *) (gconstpointer) data;
+  const MpValueHead *head = (const MpValueHead *) (gconstpointer) data;
   const guint8 *body = data + sizeof *head + 8;
 
   if (size < sizeof *head + 16 || head->n_type != 1 || head->n_handles != 0 || data[sizeof *head + 1] != 0)

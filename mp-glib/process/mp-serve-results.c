@@ -10,22 +10,8 @@
 /* The results of a chunk as they come from the function. Those of one fixed size are copied side by side into a block
  * that is used again for the next chunk; as soon as one is of another type all are kept as values. */
 
-/* As in mp-codec-private.h. */
-typedef struct
-{
-  guint32 n_type;
-  guint32 n_handles;
-  guint64 n_body;
-} ValueHead;
-
 /* A block larger than this is given back after its chunk. */
 #define KEEP_BLOCK (16 * 1024 * 1024)
-
-static gsize
-pad8 (gsize size)
-{
-  return (size + 7) & ~(gsize) 7;
-}
 
 void
 mp_results_begin (MpResults *self,
@@ -181,13 +167,13 @@ queue_raw (MpResults    *self,
   static const guint64 zeros = 0;
   gsize n_type = strlen (self->raw_type) + 1;
   gsize n_body = self->n * self->raw_size;
-  ValueHead head = { n_type, 0, n_body };
-  gsize n_start = sizeof *lead + sizeof head + pad8 (n_type + 1);
+  MpValueHead head = { n_type, 0, n_body };
+  gsize n_start = sizeof *lead + sizeof head + mp_pad8 (n_type + 1);
   g_autofree guint8 *start = g_malloc0 (n_start);
   g_autoptr(GBytes) bytes = g_bytes_new_static (self->block, n_body);
   MpPiece pieces[3] = { { start, n_start, NULL },
                         { self->block, n_body, bytes },
-                        { &zeros, pad8 (n_body) - n_body, NULL } };
+                        { &zeros, mp_pad8 (n_body) - n_body, NULL } };
 
   lead->status = MP_RESULT_VALUE;
   lead->index = 0;
