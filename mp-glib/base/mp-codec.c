@@ -153,9 +153,9 @@ add_padded (MpEncoded     *self,
 
 /* The table of what the handles stand for, behind the body. */
 static void
-add_table (MpEncoded *self,
-           MpValueHead    *header,
-           Collector *collector)
+add_table (MpEncoded   *self,
+           MpValueHead *header,
+           Collector   *collector)
 {
   g_autoptr(GVariant) table = g_variant_ref_sink (g_variant_builder_end (&collector->table));
 
@@ -481,7 +481,7 @@ take_run (const guint8 **data,
 static GBytes *
 decode_body_with_handles (const GVariantType  *type,
                           const guint8        *body,
-                          const MpValueHead        *header,
+                          const MpValueHead   *header,
                           const guint8       **data,
                           gsize               *size,
                           int                 *fds,

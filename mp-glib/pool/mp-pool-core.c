@@ -334,6 +334,7 @@ take_unit (MpPoolCore *self,
   unit->job = job;
   unit->chunk = job->map != NULL ? mp_map_take_chunk (job->map) : 0;
   unit->size = job->size;
+  unit->sent_us = 0;
   job->n_out++;
   job->n_ready--;
   self->n_pending--;
@@ -504,6 +505,7 @@ mp_pool_core_submit (MpPoolCore  *self,
     return FALSE;
 
   job->function = number_function (self, function);
+  job->submitted_us = g_get_monotonic_time ();
   mp_job_ref (job);
   job->active = TRUE;
   job->prev = self->last_job;

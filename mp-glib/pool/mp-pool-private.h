@@ -39,6 +39,7 @@ typedef struct
   MpJob   *job;     /* counted in job->n_out; NULL: was taken back */
   guint64  chunk;
   guint64  size;    /* bytes, about */
+  gint64   sent_us; /* when it went to the worker that has it, in g_get_monotonic_time() terms */
 } MpUnit;
 
 /* How a unit ended. Everything is owned. */
@@ -74,6 +75,7 @@ struct _MpJob
   guint64      size;         /* bytes of a unit, about */
   MpPoolCore  *core;         /* (owned) */
   MpHome       home;         /* where the call was made: what it was given is freed there */
+  gint64       submitted_us; /* in g_get_monotonic_time() terms */
   MpJob       *prev, *next;  /* in the core's list, in order of submission */
   MpJob       *queue_prev, *queue_next;
   GVariant    *value;        /* (owned) (nullable): arguments or items; until the job is released */

@@ -170,6 +170,7 @@ send_unit (MpPoolWorker  *self,
     return FALSE;
 
   self->flight[RING (self->first + self->n_flight)] = *unit;
+  self->flight[RING (self->first + self->n_flight)].sent_us = g_get_monotonic_time ();
   self->n_flight++;
   self->flight_bytes += unit->size;
   self->dirty = TRUE;
@@ -509,7 +510,7 @@ ready_cb (MpChild  *child,
 
   if (core->init != NULL)
     {
-      MpUnit unit = { core->init, 0, core->init->size };
+      MpUnit unit = { core->init, 0, core->init->size, 0 };
 
       self->state = MP_WORKER_INITIALIZING;
       self->initializing = TRUE;

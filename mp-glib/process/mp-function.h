@@ -52,6 +52,8 @@ typedef void      (* MpAsyncFunc) (MpInvocation  *invocation,
  * MpFunctionFlags:
  * @MP_FUNCTION_FLAGS_NONE: nothing special
  * @MP_FUNCTION_FLAGS_CHUNK: it takes a whole chunk at once: an array in, an array of as many results out
+ * @MP_FUNCTION_FLAGS_IDEMPOTENT: to run it twice does no harm: a call that its worker's death interrupted may be begun
+ *   again, when its caller allows more than one attempt
  *
  * What a function is declared to be.
  *
@@ -59,8 +61,9 @@ typedef void      (* MpAsyncFunc) (MpInvocation  *invocation,
  */
 typedef enum
 {
-  MP_FUNCTION_FLAGS_NONE  = 0,
-  MP_FUNCTION_FLAGS_CHUNK = 1 << 0,
+  MP_FUNCTION_FLAGS_NONE       = 0,
+  MP_FUNCTION_FLAGS_CHUNK      = 1 << 0,
+  MP_FUNCTION_FLAGS_IDEMPOTENT = 1 << 1,
 } MpFunctionFlags;
 
 MP_AVAILABLE_IN_ALL

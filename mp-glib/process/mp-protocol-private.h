@@ -7,7 +7,7 @@ G_BEGIN_DECLS
 
 /* What owner, fork server and workers say to each other over a wire (mp-wire-private.h): frame kinds and their
  * payloads. Owner and worker must agree on the version: LOADED and HELLO carry it. */
-#define MP_PROTOCOL_VERSION 2
+#define MP_PROTOCOL_VERSION 3
 
 /* Longest payload: of a process at work, and of one that has still to prove itself. */
 #define MP_MAX_FRAME      (G_GUINT64_CONSTANT (1) << 33)
@@ -83,6 +83,8 @@ typedef struct
   guint64 seq;
   guint32 status;     /* MpResultStatus */
   guint32 index;
+  gint64  started_us; /* when it began, in g_get_monotonic_time() terms, which are one machine's; not with NOT_RUN */
+  gint64  run_us;     /* how long it ran. Both are the worker's word, and only told to people */
 } MpResultLead;
 
 /* A page of memory shared by owner and one worker (descriptor "board" of SETUP). The worker stores the number of the
@@ -95,7 +97,8 @@ typedef struct
 typedef struct
 {
   guint64 state;      /* atomic: number of the task << 1 | MP_BOARD_STOP; the owner copies it and bounds it by what it has sent */
-  guint64 reserved[7];
+  gint64  started_us; /* atomic: when that task began; stored before @state */
+  guint64 reserved[6];
   MpWireSlot to_worker;
   MpWireSlot to_owner;
 } MpBoard;

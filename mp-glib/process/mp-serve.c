@@ -39,6 +39,7 @@ typedef struct
   /* The task in hand. */
   const Known *known;
   MpTaskLead   lead;
+  gint64       started_us;
   GVariant    *args;            /* (owned) (nullable) */
   gboolean     by_item;         /* @args are items, for one call each, of which … */
   gboolean     boxed;
@@ -78,6 +79,14 @@ flush (Server *self)
 }
 
 /* Answers. */
+
+static MpResultLead
+make_lead (Server  *self,
+           guint32  status,
+           guint32  index)
+{
+  return (MpResultLead) { self->lead.seq, status, index, self->started_us, g_get_monotonic_time () - self->started_us };
+}
 
 gboolean
 mp_serve_queue_value (MpWire        *wire,
@@ -130,7 +139,7 @@ answer_error (Server       *self,
               gsize         index)
 {
   g_autoptr(GVariant) value = pack_error (self, error, details);
-  MpResultLead lead = { self->lead.seq, MP_RESULT_ERROR, MIN (index, G_MAXUINT32) };
+  MpResultLead lead = make_lead (self, MP_RESULT_ERROR, MIN (index, G_MAXUINT32));
 
   mp_serve_queue_value (self->worker->wire, &lead, value, NULL);
   flush (self);
@@ -142,7 +151,7 @@ answer_value (Server   *self,
               gboolean  wrapped)
 {
   g_autoptr(GError) error = NULL;
-  MpResultLead lead = { self->lead.seq, MP_RESULT_VALUE, wrapped };
+  MpResultLead lead = make_lead (self, MP_RESULT_VALUE, wrapped);
 
   if (mp_serve_queue_value (self->worker->wire, &lead, value, &error))
     flush (self);
@@ -154,7 +163,7 @@ static void
 answer_results (Server *self)
 {
   g_autoptr(GError) error = NULL;
-  MpResultLead lead = { self->lead.seq, 0, 0 };
+  MpResultLead lead = make_lead (self, 0, 0);
 
   if (mp_results_queue (&self->results, self->worker->wire, &lead, &error))
     flush (self);
@@ -166,7 +175,7 @@ static void
 answer_not_run (Server       *self,
                 MpTaskLead   *task)
 {
-  MpResultLead lead = { task->seq, MP_RESULT_NOT_RUN, 0 };
+  MpResultLead lead = { task->seq, MP_RESULT_NOT_RUN, 0, 0, 0 };
 
   memcpy (mp_wire_queue_short (self->worker->wire, MP_FRAME_RESULT, 0, sizeof lead), &lead, sizeof lead);
 }
@@ -448,9 +457,11 @@ begin_task (Server  *self,
   MpBoard *board = self->worker->board;
   guint64 state = 0;
 
+  self->started_us = g_get_monotonic_time ();
   if (board == NULL)
     return TRUE;
 
+  __atomic_store_n (&board->started_us, self->started_us, __ATOMIC_RELAXED);
   state = __atomic_load_n (&board->state, __ATOMIC_ACQUIRE);
   do
     {
