@@ -1,7 +1,7 @@
 /* mp-pool-busy.c — SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
-#include "mp-glib/pool/mp-pool-private.h"
+#include "mp-glib/pool/mp-pool-process-private.h"
 
 /* One call at a time, each waited for: what it takes is mostly the falling asleep and waking up of both sides. So each of
  * them waits busily for a moment first, and what is short travels through a slot in the memory that they share
@@ -10,9 +10,10 @@
 #define LOOK_AROUND_US 1000
 
 void
-mp_pool_busy_prepare (MpPoolWorker *worker,
-                      MpJob        *job)
+mp_pool_busy_prepare (MpProcessWorker *process,
+                      MpJob           *job)
 {
+  MpPoolWorker *worker = &process->worker;
   gint64 until = 0;
 
   /* Later, when it has gone to sleep, the caller would not be told. */
@@ -23,26 +24,26 @@ mp_pool_busy_prepare (MpPoolWorker *worker,
   if (until == 0)
     return;
   /* If not, something has come just now, perhaps by the slot: then the first look takes it. */
-  mp_wire_open_slot (mp_child_get_wire (worker->child));
+  mp_wire_open_slot (mp_child_get_wire (process->child));
   job->busy_until = until;
   job->busy_worker = worker->number;
   job->busy_serial = worker->serial;
 }
 
 /* NULL: that worker is gone. */
-static MpPoolWorker *
+static MpProcessWorker *
 find_worker (MpJob *job)
 {
   MpPoolCore *core = job->core;
   MpPoolWorker *worker = job->busy_worker < core->n_workers ? core->workers[job->busy_worker] : NULL;
 
-  return worker != NULL && worker->serial == job->busy_serial ? worker : NULL;
+  return worker != NULL && worker->serial == job->busy_serial ? mp_pool_worker_get_process (worker) : NULL;
 }
 
 static void
 close_slot (MpJob *job)
 {
-  MpPoolWorker *worker = find_worker (job);
+  MpProcessWorker *worker = find_worker (job);
 
   /* What has come in the last moment is taken: nothing else would tell of it. */
   if (worker != NULL && mp_wire_close_slot (mp_child_get_wire (worker->child)))
@@ -73,7 +74,7 @@ mp_pool_busy_wait (MpJob        *job,
   mp_hub_lock ();
   while (!job->done && more)
     {
-      MpPoolWorker *worker = find_worker (job);
+      MpProcessWorker *worker = find_worker (job);
 
       if (worker == NULL || mp_child_look (worker->child))
         break;

@@ -1,7 +1,7 @@
 /* mp-pool-core.c — SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
-#include "mp-glib/pool/mp-pool-private.h"
+#include "mp-glib/pool/mp-pool-worker-private.h"
 
 #include "mp-glib/base/mp-hub-state-private.h"
 
@@ -47,6 +47,7 @@ mp_pool_core_new (MpPool    *pool,
   self->n_workers = n_workers;
   self->tasks_per_worker = tasks_per_worker;
   self->mp_context = context;
+  self->worker_ops = &mp_pool_process_ops;
   self->workers = g_new0 (MpPoolWorker *, n_workers);
   g_queue_init (&self->returned);
   self->functions = g_hash_table_new (g_str_hash, g_str_equal);
@@ -201,15 +202,11 @@ mp_pool_core_orphan (MpPoolCore *self)
   for (guint i = 0; i < self->n_workers; i++)
     {
       MpPoolWorker *worker = g_steal_pointer (&self->workers[i]);
-      MpChild *child = NULL;
 
       if (worker == NULL)
         continue;
       self->n_live--;
-      child = mp_child_ref (worker->child);
-      mp_pool_worker_free (worker);
-      mp_child_end (child, MP_POOL_GRACE_US);
-      mp_child_unref (child);
+      mp_pool_worker_abandon (worker, MP_POOL_GRACE_US);
     }
   if (self->init != NULL)
     mp_job_unref_locked (g_steal_pointer (&self->init));
@@ -630,15 +627,8 @@ mp_pool_core_terminate (MpPoolCore *self)
   error = g_error_new_literal (G_IO_ERROR, G_IO_ERROR_CANCELLED, "pool: it was terminated");
   finish_all (self, error, NULL);
   for (guint i = 0; i < self->n_workers; i++)
-    {
-      MpPoolWorker *worker = self->workers[i];
-
-      if (worker == NULL)
-        continue;
-      worker->state = MP_WORKER_ENDING;
-      worker->reason = "pool terminated";
-      mp_child_end (worker->child, MP_POOL_GRACE_US);
-    }
+    if (self->workers[i] != NULL)
+      mp_pool_worker_end (self->workers[i], "pool terminated", MP_POOL_GRACE_US);
   mp_pool_core_check_end (self);
   mp_hub_changed ();
 }

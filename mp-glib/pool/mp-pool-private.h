@@ -6,7 +6,6 @@
 #include "mp-glib/channel/mp-wire-private.h"
 #include "mp-glib/platform/mp-spin-private.h"
 #include "mp-glib/pool/mp-pool.h"
-#include "mp-glib/process/mp-child-private.h"
 #include "mp-glib/process/mp-protocol-private.h"
 
 G_BEGIN_DECLS
@@ -22,6 +21,7 @@ G_BEGIN_DECLS
 
 typedef struct _MpPoolCore MpPoolCore;
 typedef struct _MpPoolWorker MpPoolWorker;
+typedef struct _MpPoolWorkerOps MpPoolWorkerOps;   /* mp-pool-worker-private.h */
 typedef struct _MpJob MpJob;
 typedef struct _MpMap MpMap;
 typedef struct _MpImap MpImap;
@@ -122,20 +122,18 @@ typedef enum
 
 struct _MpPoolWorker
 {
+  const MpPoolWorkerOps *ops;   /* what kind it is */
   MpPoolCore    *core;          /* (not owned): the core drops its workers before it goes */
-  MpChild       *child;         /* (owned) */
   guint          number;
   guint          serial;
-  int            pid;           /* 0: not known yet */
+  int            pid;           /* 0: not known yet, or it is none */
   MpWorkerState  state;
   const char    *reason;        /* (nullable) static: why it will end */
   GError        *cut_off;       /* (owned) (nullable): what it did to be cut off */
   GError        *start_error;   /* (owned) (nullable): why it never was ready for work */
   GVariant      *start_details; /* (owned) (nullable) */
   gboolean       initializing;  /* the one unit in flight is the initializer */
-  int            board_fd;
   MpBoard       *board;
-  GByteArray    *defined;       /* by function number: 1 when DEFINE has been sent */
   MpUnit         flight[MP_POOL_WINDOW];   /* a ring */
   guint          first, n_flight;
   guint          n_revoked;     /* of those in flight, taken back and not yet answered */
@@ -163,6 +161,7 @@ struct _MpPoolCore
   GWeakRef       pool;            /* (unlocked) */
   guint          n_workers;
   guint          tasks_per_worker;
+  const MpPoolWorkerOps *worker_ops;   /* what its workers are */
   MpContext     *mp_context;      /* borrowed from the pool, NULL once that is gone */
   MpPoolState    state;
   GError        *failure;         /* (owned) (nullable): why this pool can do nothing any more */
@@ -259,7 +258,7 @@ void        mp_pool_post_failed      (MpPoolCore          *core,
 MpPoolWorker *mp_pool_worker_start   (MpPoolCore          *core,
                                       guint                number,
                                       GError             **error);
-void        mp_pool_worker_free      (MpPoolWorker        *self);                 /* forgets the child */
+void        mp_pool_worker_free      (MpPoolWorker        *self);                 /* nothing is told of it any more */
 gboolean    mp_pool_worker_has_room  (MpPoolWorker        *self,
                                       guint64              size);
 gboolean    mp_pool_worker_is_idle   (MpPoolWorker        *self);
@@ -269,6 +268,15 @@ void        mp_pool_worker_send      (MpPoolWorker        *self,
 void        mp_pool_worker_flush     (MpPoolWorker        *self);
 void        mp_pool_worker_tell_end  (MpPoolWorker        *self,
                                       const char          *reason);
+/* It ends now: asked to, and after @grace_us forced to; 0: forced at once. */
+void        mp_pool_worker_end       (MpPoolWorker        *self,
+                                      const char          *reason,
+                                      gint64               grace_us);
+/* Likewise, and frees it. */
+void        mp_pool_worker_abandon   (MpPoolWorker        *self,
+                                      gint64               grace_us);
+int         mp_pool_worker_get_exit_status (MpPoolWorker  *self);
+char       *mp_pool_worker_describe_end (MpPoolWorker     *self);                 /* (full) */
 gboolean    mp_pool_queue_encoded    (MpWire              *wire,
                                       const MpTaskLead    *lead,
                                       MpEncoded           *encoded,
@@ -277,9 +285,6 @@ gboolean    mp_pool_queue_encoded    (MpWire              *wire,
 void        mp_pool_worker_take_back (MpPoolWorker        *self);
 
 /* mp-pool-busy.c: one call at a time. */
-/* The only unit in flight goes out now: opens the worker's slot for its answer if its caller is going to wait for it. */
-void        mp_pool_busy_prepare     (MpPoolWorker        *worker,
-                                      MpJob               *job);
 /* For some microseconds at most, or not at all; to be called in any case. */
 void        mp_pool_busy_wait        (MpJob               *job,
                                       gboolean             may_wait,

@@ -138,7 +138,7 @@ was_killed (MpPoolWorker *worker,
             const GError *start_error)
 {
   g_autoptr(GVariant) details = NULL;
-  int status = mp_child_get_exit_status (worker->child);
+  int status = mp_pool_worker_get_exit_status (worker);
   int signum = status < 0 && status > -NSIG ? -status : 0;
 
   if (worker->pid == 0 && start_error != NULL)
@@ -170,7 +170,7 @@ mp_pool_core_worker_ended (MpPoolCore   *self,
 
       if (start_error == NULL && worker->n_answered == 0 && lived < PROOF_US && worker->reason == NULL)
         {
-          g_autofree char *end = mp_child_describe_end (worker->child);
+          g_autofree char *end = mp_pool_worker_describe_end (worker);
 
           idle_error = g_error_new (MP_ERROR, MP_ERROR_WORKER_START, "pool: worker %u (pid %d) %s before it did anything",
                                     worker->number, worker->pid, end);
