@@ -1,7 +1,7 @@
 /* mp-pool-calls.c — SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
-#include "mp-glib/pool/mp-pool-private.h"
+#include "mp-glib/pool/mp-pool-control-private.h"
 
 #include "mp-glib/process/mp-function-private.h"
 
@@ -58,11 +58,15 @@ submit (MpPoolCore  *core,
   if (job == NULL)
     return NULL;
 
+  mp_job_listen (job);
   mp_hub_lock ();
   accepted = mp_pool_core_submit (core, job, function, error);
   mp_hub_unlock ();
   if (!accepted)
-    g_clear_pointer (&job, mp_job_unref);
+    {
+      mp_job_listen_no_more (job);
+      g_clear_pointer (&job, mp_job_unref);
+    }
   return job;
 }
 
@@ -340,6 +344,43 @@ mp_pool_submit (MpPool      *self,
 
   core = mp_pool_get_core (self);
   job = submit (core, make_call (core, function, args, error), function, error);
+  return job != NULL ? mp_future_new (job) : NULL;
+}
+
+/**
+ * mp_pool_submit_with:
+ * @self: a pool
+ * @function: the function's name
+ * @args: (nullable): its argument; a floating reference is taken; `NULL` stands for an empty tuple
+ * @options: (nullable): how to carry it out
+ *
+ * Calls a function in a worker in a way of its own, for a result to be fetched later.
+ *
+ * It is [method@Mp.Pool.submit] with a priority, deadlines, attempts, a name and a cancellable.
+ *
+ * Returns: (transfer full): the result to come
+ *
+ * Since: 0.1
+ */
+MpFuture *
+mp_pool_submit_with (MpPool         *self,
+                     const char     *function,
+                     GVariant       *args,
+                     MpTaskOptions  *options,
+                     GError        **error)
+{
+  MpPoolCore *core = NULL;
+  MpJob *job = NULL;
+
+  g_return_val_if_fail (MP_IS_POOL (self), NULL);
+  g_return_val_if_fail (function != NULL, NULL);
+  g_return_val_if_fail (options == NULL || MP_IS_TASK_OPTIONS (options), NULL);
+
+  core = mp_pool_get_core (self);
+  job = make_call (core, function, args, error);
+  if (job != NULL)
+    mp_job_set_options (job, function, options);
+  job = submit (core, job, function, error);
   return job != NULL ? mp_future_new (job) : NULL;
 }
 

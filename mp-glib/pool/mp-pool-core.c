@@ -511,6 +511,12 @@ mp_pool_core_submit (MpPoolCore  *self,
   else
     self->first_job = job;
   self->last_job = job;
+  if (job->done)
+    {
+      /* Its cancellable was faster. */
+      mp_job_release_if_over (job);
+      return TRUE;
+    }
 
   if (job->imap != NULL)
     n_units = mp_imap_get_first_units (job);

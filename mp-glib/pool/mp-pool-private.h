@@ -25,6 +25,7 @@ typedef struct _MpPoolWorkerOps MpPoolWorkerOps;   /* mp-pool-worker-private.h *
 typedef struct _MpJob MpJob;
 typedef struct _MpMap MpMap;
 typedef struct _MpImap MpImap;
+typedef struct _MpJobControl MpJobControl;
 
 /* In flight to one worker: enough to keep it busy while its owner sleeps, little enough to give fair shares. */
 #define MP_POOL_WINDOW        64
@@ -69,6 +70,7 @@ struct _MpJob
   guint8       queued;       /* in the core's queue: some unit of it may be sent */
   guint8       submitting;   /* its caller is just handing it over, and has not begun to wait */
   guint8       brief;        /* its caller sits in a blocking call, and frees the arguments when that is over */
+  gint32       priority;     /* higher ones first */
   guint32      function;     /* number in the core's table */
   guint32      n_out;        /* units at workers, in `returned` or being decoded */
   gsize        n_ready;      /* units that may be sent now */
@@ -82,6 +84,7 @@ struct _MpJob
   MpEncoded   *encoded;      /* (owned) (nullable): a call whose arguments hold objects */
   MpMap       *map;          /* (owned) (nullable) */
   MpImap      *imap;         /* (owned) (nullable) */
+  MpJobControl *control;     /* (owned) (nullable): what it was told, see mp-pool-control-private.h */
   GVariant    *result;       /* (owned) (nullable) */
   GError      *error;        /* (owned) (nullable) */
   GVariant    *details;      /* (owned) (nullable) */

@@ -1,7 +1,7 @@
 /* mp-pool-task.c — SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
-#include "mp-glib/pool/mp-pool-private.h"
+#include "mp-glib/pool/mp-pool-control-private.h"
 
 #include "mp-glib/base/mp-error-private.h"
 
@@ -98,6 +98,7 @@ job_free (gpointer data)
   if (self->imap != NULL)
     mp_imap_free (self);
   g_clear_pointer (&self->map, mp_map_free);
+  g_clear_pointer (&self->control, mp_job_control_free);
   g_clear_pointer (&self->encoded, encoded_free);
   g_clear_pointer (&self->value, g_variant_unref);
   g_clear_pointer (&self->result, g_variant_unref);
@@ -229,6 +230,8 @@ mp_job_finish (MpJob    *self,
   self->details = details;
   if (self->queued)
     mp_pool_core_dequeue (self->core, self);
+  if (self->control != NULL)
+    mp_job_control_end (self);
 
   if (self->imap != NULL)
     {
@@ -251,13 +254,7 @@ void
 mp_job_abandon (MpJob *self)
 {
   mp_hub_lock ();
-  if (!self->done)
-    {
-      mp_job_finish (self, NULL, g_error_new_literal (G_IO_ERROR, G_IO_ERROR_CANCELLED, "nobody waits for it any more"),
-                     NULL);
-      mp_pool_core_check_end (self->core);
-      mp_hub_changed ();
-    }
+  mp_job_cancel (self, g_error_new_literal (G_IO_ERROR, G_IO_ERROR_CANCELLED, "nobody waits for it any more"));
   mp_hub_unlock ();
 }
 
@@ -349,12 +346,8 @@ waiter_cancelled_cb (GCancellable *cancellable,
       *list = g_slist_remove (*list, self);
       self->called_off = TRUE;
       mp_waiter_post (self);
-      if (self->abandons && !self->job->done)
-        {
-          mp_job_finish (self->job, NULL, g_error_new_literal (G_IO_ERROR, G_IO_ERROR_CANCELLED,
-                                                               "Operation was cancelled"), NULL);
-          mp_pool_core_check_end (self->core);
-        }
+      if (self->abandons)
+        mp_job_cancel (self->job, NULL);
       mp_hub_changed ();
     }
   else if (self->handler == 0)
@@ -412,9 +405,8 @@ mp_waiter_add (MpPoolCore          *core,
   self->handler = handler;
   if (self->called_off)
     {
-      if (abandons && !job->done)
-        mp_job_finish (job, NULL, g_error_new_literal (G_IO_ERROR, G_IO_ERROR_CANCELLED, "Operation was cancelled"),
-                       NULL);
+      if (abandons)
+        mp_job_cancel (job, NULL);
       mp_waiter_post (self);
     }
   else if (job != NULL && job->imap != NULL)

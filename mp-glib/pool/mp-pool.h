@@ -9,6 +9,7 @@
 #include "mp-glib/base/mp-version-macros.h"
 #include "mp-glib/pool/mp-future.h"
 #include "mp-glib/pool/mp-result-iter.h"
+#include "mp-glib/pool/mp-task-options.h"
 #include "mp-glib/process/mp-context.h"
 
 G_BEGIN_DECLS
@@ -74,6 +75,12 @@ MP_AVAILABLE_IN_ALL
 MpFuture     *mp_pool_submit          (MpPool               *self,
                                        const char           *function,
                                        GVariant             *args,
+                                       GError              **error);
+MP_AVAILABLE_IN_ALL
+MpFuture     *mp_pool_submit_with     (MpPool               *self,
+                                       const char           *function,
+                                       GVariant             *args,
+                                       MpTaskOptions        *options,
                                        GError              **error);
 MP_AVAILABLE_IN_ALL
 MpFuture     *mp_pool_submit_map      (MpPool               *self,

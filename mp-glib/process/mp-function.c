@@ -530,6 +530,14 @@ mp_function_check_args (const char  *name,
   return FALSE;
 }
 
+gboolean
+mp_function_is_idempotent (const char *name)
+{
+  const MpFunction *function = lookup (name);
+
+  return function != NULL && (function->flags & MP_FUNCTION_FLAGS_IDEMPOTENT) != 0;
+}
+
 const char *
 mp_function_display_name (const char *name)
 {
