@@ -15,7 +15,8 @@
  * [method@Mp.Invocation.return_value] or [method@Mp.Invocation.return_error], at once or later. Any other function can
  * ask for its own with [func@Mp.Invocation.get_current].
  *
- * It is used in the worker's main thread; only the two answers may come from another one.
+ * It is used in the thread that the function was called in, a worker's main thread or a thread that stands for a worker;
+ * only the two answers may come from another one.
  *
  * Since: 0.1
  */
@@ -47,10 +48,10 @@ typedef struct
 
 G_DEFINE_FINAL_TYPE (MpInvocation, mp_invocation, G_TYPE_OBJECT)
 
-/* The running call. Calls are made in one thread only; others are told that there is none. */
-static const MpFunction *running;
-static GThread *running_thread;
-static MpInvocation *running_object;   /* (owned) (nullable): made when it is asked for */
+/* The running call of each thread. */
+static __thread const MpInvocationHost *running_host;   /* (nullable) */
+static __thread const MpFunction *running;              /* (nullable) */
+static __thread MpInvocation *running_object;           /* (owned) (nullable): made when it is asked for */
 
 static gboolean
 deliver_cb (gpointer user_data)
@@ -127,10 +128,9 @@ static MpInvocation *
 invocation_new (const MpFunction *function)
 {
   MpInvocation *self = g_object_new (MP_TYPE_INVOCATION, NULL);
-  MpWorker *worker = mp_worker_get ();
 
   self->function = function;
-  self->worker_number = worker != NULL && worker->role == MP_ROLE_POOL_WORKER ? (int) worker->number : -1;
+  self->worker_number = mp_invocation_get_host ().number;
   return self;
 }
 
@@ -149,7 +149,7 @@ invocation_new (const MpFunction *function)
 MpInvocation *
 mp_invocation_get_current (void)
 {
-  if (running == NULL || running_thread != g_thread_self ())
+  if (running == NULL)
     return NULL;
   if (running_object == NULL)
     running_object = invocation_new (running);
@@ -276,10 +276,43 @@ mp_invocation_return_error (MpInvocation *self,
 }
 
 void
+mp_invocation_enter (const MpInvocationHost *host,
+                     MpInvocationOuter      *outer)
+{
+  *outer = (MpInvocationOuter) { running_host, running, running_object };
+  running_host = host;
+  running = NULL;
+  running_object = NULL;
+}
+
+void
+mp_invocation_leave (MpInvocationOuter *outer)
+{
+  g_assert (running_object == NULL);
+  running_host = outer->host;
+  running = outer->function;
+  running_object = outer->object;
+}
+
+MpInvocationHost
+mp_invocation_get_host (void)
+{
+  MpWorker *worker = NULL;
+
+  if (running_host != NULL)
+    return *running_host;
+
+  worker = mp_worker_get ();
+  if (worker == NULL)
+    return (MpInvocationHost) { -1, NULL, NULL, g_main_context_default () };
+  return (MpInvocationHost) { worker->role == MP_ROLE_POOL_WORKER ? (int) worker->number : -1, worker->name, worker->board,
+                              worker->context };
+}
+
+void
 mp_invocation_begin (const MpFunction *function)
 {
   running = function;
-  running_thread = g_thread_self ();
 }
 
 gboolean
@@ -308,13 +341,11 @@ mp_invocation_call_async (const MpFunction  *function,
                           gpointer           data)
 {
   g_autoptr(MpInvocation) self = invocation_new (function);
-  MpWorker *worker = mp_worker_get ();
 
   self->done = done;
   self->data = data;
-  self->context = g_main_context_ref (worker != NULL ? worker->context : g_main_context_default ());
+  self->context = g_main_context_ref (mp_invocation_get_host ().context);
   running = function;
-  running_thread = g_thread_self ();
   running_object = g_object_ref (self);
   mp_script_count_call ();
   function->async_func (self, args, function->user_data);

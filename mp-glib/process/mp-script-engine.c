@@ -53,7 +53,7 @@ mp_script_collect (void)
 void
 mp_script_count_call (void)
 {
-  static guint n_calls;   /* of the one thread that serves */
+  static __thread guint n_calls;
 
   if (G_UNLIKELY (++n_calls % CALLS_PER_COLLECTION == 0))
     mp_script_collect ();
