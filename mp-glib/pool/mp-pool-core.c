@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "mp-glib/base/mp-error-private.h"
+#include "mp-glib/pool/mp-pool-tally-private.h"
 #include "mp-glib/process/mp-function-private.h"
 
 /* An idle worker looks this long at others that have more than they run before it takes from them. */
@@ -52,6 +53,7 @@ mp_pool_core_new (MpPool    *pool,
   g_queue_init (&self->returned);
   self->functions = g_hash_table_new (g_str_hash, g_str_equal);
   self->function_names = g_ptr_array_new_with_free_func (g_free);
+  self->tally = mp_tally_new ();
 
   return self;
 }
@@ -78,6 +80,7 @@ mp_pool_core_unref (MpPoolCore *self)
   g_free (self->workers);
   g_hash_table_unref (self->functions);
   g_ptr_array_unref (self->function_names);
+  mp_tally_free (self->tally);
   g_free (self);
 }
 
@@ -198,6 +201,7 @@ mp_pool_core_orphan (MpPoolCore *self)
   self->state = MP_POOL_TERMINATED;
   self->mp_context = NULL;
   drop_timers (self);
+  mp_pool_view_drop (self);
   finish_all (self, error, NULL);
   for (guint i = 0; i < self->n_workers; i++)
     {
@@ -522,6 +526,7 @@ mp_pool_core_submit (MpPoolCore  *self,
     n_units = mp_imap_get_first_units (job);
   else if (job->map != NULL)
     n_units = mp_map_get_n_chunks (job->map);
+  mp_tally_add (self, job, job->map != NULL ? mp_map_get_n_chunks (job->map) : 1);
   mp_pool_core_enqueue (self, job, n_units);
   if (job->map != NULL && mp_map_get_n_chunks (job->map) == 0)
     mp_map_unit_ended (job, 0, NULL);
@@ -541,6 +546,8 @@ mp_pool_core_unit_ended (MpPoolCore   *self,
 
   if (answer->error != NULL && !job->done)
     mp_pool_post_failed (self, mp_pool_core_name_of (self, job->function), answer->error, answer->details);
+  if (!job->done)
+    mp_tally_unit_ended (self, job, answer->error != NULL || answer->per_item);
 
   if (job->done)
     mp_pool_drop_variant (g_steal_pointer (&answer->value));

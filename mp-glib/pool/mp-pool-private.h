@@ -26,6 +26,7 @@ typedef struct _MpJob MpJob;
 typedef struct _MpMap MpMap;
 typedef struct _MpImap MpImap;
 typedef struct _MpJobControl MpJobControl;
+typedef struct _MpTally MpTally;
 
 /* In flight to one worker: enough to keep it busy while its owner sleeps, little enough to give fair shares. */
 #define MP_POOL_WINDOW        64
@@ -73,6 +74,7 @@ struct _MpJob
   gint32       priority;     /* higher ones first */
   guint32      function;     /* number in the core's table */
   guint32      n_out;        /* units at workers, in `returned` or being decoded */
+  guint64      n_left;       /* units that have not ended, as mp-pool-tally-private.h counts them */
   gsize        n_ready;      /* units that may be sent now */
   guint64      size;         /* bytes of a unit, about */
   MpPoolCore  *core;         /* (owned) */
@@ -121,7 +123,7 @@ typedef enum
   MP_WORKER_INITIALIZING,
   MP_WORKER_READY,
   MP_WORKER_ENDING,      /* told to end, or cut off: gets nothing more */
-} MpWorkerState;
+} MpPoolWorkerState;
 
 struct _MpPoolWorker
 {
@@ -130,7 +132,7 @@ struct _MpPoolWorker
   guint          number;
   guint          serial;
   int            pid;           /* 0: not known yet, or it is none */
-  MpWorkerState  state;
+  MpPoolWorkerState state;
   const char    *reason;        /* (nullable) static: why it will end */
   GError        *cut_off;       /* (owned) (nullable): what it did to be cut off */
   GError        *start_error;   /* (owned) (nullable): why it never was ready for work */
@@ -146,6 +148,8 @@ struct _MpPoolWorker
   guint64        n_answered;
   guint64        n_seen;        /* n_answered when the balance timer last looked */
   gint64         ready_time;
+  gint64         start_time;    /* g_get_real_time() at its start */
+  guint64        busy_us;       /* for which it ran tasks that have ended */
   gboolean       dirty;         /* frames are queued and not flushed */
 };
 
@@ -188,6 +192,7 @@ struct _MpPoolCore
   MpSpin         spin;            /* of those who make one call at a time */
   gint64         looked_around;   /* when one of them saw to the rest */
   GSList        *join_waiters;    /* (element-type MpWaiter) */
+  MpTally       *tally;           /* (owned) */
 };
 
 /* mp-pool-core.c */

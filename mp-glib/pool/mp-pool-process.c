@@ -8,6 +8,7 @@
 
 #include "mp-glib/base/mp-error-private.h"
 #include "mp-glib/platform/mp-fd-private.h"
+#include "mp-glib/pool/mp-pool-tally-private.h"
 #include "mp-glib/process/mp-init.h"
 #include "mp-glib/process/mp-serve-private.h"
 
@@ -248,6 +249,7 @@ open_parcel (gpointer data)
   gboolean good = decode_answer (&self->frame, &self->lead, &answer);
 
   mp_hub_lock ();
+  self->core->tally->n_decoding--;
   if (!good && self->number < self->core->n_workers)
     {
       MpPoolWorker *worker = self->core->workers[self->number];
@@ -271,6 +273,7 @@ post_parcel (MpPoolWorker       *self,
   Parcel *parcel = g_new0 (Parcel, 1);
 
   parcel->core = mp_pool_core_ref (self->core);
+  self->core->tally->n_decoding++;
   parcel->unit = *unit;
   parcel->number = self->number;
   parcel->serial = self->serial;
@@ -299,6 +302,7 @@ settle_unit (MpPoolWorker       *self,
       lead->index == 0 &&
       mp_map_store_raw (unit->job->map, unit->chunk, frame->data + sizeof *lead, frame->size - sizeof *lead))
     {
+      mp_tally_unit_ended (self->core, unit->job, FALSE);
       mp_map_unit_ended (unit->job, unit->chunk, NULL);
       mp_job_unit_gone (unit->job);
       if (self->core->first_job == NULL)

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "mp-glib/base/mp-error-private.h"
+#include "mp-glib/pool/mp-pool-tally-private.h"
 
 /* Workers come and go: which are started, how often that is tried, and when a pool gives up. */
 
@@ -129,6 +130,7 @@ mp_pool_core_ensure_workers (MpPoolCore *self)
         }
       self->workers[i] = worker;
       self->n_live++;
+      mp_pool_view_changed (self);
     }
 }
 
@@ -161,6 +163,7 @@ mp_pool_core_worker_ended (MpPoolCore   *self,
   gboolean killed = was_killed (worker, start_error);
   gint64 lived = worker->ready_time > 0 ? g_get_monotonic_time () - worker->ready_time : 0;
 
+  mp_tally_worker_ended (worker);
   self->workers[worker->number] = NULL;
   self->n_live--;
 

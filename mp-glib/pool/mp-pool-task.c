@@ -4,6 +4,7 @@
 #include "mp-glib/pool/mp-pool-control-private.h"
 
 #include "mp-glib/base/mp-error-private.h"
+#include "mp-glib/pool/mp-pool-tally-private.h"
 
 /* Jobs, and those who wait for them. */
 
@@ -228,6 +229,7 @@ mp_job_finish (MpJob    *self,
   self->result = value;
   self->error = error;
   self->details = details;
+  mp_tally_job_ended (self->core, self);
   if (self->queued)
     mp_pool_core_dequeue (self->core, self);
   if (self->control != NULL)

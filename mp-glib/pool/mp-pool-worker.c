@@ -4,6 +4,7 @@
 #include "mp-glib/pool/mp-pool-worker-private.h"
 
 #include "mp-glib/base/mp-error-private.h"
+#include "mp-glib/pool/mp-pool-tally-private.h"
 
 /* One worker as its owner sees it: what it was sent and has not answered, and what follows from its answers and from
  * its end. All with the hub's lock held. */
@@ -132,6 +133,7 @@ mp_pool_worker_tell_end (MpPoolWorker *self,
 
   self->state = MP_WORKER_ENDING;
   self->reason = reason;
+  mp_pool_view_changed (self->core);
   if (booting)
     {
       self->ops->end (self, 0);
@@ -192,6 +194,7 @@ get_to_work (MpPoolWorker *self)
 {
   self->state = MP_WORKER_READY;
   self->ready_time = g_get_monotonic_time ();
+  mp_pool_view_changed (self->core);
   self->core->ever_ready = TRUE;
   self->core->n_hard = 0;
   mp_pool_core_dispatch (self->core);
@@ -260,9 +263,14 @@ mp_pool_worker_pop_answered (MpPoolWorker       *self,
   MpUnit unit = flight_pop (self);
 
   if (lead->status == MP_RESULT_NOT_RUN)
-    not_run (self);
+    {
+      not_run (self);
+    }
   else
-    count_answer (self);
+    {
+      mp_tally_measure (self, &unit, lead);
+      count_answer (self);
+    }
   return unit;
 }
 
@@ -426,6 +434,7 @@ mp_pool_worker_init (MpPoolWorker          *self,
   self->ops = ops;
   self->core = core;
   self->number = number;
+  self->start_time = g_get_real_time ();
   self->serial = ++core->serial;
   self->first_seq = 1;
   self->n_left = core->tasks_per_worker > 0 ? core->tasks_per_worker : G_MAXUINT;

@@ -4,6 +4,7 @@
 #include "mp-glib/pool/mp-pool-private.h"
 
 #include "mp-glib/base/mp-error.h"
+#include "mp-glib/pool/mp-pool-view-private.h"
 #include "mp-glib/process/mp-function-private.h"
 #include "mp-glib/process/mp-init.h"
 
@@ -75,6 +76,7 @@ struct _MpPool
   GVariant   *initializer_args;   /* (owned) (nullable) */
   MpContext  *context;            /* (owned) */
   MpPoolCore *core;               /* (owned) */
+  MpPoolView *view;               /* (owned) */
 };
 
 enum
@@ -224,6 +226,7 @@ mp_pool_finalize (GObject *object)
       mp_pool_core_orphan (self->core);
       mp_pool_core_unref (self->core);
     }
+  mp_pool_view_free (self->view);
   g_clear_object (&self->context);
   g_clear_pointer (&self->initializer, g_free);
   g_clear_pointer (&self->initializer_args, g_variant_unref);
@@ -257,7 +260,8 @@ mp_pool_get_property (GObject    *object,
       g_value_set_object (value, self->context);
       break;
     default:
-      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, prop_id, pspec);
+      if (!mp_pool_view_get_property (self, prop_id, value))
+        G_OBJECT_WARN_INVALID_PROPERTY_ID (object, prop_id, pspec);
     }
 }
 
@@ -349,6 +353,7 @@ install_properties (GObjectClass *object_class)
   props[PROP_CONTEXT] = g_param_spec_object ("context", NULL, NULL, MP_TYPE_CONTEXT, flags);
 
   g_object_class_install_properties (object_class, N_PROPS, props);
+  mp_pool_view_install_properties (object_class);
 }
 
 static void
@@ -412,12 +417,19 @@ mp_pool_class_init (MpPoolClass *klass)
 static void
 mp_pool_init (MpPool *self)
 {
+  self->view = mp_pool_view_new (self);
 }
 
 MpPoolCore *
 mp_pool_get_core (MpPool *self)
 {
   return self->core;
+}
+
+MpPoolView *
+mp_pool_get_view (MpPool *self)
+{
+  return self->view;
 }
 
 /**

@@ -19,7 +19,7 @@ MP_AVAILABLE_IN_ALL
 G_DECLARE_FINAL_TYPE (MpPool, mp_pool, MP, POOL, GObject)
 
 /* Properties, all construct-only: n-workers (0: usable CPUs), initializer, initializer-args (variant, nullable),
- * tasks-per-worker (0: no bound), context (MpContext).
+ * tasks-per-worker (0: no bound), context (MpContext). To be read: n-queued, n-running, n-done, n-failed, fraction.
  * Signals: worker-started (guint number, int pid), worker-exited (guint number, int pid, int exit_status, const char *reason),
  * task-failed (const char *function, GError *error, GVariant *details). */
 MP_AVAILABLE_IN_ALL
@@ -32,6 +32,8 @@ MpPool       *mp_pool_new_full        (guint                 n_workers,
                                        MpContext            *context);
 MP_AVAILABLE_IN_ALL
 guint         mp_pool_get_n_workers   (MpPool               *self);
+MP_AVAILABLE_IN_ALL
+GVariant     *mp_pool_dup_statistics  (MpPool               *self) G_GNUC_WARN_UNUSED_RESULT;
 
 MP_AVAILABLE_IN_ALL
 GVariant     *mp_pool_apply           (MpPool               *self,
