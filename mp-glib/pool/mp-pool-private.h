@@ -219,16 +219,23 @@ gboolean    mp_pool_core_is_over     (gpointer             data);
 const char *mp_pool_core_name_of     (MpPoolCore          *self,
                                       guint32              function);             /* for messages */
 
-/* For the other files of the pool. */
+/* mp-pool-queue.c */
 void        mp_pool_core_enqueue     (MpPoolCore          *self,
                                       MpJob               *job,
                                       gsize                n_units);
 void        mp_pool_core_dequeue     (MpPoolCore          *self,
                                       MpJob               *job);
-void        mp_pool_core_remove_job  (MpPoolCore          *self,
-                                      MpJob               *job);
 void        mp_pool_core_give_back   (MpPoolCore          *self,
                                       const MpUnit        *unit);                 /* at the front */
+/* Size of the unit that is next; FALSE: there is none. */
+gboolean    mp_pool_core_peek_unit   (MpPoolCore          *self,
+                                      guint64             *size);
+void        mp_pool_core_take_unit   (MpPoolCore          *self,
+                                      MpUnit              *unit);
+
+/* For the other files of the pool. */
+void        mp_pool_core_remove_job  (MpPoolCore          *self,
+                                      MpJob               *job);
 void        mp_pool_core_dispatch    (MpPoolCore          *self);
 void        mp_pool_core_refill      (MpPoolCore          *self,
                                       MpPoolWorker        *worker);
