@@ -304,8 +304,9 @@ mp_hub_post (GMainContext   *context,
     {
       MpHubSleeper *sleeper = link->data;
 
-      if (sleeper->owner == owner)
-        sleeper->wanted = TRUE;
+      for (guint i = 0; i < sleeper->n_owners; i++)
+        if (sleeper->owners[i] == owner)
+          sleeper->wanted = TRUE;
     }
 }
 

@@ -103,6 +103,16 @@ gboolean  mp_hub_wait             (gconstpointer   owner,
                                    GCancellable   *cancellable,
                                    GError        **error);
 
+/* The same for what belongs to several. */
+gboolean  mp_hub_wait_for_owners  (const gconstpointer *owners,
+                                   guint           n_owners,
+                                   MpHubDone       done,
+                                   gpointer        data,
+                                   const char     *what,
+                                   gint64          timeout_us,
+                                   GCancellable   *cancellable,
+                                   GError        **error);
+
 /* For a blocking call of @owner that waits by other means than mp_hub_wait(): runs the posts that are due, as that does.
  * Without the lock. How many that were. */
 guint     mp_hub_run_due          (gconstpointer   owner);

@@ -33,11 +33,12 @@ struct _MpHubContext
 typedef struct
 {
   GList         link;
-  gconstpointer owner;
+  const gconstpointer *owners;   /* (array length=n_owners) */
+  guint         n_owners;
   MpHubDone     done;
   gpointer      data;
   int           event_fd;     /* wakes it, unless it is the leader; -1: it looks again by itself */
-  gboolean      wanted;       /* there is a new post of its owner */
+  gboolean      wanted;       /* there is a new post of one of its owners */
   gboolean      kicked;       /* it has been woken */
 } MpHubSleeper;
 

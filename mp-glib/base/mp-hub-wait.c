@@ -244,7 +244,9 @@ is_over (Wait     *wait,
 {
   MpHubSleeper *self = &wait->sleeper;
 
-  *ran = mp_hub_run_posts (self->owner) > 0;
+  *ran = FALSE;
+  for (guint i = 0; i < self->n_owners; i++)
+    *ran |= mp_hub_run_posts (self->owners[i]) > 0;
   return self->done (self->data) ||
          g_cancellable_is_cancelled (wait->cancellable) ||
          wait->interrupted || wait->error != 0 ||
@@ -304,16 +306,17 @@ report (Wait        *wait,
 }
 
 gboolean
-mp_hub_wait (gconstpointer   owner,
-             MpHubDone       done,
-             gpointer        data,
-             const char     *what,
-             gint64          timeout_us,
-             GCancellable   *cancellable,
-             GError        **error)
+mp_hub_wait_for_owners (const gconstpointer  *owners,
+                        guint                 n_owners,
+                        MpHubDone             done,
+                        gpointer              data,
+                        const char           *what,
+                        gint64                timeout_us,
+                        GCancellable         *cancellable,
+                        GError              **error)
 {
   Wait wait = {
-    .sleeper = { .owner = owner, .done = done, .data = data, .event_fd = -1 },
+    .sleeper = { .owners = owners, .n_owners = n_owners, .done = done, .data = data, .event_fd = -1 },
     .deadline = mp_deadline_after (timeout_us),
     .cancellable = cancellable,
     .prepared = cancellable == NULL,
@@ -333,4 +336,16 @@ mp_hub_wait (gconstpointer   owner,
 
   unprepare (&wait);
   return report (&wait, is_done, what, error);
+}
+
+gboolean
+mp_hub_wait (gconstpointer   owner,
+             MpHubDone       done,
+             gpointer        data,
+             const char     *what,
+             gint64          timeout_us,
+             GCancellable   *cancellable,
+             GError        **error)
+{
+  return mp_hub_wait_for_owners (&owner, 1, done, data, what, timeout_us, cancellable, error);
 }
