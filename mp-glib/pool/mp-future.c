@@ -1,16 +1,28 @@
 /* mp-future.c — SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
-#include "mp-glib/pool/mp-pool-private.h"
+#include "mp-glib/pool/mp-future-private.h"
+
+#include "mp-glib/mp-enum-types.h"
+#include "mp-glib/pool/mp-pool-control-private.h"
 
 /**
  * MpFuture:
  *
  * A result that is still to come.
  *
- * It is made by [method@Mp.Pool.submit] and [method@Mp.Pool.submit_map]. Every future reaches exactly one end: a result, or
- * an error. It may outlive its pool: what was pending then ends with `G_IO_ERROR_CLOSED`. Dropping a future calls nothing
- * off.
+ * It is made by [method@Mp.Pool.submit], [method@Mp.Pool.submit_map] and their like. Every future reaches exactly one end: a
+ * result, or an error. It may outlive its pool: what was pending then ends with `G_IO_ERROR_CLOSED`. Dropping a future calls
+ * nothing off: [method@Mp.Future.cancel] does.
+ *
+ * There are many ways to hear of the end: [method@Mp.Future.get] and [method@Mp.Future.wait] block for it,
+ * [method@Mp.Future.get_async] and [method@Mp.Future.wait_async] call back, [signal@Mp.Future::done] is emitted, and
+ * [method@Mp.Future.get_state] looks. For several there are [func@Mp.Future.wait_all], [func@Mp.Future.wait_any] and
+ * [class@Mp.FutureList].
+ *
+ * The signals are emitted in the main context that was thread-default when the call was made, or in a blocking call on
+ * the same pool in a thread that may acquire that. The future lives at least until then: whoever has connected to one need
+ * not keep it.
  *
  * Any thread may use it.
  *
@@ -20,23 +32,115 @@ struct _MpFuture
 {
   GObject parent_instance;
 
-  MpJob *job;   /* (owned) */
+  MpJob        *job;       /* (owned) */
+  GMainContext *context;   /* (owned) (nullable) the hub's reference to that of the call, if it is not the pool's */
 };
+
+enum
+{
+  PROP_0,
+  PROP_STATE,
+  PROP_FUNCTION,
+  PROP_NAME,
+  N_PROPS
+};
+static GParamSpec *props[N_PROPS];
+
+enum
+{
+  SIGNAL_DONE,
+  N_SIGNALS
+};
+static guint signals[N_SIGNALS];
 
 G_DEFINE_FINAL_TYPE (MpFuture, mp_future, G_TYPE_OBJECT)
 
 static void
 mp_future_finalize (GObject *object)
 {
-  mp_job_unref (MP_FUTURE (object)->job);
+  MpFuture *self = MP_FUTURE (object);
+
+  if (self->context != NULL)
+    mp_hub_unref_context (self->context);
+  mp_job_unref (self->job);
 
   G_OBJECT_CLASS (mp_future_parent_class)->finalize (object);
 }
 
 static void
+mp_future_get_property (GObject    *object,
+                        guint       prop_id,
+                        GValue     *value,
+                        GParamSpec *pspec)
+{
+  MpFuture *self = MP_FUTURE (object);
+
+  switch (prop_id)
+    {
+    case PROP_STATE:
+      g_value_set_enum (value, mp_future_get_state (self));
+      break;
+    case PROP_FUNCTION:
+      g_value_set_string (value, mp_future_get_function (self));
+      break;
+    case PROP_NAME:
+      g_value_set_string (value, mp_future_get_name (self));
+      break;
+    default:
+      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, prop_id, pspec);
+    }
+}
+
+static void
 mp_future_class_init (MpFutureClass *klass)
 {
-  G_OBJECT_CLASS (klass)->finalize = mp_future_finalize;
+  GObjectClass *object_class = G_OBJECT_CLASS (klass);
+  const GParamFlags flags = G_PARAM_READABLE | G_PARAM_STATIC_STRINGS | G_PARAM_EXPLICIT_NOTIFY;
+
+  object_class->finalize = mp_future_finalize;
+  object_class->get_property = mp_future_get_property;
+
+  /**
+   * MpFuture:state: (getter get_state)
+   *
+   * How far the task is.
+   *
+   * `notify` is emitted when it has ended; that it has begun is seen by looking.
+   *
+   * Since: 0.1
+   */
+  props[PROP_STATE] = g_param_spec_enum ("state", NULL, NULL, MP_TYPE_FUTURE_STATE, MP_FUTURE_STATE_QUEUED, flags);
+
+  /**
+   * MpFuture:function: (getter get_function)
+   *
+   * The name of the function, as messages show it.
+   *
+   * Since: 0.1
+   */
+  props[PROP_FUNCTION] = g_param_spec_string ("function", NULL, NULL, NULL, flags);
+
+  /**
+   * MpFuture:name: (getter get_name)
+   *
+   * What the task is called in lists and messages: as [property@Mp.TaskOptions:name] says, else as its function.
+   *
+   * Since: 0.1
+   */
+  props[PROP_NAME] = g_param_spec_string ("name", NULL, NULL, NULL, flags);
+
+  g_object_class_install_properties (object_class, N_PROPS, props);
+
+  /**
+   * MpFuture::done:
+   * @self: the future
+   *
+   * Emitted once, when the task has ended, well or not.
+   *
+   * Since: 0.1
+   */
+  signals[SIGNAL_DONE] = g_signal_new ("done", G_TYPE_FROM_CLASS (klass), G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
+                                       G_TYPE_NONE, 0);
 }
 
 static void
@@ -50,8 +154,39 @@ mp_future_new (MpJob *job)
   MpFuture *self = g_object_new (MP_TYPE_FUTURE, NULL);
 
   self->job = job;
+  /* The pool's is looked after as long as the pool lives. */
+  if (job->home.context != job->core->context)
+    self->context = mp_hub_ref_context (job->home.context);
+  job->future = g_object_ref (self);
 
   return self;
+}
+
+void
+mp_future_withdraw (MpFuture *self)
+{
+  MpFuture *kept = NULL;
+
+  /* If it was called off before it was refused, it is about to tell of that. */
+  mp_hub_lock ();
+  if (!self->job->done)
+    kept = g_steal_pointer (&self->job->future);
+  mp_hub_unlock ();
+  g_clear_object (&kept);
+  g_object_unref (self);
+}
+
+MpJob *
+mp_future_get_job (MpFuture *self)
+{
+  return self->job;
+}
+
+void
+mp_future_emit_done (MpFuture *self)
+{
+  g_object_notify_by_pspec (G_OBJECT (self), props[PROP_STATE]);
+  g_signal_emit (self, signals[SIGNAL_DONE], 0);
 }
 
 static gboolean
@@ -100,7 +235,10 @@ mp_future_get (MpFuture      *self,
   job = mp_job_ref (self->job);
   if (mp_pool_core_is_ours (job->core, error) &&
       (is_done (job) || mp_job_wait (job, "pool task", timeout_us, cancellable, FALSE, error)))
-    value = mp_job_dup_result (job, error);
+    {
+      mp_job_tell_due (job);
+      value = mp_job_dup_result (job, error);
+    }
   mp_job_unref (job);
 
   return value;
@@ -319,4 +457,106 @@ mp_future_dup_error_details (MpFuture *self)
   if (!is_done (self->job) || self->job->details == NULL)
     return NULL;
   return g_variant_ref (self->job->details);
+}
+
+/**
+ * mp_future_get_state: (get-property state)
+ * @self: a future
+ *
+ * How far the task is.
+ *
+ * It looks for what has arrived, as [method@Mp.Future.is_ready] does. A map runs as soon as one of its chunks has begun.
+ *
+ * Returns: the state
+ *
+ * Since: 0.1
+ */
+MpFutureState
+mp_future_get_state (MpFuture *self)
+{
+  MpFutureState state;
+
+  g_return_val_if_fail (MP_IS_FUTURE (self), MP_FUTURE_STATE_QUEUED);
+
+  mp_future_is_ready (self);
+  mp_hub_lock ();
+  state = mp_job_get_state (self->job);
+  mp_hub_unlock ();
+
+  return state;
+}
+
+/**
+ * mp_future_get_function: (get-property function)
+ * @self: a future
+ *
+ * The name of the function, as messages show it: for `MP_FUNCTION()` what stands in the parentheses.
+ *
+ * Returns: the name
+ *
+ * Since: 0.1
+ */
+const char *
+mp_future_get_function (MpFuture *self)
+{
+  const char *name = NULL;
+
+  g_return_val_if_fail (MP_IS_FUTURE (self), NULL);
+
+  mp_hub_lock ();
+  name = mp_pool_core_name_of (self->job->core, self->job->function);
+  mp_hub_unlock ();
+
+  return name;
+}
+
+/**
+ * mp_future_get_name: (get-property name)
+ * @self: a future
+ *
+ * What the task is called in lists and messages.
+ *
+ * Returns: the name
+ *
+ * Since: 0.1
+ */
+const char *
+mp_future_get_name (MpFuture *self)
+{
+  const char *name = NULL;
+
+  g_return_val_if_fail (MP_IS_FUTURE (self), NULL);
+
+  mp_hub_lock ();
+  name = mp_job_get_name (self->job);
+  mp_hub_unlock ();
+
+  return name;
+}
+
+/**
+ * mp_future_cancel:
+ * @self: a future
+ *
+ * Calls the task off: it ends with `G_IO_ERROR_CANCELLED`, at once for who waits for it.
+ *
+ * Returns: `TRUE` when this call has decided its end, `FALSE` when it had ended before, with whatever
+ *
+ * Since: 0.1
+ */
+gboolean
+mp_future_cancel (MpFuture *self)
+{
+  gboolean decided = FALSE;
+
+  g_return_val_if_fail (MP_IS_FUTURE (self), FALSE);
+
+  if (!mp_pool_core_is_ours (self->job->core, NULL))
+    return FALSE;
+
+  mp_hub_lock ();
+  decided = mp_job_cancel (self->job, NULL);
+  mp_hub_unlock ();
+
+  return decided;
 }

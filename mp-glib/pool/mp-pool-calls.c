@@ -1,6 +1,7 @@
 /* mp-pool-calls.c — SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
+#include "mp-glib/pool/mp-future-private.h"
 #include "mp-glib/pool/mp-pool-control-private.h"
 
 #include "mp-glib/process/mp-function-private.h"
@@ -68,6 +69,26 @@ submit (MpPoolCore  *core,
       g_clear_pointer (&job, mp_job_unref);
     }
   return job;
+}
+
+/* Takes @job. The future is there before the job can end. */
+static MpFuture *
+submit_future (MpPoolCore  *core,
+               MpJob       *job,
+               const char  *function,
+               GError     **error)
+{
+  MpFuture *future = NULL;
+
+  if (job == NULL)
+    return NULL;
+
+  future = mp_future_new (job);
+  if (submit (core, mp_job_ref (job), function, error) == NULL)
+    g_clear_pointer (&future, mp_future_withdraw);
+  else
+    mp_job_unref (job);
+  return future;
 }
 
 /* Takes @job. */
@@ -337,14 +358,12 @@ mp_pool_submit (MpPool      *self,
                 GError     **error)
 {
   MpPoolCore *core = NULL;
-  MpJob *job = NULL;
 
   g_return_val_if_fail (MP_IS_POOL (self), NULL);
   g_return_val_if_fail (function != NULL, NULL);
 
   core = mp_pool_get_core (self);
-  job = submit (core, make_call (core, function, args, error), function, error);
-  return job != NULL ? mp_future_new (job) : NULL;
+  return submit_future (core, make_call (core, function, args, error), function, error);
 }
 
 /**
@@ -380,8 +399,7 @@ mp_pool_submit_with (MpPool         *self,
   job = make_call (core, function, args, error);
   if (job != NULL)
     mp_job_set_options (job, function, options);
-  job = submit (core, job, function, error);
-  return job != NULL ? mp_future_new (job) : NULL;
+  return submit_future (core, job, function, error);
 }
 
 /**
@@ -407,15 +425,13 @@ mp_pool_submit_map (MpPool      *self,
                     GError     **error)
 {
   MpPoolCore *core = NULL;
-  MpJob *job = NULL;
 
   g_return_val_if_fail (MP_IS_POOL (self), NULL);
   g_return_val_if_fail (function != NULL, NULL);
   g_return_val_if_fail (items != NULL, NULL);
 
   core = mp_pool_get_core (self);
-  job = submit (core, make_map (core, MP_JOB_MAP, function, items, chunk_size, error), function, error);
-  return job != NULL ? mp_future_new (job) : NULL;
+  return submit_future (core, make_map (core, MP_JOB_MAP, function, items, chunk_size, error), function, error);
 }
 
 static MpResultIter *

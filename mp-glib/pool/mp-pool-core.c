@@ -1,6 +1,7 @@
 /* mp-pool-core.c — SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
+#include "mp-glib/pool/mp-future-private.h"
 #include "mp-glib/pool/mp-pool-worker-private.h"
 
 #include "mp-glib/base/mp-hub-state-private.h"
@@ -81,6 +82,7 @@ mp_pool_core_unref (MpPoolCore *self)
   g_hash_table_unref (self->functions);
   g_ptr_array_unref (self->function_names);
   mp_tally_free (self->tally);
+  mp_tellers_free (self->tellers);
   g_free (self);
 }
 

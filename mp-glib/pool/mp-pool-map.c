@@ -130,6 +130,12 @@ mp_map_get_n_chunks (MpMap *self)
 }
 
 gsize
+mp_map_get_n_ended (MpMap *self)
+{
+  return self->n_ended;
+}
+
+gsize
 mp_map_get_chunk_length (MpMap   *self,
                          guint64  chunk)
 {

@@ -27,6 +27,8 @@ typedef struct _MpMap MpMap;
 typedef struct _MpImap MpImap;
 typedef struct _MpJobControl MpJobControl;
 typedef struct _MpTally MpTally;
+typedef struct _MpJobWatch MpJobWatch;
+typedef struct _MpTeller MpTeller;
 
 /* In flight to one worker: enough to keep it busy while its owner sleeps, little enough to give fair shares. */
 #define MP_POOL_WINDOW        64
@@ -52,7 +54,6 @@ typedef struct
   GVariant *details;    /* (nullable) */
   gboolean  wrapped;    /* each item of value is in a variant because their types differ */
   gboolean  per_item;   /* value is a(bv): MP_RESULT_PER_ITEM */
-  gboolean  plain;      /* it is known that no objects came in value */
 } MpAnswer;
 
 typedef enum
@@ -92,6 +93,9 @@ struct _MpJob
   GError      *error;        /* (owned) (nullable) */
   GVariant    *details;      /* (owned) (nullable) */
   GSList      *waiters;      /* (element-type MpWaiter) */
+  MpFuture    *future;       /* (owned) (nullable): until it has told of the end; here it is only kept */
+  MpJob       *next_ended;   /* of those whose futures have to tell */
+  MpJobWatch  *watches;      /* who else is told of the end, see mp-future-private.h */
   gint64       busy_until;   /* of a call at a time: its caller waits busily for an answer by the slot … */
   guint        busy_worker;  /* … of this worker, … */
   guint        busy_serial;  /* … if it is still this one; 0: it does not */
@@ -117,24 +121,6 @@ struct _MpWaiter
   GMainContext        *context;     /* (owned) the hub's reference to the task's */
   gulong               handler;     /* on the task's cancellable */
 };
-
-/* Some or all of a chunk's results, between the workers and the iterator. */
-typedef struct
-{
-  MpAnswer answer;     /* (owned) */
-  guint64  first;      /* number of the item that the chunk begins with */
-  gsize    n_items;
-  gsize    position;   /* the next in it */
-} MpOutcome;
-
-/* Results for an iterator's reader, many at once. */
-typedef struct
-{
-  gsize      max_items;
-  gsize      n_items;
-  GPtrArray *outcomes;   /* (owned) (element-type MpOutcome) those from position to n_items */
-  MpAnswer   end;        /* (owned) when there are no items: why */
-} MpBatch;
 
 typedef enum
 {
@@ -212,6 +198,7 @@ struct _MpPoolCore
   gint64         looked_around;   /* when one of them saw to the rest */
   GSList        *join_waiters;    /* (element-type MpWaiter) */
   MpTally       *tally;           /* (owned) */
+  MpTeller      *tellers;         /* (owned) (nullable): who tells futures of their ends, for each context one */
 };
 
 /* mp-pool-core.c */
@@ -389,6 +376,7 @@ void        mp_map_drop_items        (MpJob               *job);
 gsize       mp_map_get_n_items       (MpMap               *self);
 gsize       mp_map_get_chunk_size    (MpMap               *self);
 gsize       mp_map_get_n_chunks      (MpMap               *self);
+gsize       mp_map_get_n_ended       (MpMap               *self);
 gsize       mp_map_get_chunk_length  (MpMap               *self,
                                       guint64              chunk);
 guint64     mp_map_take_chunk        (MpMap               *self);
@@ -429,20 +417,8 @@ void        mp_imap_lift_bounds      (MpPoolCore          *core);
 /* TRUE: @answer is the next item, or empty at the end. FALSE: nothing is there yet; more is asked for. */
 gboolean    mp_imap_take             (MpJob               *job,
                                       MpAnswer            *answer);
-gboolean    mp_imap_take_batch       (MpJob               *job,
-                                      MpBatch             *batch);
-void        mp_outcome_free          (MpOutcome           *outcome);              /* (unlocked) or without values */
-
-/* mp-pool-batch.c */
-MpBatch    *mp_batch_new             (gsize                max_items);
-void        mp_batch_free            (MpBatch             *self);                 /* (unlocked) */
-GVariant   *mp_batch_pack            (MpBatch             *self);                 /* (unlocked) a(tbv), not floating */
-
-/* mp-result-iter.c */
-MpBatch    *mp_batch_of              (MpWaiter            *waiter);               /* NULL: it waits for one item */
 
 /* Made by the pool's calls. Takes @job. */
 MpResultIter *mp_result_iter_new     (MpJob               *job);
-MpFuture   *mp_future_new            (MpJob               *job);
 
 G_END_DECLS

@@ -1,6 +1,7 @@
 /* mp-pool-task.c — SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
+#include "mp-glib/pool/mp-future-private.h"
 #include "mp-glib/pool/mp-pool-control-private.h"
 
 #include "mp-glib/base/mp-error-private.h"
@@ -234,6 +235,7 @@ mp_job_finish (MpJob    *self,
     mp_pool_core_dequeue (self->core, self);
   if (self->control != NULL)
     mp_job_control_end (self);
+  mp_job_tell_end (self);
 
   if (self->imap != NULL)
     {
