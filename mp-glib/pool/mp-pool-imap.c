@@ -14,33 +14,27 @@
 #define MAX_AHEAD       64
 #define MAX_AHEAD_ITEMS 65536   /* for all */
 
-/* A chunk's results. */
-typedef struct
-{
-  MpAnswer answer;
-  gsize    n_items;
-  gsize    position;
-} Outcome;
-
 struct _MpImap
 {
   gboolean  ordered;
-  Outcome **slots;       /* (owned) (nullable) (array length=n_chunks): when ordered */
-  GQueue    ready;       /* (element-type Outcome): when not */
-  Outcome  *current;     /* (owned) (nullable) the one that items are taken from */
+  MpOutcome **slots;       /* (owned) (nullable) (array length=n_chunks): when ordered */
+  GQueue    ready;       /* (element-type MpOutcome): when not */
+  MpOutcome  *current;     /* (owned) (nullable) the one that items are taken from */
   gsize     n_taken;     /* chunks taken by the iterator */
   gsize     n_allowed;   /* chunks that were handed to the queue */
   gsize     n_ended;
   gsize     ahead;       /* bound of n_allowed - n_taken */
   gsize     max_ahead;
   gboolean  told;        /* the job's own error has been given */
+  gboolean  serving;     /* those who wait are just being given what there is … */
+  gboolean  more;        /* … and more has come meanwhile */
 };
 
-static void
-outcome_free (Outcome *outcome)
+void
+mp_outcome_free (MpOutcome *outcome)
 {
   mp_answer_clear (&outcome->answer);
-  g_slice_free (Outcome, outcome);
+  g_slice_free (MpOutcome, outcome);
 }
 
 MpJob *
@@ -60,7 +54,7 @@ mp_job_new_imap (MpPoolCore  *core,
   self = job->imap = g_new0 (MpImap, 1);
   self->ordered = ordered;
   if (ordered)
-    self->slots = g_new0 (Outcome *, mp_map_get_n_chunks (job->map));
+    self->slots = g_new0 (MpOutcome *, mp_map_get_n_chunks (job->map));
   self->ahead = FIRST_AHEAD * (gsize) core->n_workers;
   self->max_ahead = MIN (MAX_AHEAD * (gsize) core->n_workers, MAX_AHEAD_ITEMS / mp_map_get_chunk_size (job->map));
   self->max_ahead = MAX (self->max_ahead, self->ahead);
@@ -74,7 +68,7 @@ free_slots (MpImap *self,
 {
   for (gsize i = 0; i < n_chunks; i++)
     if (self->slots[i] != NULL)
-      outcome_free (self->slots[i]);
+      mp_outcome_free (self->slots[i]);
   g_free (self->slots);
 }
 
@@ -85,8 +79,8 @@ mp_imap_free (MpJob *job)
 
   if (self->ordered)
     free_slots (self, mp_map_get_n_chunks (job->map));
-  g_queue_clear_full (&self->ready, (GDestroyNotify) outcome_free);
-  g_clear_pointer (&self->current, outcome_free);
+  g_queue_clear_full (&self->ready, (GDestroyNotify) mp_outcome_free);
+  g_clear_pointer (&self->current, mp_outcome_free);
   g_free (self);
 }
 
@@ -146,10 +140,11 @@ mp_imap_unit_ended (MpJob    *job,
                     MpAnswer *answer)
 {
   MpImap *self = job->imap;
-  Outcome *outcome = g_slice_new0 (Outcome);
+  MpOutcome *outcome = g_slice_new0 (MpOutcome);
 
   mp_map_check_answer (job->map, chunk, answer);
   outcome->answer = *answer;
+  outcome->first = chunk * mp_map_get_chunk_size (job->map);
   outcome->n_items = mp_map_get_chunk_length (job->map, chunk);
   *answer = (MpAnswer) { NULL };
   if (self->ordered)
@@ -165,7 +160,7 @@ mp_imap_unit_ended (MpJob    *job,
 }
 
 /* The next chunk that may be taken from; NULL: none is there. */
-static Outcome *
+static MpOutcome *
 next_outcome (MpJob *job)
 {
   MpImap *self = job->imap;
@@ -176,7 +171,7 @@ next_outcome (MpJob *job)
 }
 
 static void
-take_item (Outcome  *outcome,
+take_item (MpOutcome  *outcome,
            MpAnswer *answer)
 {
   gsize i = outcome->position++;
@@ -222,39 +217,55 @@ is_at_end (MpJob *job)
   return job->done && job->error != NULL;
 }
 
-gboolean
-mp_imap_take (MpJob    *job,
-              MpAnswer *answer)
+/* What items are taken from, in self->current. */
+static gboolean
+find_current (MpJob *job)
 {
   MpImap *self = job->imap;
 
-  if (self->current == NULL)
-    {
-      self->current = next_outcome (job);
-      if (self->current != NULL)
-        self->n_taken++;
-    }
   if (self->current != NULL)
-    {
-      take_item (self->current, answer);
-      if (self->current->position == self->current->n_items)
-        {
-          /* The values in it may hold objects. */
-          if (self->current->answer.value != NULL)
-            mp_job_drop (job, (GDestroyNotify) g_variant_unref, g_steal_pointer (&self->current->answer.value));
-          g_clear_pointer (&self->current, outcome_free);
-          send_more (job);
-        }
-      return TRUE;
-    }
+    return TRUE;
+  self->current = next_outcome (job);
+  if (self->current == NULL)
+    return FALSE;
+  self->n_taken++;
+  return TRUE;
+}
+
+static void
+drop_current (MpJob *job)
+{
+  MpImap *self = job->imap;
+
+  /* The values in it may hold objects. */
+  if (self->current->answer.value != NULL)
+    mp_job_drop (job, (GDestroyNotify) g_variant_unref, g_steal_pointer (&self->current->answer.value));
+  g_clear_pointer (&self->current, mp_outcome_free);
+  send_more (job);
+}
+
+/* Nothing is there. TRUE: now there is, because what cannot be sent has its outcome at once. */
+static gboolean
+ask_for_more (MpJob *job)
+{
+  MpImap *self = job->imap;
+
+  if (is_at_end (job))
+    return FALSE;
+  if (job->n_out == 0 && job->n_ready == 0)
+    self->ahead = MIN (2 * self->ahead, self->max_ahead);
+  send_more (job);
+  return find_current (job);
+}
+
+static gboolean
+take_end (MpJob    *job,
+          MpAnswer *answer)
+{
+  MpImap *self = job->imap;
 
   if (!is_at_end (job))
-    {
-      if (job->n_out == 0 && job->n_ready == 0)
-        self->ahead = MIN (2 * self->ahead, self->max_ahead);
-      send_more (job);
-      return FALSE;
-    }
+    return FALSE;
   if (job->error != NULL && !self->told)
     {
       self->told = TRUE;
@@ -264,16 +275,94 @@ mp_imap_take (MpJob    *job,
   return TRUE;
 }
 
+gboolean
+mp_imap_take (MpJob    *job,
+              MpAnswer *answer)
+{
+  MpImap *self = job->imap;
+
+  if (!find_current (job) && !ask_for_more (job))
+    return take_end (job, answer);
+
+  take_item (self->current, answer);
+  if (self->current->position == self->current->n_items)
+    drop_current (job);
+  return TRUE;
+}
+
+/* The next @n items of what there is more of. */
+static MpOutcome *
+split_outcome (MpOutcome *outcome,
+               gsize      n)
+{
+  MpOutcome *part = g_slice_new0 (MpOutcome);
+  const MpAnswer *answer = &outcome->answer;
+
+  part->answer = *answer;
+  part->answer.value = answer->value != NULL ? g_variant_ref (answer->value) : NULL;
+  part->answer.error = answer->error != NULL ? g_error_copy (answer->error) : NULL;
+  part->answer.details = answer->details != NULL ? g_variant_ref (answer->details) : NULL;
+  part->first = outcome->first;
+  part->position = outcome->position;
+  part->n_items = outcome->position += n;
+
+  return part;
+}
+
+gboolean
+mp_imap_take_batch (MpJob   *job,
+                    MpBatch *batch)
+{
+  MpImap *self = job->imap;
+
+  if (!find_current (job) && !ask_for_more (job))
+    return take_end (job, &batch->end);
+
+  while (batch->n_items < batch->max_items && find_current (job))
+    {
+      gsize n_left = self->current->n_items - self->current->position;
+      gsize n = MIN (n_left, batch->max_items - batch->n_items);
+
+      batch->n_items += n;
+      if (n < n_left)
+        {
+          g_ptr_array_add (batch->outcomes, split_outcome (self->current, n));
+          break;
+        }
+      g_ptr_array_add (batch->outcomes, g_steal_pointer (&self->current));
+      send_more (job);
+    }
+  return TRUE;
+}
+
+static gboolean
+serve_one (MpJob    *job,
+           MpWaiter *waiter)
+{
+  MpBatch *batch = mp_batch_of (waiter);
+
+  if (batch != NULL ? !mp_imap_take_batch (job, batch) : !mp_imap_take (job, &waiter->answer))
+    return FALSE;
+  job->waiters = g_slist_remove (job->waiters, waiter);
+  mp_waiter_post (waiter);
+  return TRUE;
+}
+
 void
 mp_imap_serve (MpJob *job)
 {
-  while (job->waiters != NULL)
-    {
-      MpWaiter *waiter = job->waiters->data;
+  MpImap *self = job->imap;
 
-      if (!mp_imap_take (job, &waiter->answer))
-        return;
-      job->waiters = g_slist_remove (job->waiters, waiter);
-      mp_waiter_post (waiter);
+  self->more = TRUE;
+  if (self->serving)
+    return;
+
+  self->serving = TRUE;
+  while (self->more)
+    {
+      self->more = FALSE;
+      while (job->waiters != NULL && serve_one (job, job->waiters->data))
+        ;
     }
+  self->serving = FALSE;
 }

@@ -54,6 +54,7 @@ typedef struct
   GVariant *details;    /* (nullable) */
   gboolean  wrapped;    /* each item of value is in a variant because their types differ */
   gboolean  per_item;   /* value is a(bv): MP_RESULT_PER_ITEM */
+  gboolean  plain;      /* it is known that no objects came in value */
 } MpAnswer;
 
 typedef enum
@@ -121,6 +122,24 @@ struct _MpWaiter
   GMainContext        *context;     /* (owned) the hub's reference to the task's */
   gulong               handler;     /* on the task's cancellable */
 };
+
+/* Some or all of a chunk's results, between the workers and the iterator. */
+typedef struct
+{
+  MpAnswer answer;     /* (owned) */
+  guint64  first;      /* number of the item that the chunk begins with */
+  gsize    n_items;
+  gsize    position;   /* the next in it */
+} MpOutcome;
+
+/* Results for an iterator's reader, many at once. */
+typedef struct
+{
+  gsize      max_items;
+  gsize      n_items;
+  GPtrArray *outcomes;   /* (owned) (element-type MpOutcome) those from position to n_items */
+  MpAnswer   end;        /* (owned) when there are no items: why */
+} MpBatch;
 
 typedef enum
 {
@@ -417,6 +436,17 @@ void        mp_imap_lift_bounds      (MpPoolCore          *core);
 /* TRUE: @answer is the next item, or empty at the end. FALSE: nothing is there yet; more is asked for. */
 gboolean    mp_imap_take             (MpJob               *job,
                                       MpAnswer            *answer);
+gboolean    mp_imap_take_batch       (MpJob               *job,
+                                      MpBatch             *batch);
+void        mp_outcome_free          (MpOutcome           *outcome);              /* (unlocked) or without values */
+
+/* mp-pool-batch.c */
+MpBatch    *mp_batch_new             (gsize                max_items);
+void        mp_batch_free            (MpBatch             *self);                 /* (unlocked) */
+GVariant   *mp_batch_pack            (MpBatch             *self);                 /* (unlocked) a(tbv), not floating */
+
+/* mp-result-iter.c */
+MpBatch    *mp_batch_of              (MpWaiter            *waiter);               /* NULL: it waits for one item */
 
 /* Made by the pool's calls. Takes @job. */
 MpResultIter *mp_result_iter_new     (MpJob               *job);

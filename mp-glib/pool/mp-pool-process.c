@@ -216,6 +216,7 @@ decode_answer (MpFrame            *frame,
   if (value == NULL)
     return !g_error_matches (answer->error, MP_ERROR, MP_ERROR_PROTOCOL);
 
+  answer->plain = ((const MpValueHead *) (gconstpointer) (frame->data + sizeof *lead))->n_handles == 0;
   switch (lead->status)
     {
     case MP_RESULT_VALUE:

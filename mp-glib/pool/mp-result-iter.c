@@ -212,6 +212,152 @@ mp_result_iter_next_finish (MpResultIter  *self,
   return g_task_propagate_pointer (G_TASK (result), error);
 }
 
+typedef struct
+{
+  MpJob    *job;
+  MpBatch  *batch;
+  gboolean  taken;
+} NextBatch;
+
+static gboolean
+take_batch (gpointer data)
+{
+  NextBatch *next = data;
+
+  if (!next->taken)
+    next->taken = mp_imap_take_batch (next->job, next->batch);
+  return next->taken;
+}
+
+/* Without items: how it ends. */
+static GVariant *
+unpack_batch (MpBatch  *batch,
+              GError  **error)
+{
+  return batch->n_items > 0 ? mp_batch_pack (batch) : unpack (&batch->end, error);
+}
+
+/**
+ * mp_result_iter_next_batch:
+ * @self: a result iterator
+ * @max_items: how many results at most; 0 for as many as there are
+ * @timeout_us: how long to wait, in microseconds; -1 for ever, 0 not at all
+ * @cancellable: (nullable): ends the waiting
+ *
+ * Waits for the next result, and gives all that are there.
+ *
+ * That saves most of the cost of small results. The array has, for each of them, the number of its item in the input, from
+ * 0; whether it has succeeded; and its result, or its error as a `(sisa{sv})` of domain, code, message and details (as
+ * [method@Mp.Future.dup_error_details] has them).
+ *
+ * `NULL` without an error says that there are no more. An error is one of the wait, or that of a pool that has come to its
+ * end before the items did: see [method@Mp.ResultIter.next].
+ *
+ * Objects that came in the results live as long as any part of the array.
+ *
+ * Returns: (transfer full) (nullable): an `a(tbv)` of at least one result
+ *
+ * Since: 0.1
+ */
+GVariant *
+mp_result_iter_next_batch (MpResultIter  *self,
+                           guint          max_items,
+                           gint64         timeout_us,
+                           GCancellable  *cancellable,
+                           GError       **error)
+{
+  NextBatch next = { NULL };
+  GVariant *value = NULL;
+
+  g_return_val_if_fail (MP_IS_RESULT_ITER (self), NULL);
+  g_return_val_if_fail (timeout_us >= -1, NULL);
+  g_return_val_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable), NULL);
+
+  next.job = mp_job_ref (self->job);
+  next.batch = mp_batch_new (max_items);
+  if (mp_pool_core_is_ours (self->job->core, error) &&
+      mp_hub_wait (next.job->core, take_batch, &next, "pool imap", timeout_us, cancellable, error))
+    value = unpack_batch (next.batch, error);
+  mp_batch_free (next.batch);
+  mp_job_unref (next.job);
+
+  return value;
+}
+
+static void
+give_batch (MpWaiter *waiter)
+{
+  GError *error = NULL;
+  GVariant *value = unpack_batch (mp_batch_of (waiter), &error);
+
+  if (error != NULL)
+    g_task_return_error (waiter->task, error);
+  else
+    g_task_return_pointer (waiter->task, value, (GDestroyNotify) g_variant_unref);
+  g_task_set_task_data (waiter->task, NULL, NULL);
+}
+
+MpBatch *
+mp_batch_of (MpWaiter *waiter)
+{
+  return waiter->give == give_batch ? g_task_get_task_data (waiter->task) : NULL;
+}
+
+/**
+ * mp_result_iter_next_batch_async:
+ * @self: a result iterator
+ * @max_items: how many results at most; 0 for as many as there are
+ * @cancellable: (nullable): ends the waiting; no item is lost
+ * @callback: (scope async) (closure user_data): called when some results are there
+ * @user_data: data for @callback
+ *
+ * Waits for the next result without blocking, and gives all that are there then.
+ *
+ * See [method@Mp.ResultIter.next_batch] and [method@Mp.ResultIter.next_async].
+ *
+ * Since: 0.1
+ */
+void
+mp_result_iter_next_batch_async (MpResultIter        *self,
+                                 guint                max_items,
+                                 GCancellable        *cancellable,
+                                 GAsyncReadyCallback  callback,
+                                 gpointer             user_data)
+{
+  GTask *task = NULL;
+
+  g_return_if_fail (MP_IS_RESULT_ITER (self));
+  g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
+
+  task = g_task_new (self, cancellable, NULL, NULL);
+  g_task_set_source_tag (task, mp_result_iter_next_batch_async);
+  g_task_set_task_data (task, mp_batch_new (max_items), (GDestroyNotify) mp_batch_free);
+  mp_waiter_add (self->job->core, self->job, task, callback, user_data, give_batch, FALSE);
+}
+
+/**
+ * mp_result_iter_next_batch_finish:
+ * @self: a result iterator
+ * @result: what the callback was given
+ *
+ * The outcome of [method@Mp.ResultIter.next_batch_async].
+ *
+ * `NULL` without an error says that there are no more. The errors are those of [method@Mp.ResultIter.next_batch].
+ *
+ * Returns: (transfer full) (nullable): an `a(tbv)` of at least one result
+ *
+ * Since: 0.1
+ */
+GVariant *
+mp_result_iter_next_batch_finish (MpResultIter  *self,
+                                  GAsyncResult  *result,
+                                  GError       **error)
+{
+  g_return_val_if_fail (g_task_is_valid (result, self), NULL);
+
+  return g_task_propagate_pointer (G_TASK (result), error);
+}
+
 /**
  * mp_result_iter_get_n_items:
  * @self: a result iterator

@@ -29,6 +29,25 @@ MP_AVAILABLE_IN_ALL
 GVariant *mp_result_iter_next_finish  (MpResultIter         *self,
                                        GAsyncResult         *result,
                                        GError              **error);
+/* All results that are there, at least one: a(tbv). */
+MP_AVAILABLE_IN_ALL
+GVariant *mp_result_iter_next_batch   (MpResultIter         *self,
+                                       guint                 max_items,
+                                       gint64                timeout_us,
+                                       GCancellable         *cancellable,
+                                       GError              **error);
+MP_AVAILABLE_IN_ALL
+void      mp_result_iter_next_batch_async
+                                      (MpResultIter         *self,
+                                       guint                 max_items,
+                                       GCancellable         *cancellable,
+                                       GAsyncReadyCallback   callback,
+                                       gpointer              user_data);
+MP_AVAILABLE_IN_ALL
+GVariant *mp_result_iter_next_batch_finish
+                                      (MpResultIter         *self,
+                                       GAsyncResult         *result,
+                                       GError              **error);
 /* Items of the input. */
 MP_AVAILABLE_IN_ALL
 gsize     mp_result_iter_get_n_items  (MpResultIter         *self);
