@@ -30,7 +30,7 @@ _Mp = get_introspection_module('Mp')
 gi.require_version('Mp', '1')
 
 from . import _mp_boot, _mp_connection, _mp_context, _mp_errors  # noqa: E402
-from . import _mp_function, _mp_lock, _mp_pool, _mp_process, _mp_result, _mp_worker  # noqa: E402
+from . import _mp_executor, _mp_function, _mp_lock, _mp_pool, _mp_process, _mp_result, _mp_worker  # noqa: E402
 
 Connection = override(_mp_connection.Connection)
 Context = override(_mp_context.Context)
@@ -39,7 +39,10 @@ Pool = override(_mp_pool.Pool)
 Process = override(_mp_process.Process)
 
 AsyncResult = _mp_result.AsyncResult
+BrokenProcessPool = _mp_executor.BrokenProcessPool
+ExecutorFuture = _mp_executor.ExecutorFuture
 IMapIterator = _mp_result.IMapIterator
+ProcessPoolExecutor = _mp_executor.ProcessPoolExecutor
 
 AuthenticationError = _mp_errors.AuthenticationError
 BufferTooShort = _mp_errors.BufferTooShort
@@ -85,12 +88,12 @@ def _at_exit():
 
 
 __all__ = [
-    'AsyncResult', 'AuthenticationError', 'BufferTooShort', 'Connection', 'Context', 'IMapIterator', 'Lock',
-    'NoSuchFunctionError', 'Pipe', 'Pool', 'PoolTerminatedError', 'Process', 'ProcessError', 'RemoteError',
-    'RemoteTraceback', 'TimeoutError', 'WorkerDiedError', 'WorkerStartError', 'active_children', 'cpu_count',
-    'current_process', 'freeze_support', 'function', 'function_register', 'get_all_start_methods', 'get_context',
-    'get_logger', 'get_start_method', 'init', 'log_to_stderr', 'parent_process', 'set_executable',
-    'set_forkserver_preload', 'set_start_method',
+    'AsyncResult', 'AuthenticationError', 'BrokenProcessPool', 'BufferTooShort', 'Connection', 'Context',
+    'ExecutorFuture', 'IMapIterator', 'Lock', 'NoSuchFunctionError', 'Pipe', 'Pool', 'PoolTerminatedError',
+    'Process', 'ProcessError', 'ProcessPoolExecutor', 'RemoteError', 'RemoteTraceback', 'TimeoutError',
+    'WorkerDiedError', 'WorkerStartError', 'active_children', 'cpu_count', 'current_process', 'freeze_support',
+    'function', 'function_register', 'get_all_start_methods', 'get_context', 'get_logger', 'get_start_method',
+    'init', 'log_to_stderr', 'parent_process', 'set_executable', 'set_forkserver_preload', 'set_start_method',
 ]
 
 _mp_boot.forget_mark()

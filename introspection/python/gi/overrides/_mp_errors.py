@@ -136,8 +136,13 @@ def _unpickle_note(failure):
     return 'the exception itself cannot be unpickled here: %s: %s' % (type(failure).__name__, failure)
 
 
-def _is_mp(error, code):
+def is_mp(error, code):
     return error.domain == MP_DOMAIN and error.code == int(code)
+
+
+def is_of_initializer(details):
+    """Whether @details, (nullable), are of an error of a pool's initializer."""
+    return unpack_details(details).get('function') == INITIALIZER
 
 
 def _is_io(error, code):
@@ -204,7 +209,7 @@ def translate(error, details=None, function=None, initializer=None):
 
 def _from_unpacked(error, details, name=str):
     remote = _remote_exception(error, details)
-    if remote is not None and not _is_mp(error, _Mp.Error.WORKER_START):
+    if remote is not None and not is_mp(error, _Mp.Error.WORKER_START):
         exc = remote
     else:
         cls = _class_for(error)

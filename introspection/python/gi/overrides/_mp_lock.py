@@ -84,7 +84,7 @@ class Lock(_Mp.Lock):
             return
         except GLib.Error as error:
             exc = errors.translate(error)
-            if errors._is_mp(error, _Mp.Error.NOT_OWNER):
+            if errors.is_mp(error, _Mp.Error.NOT_OWNER):
                 exc = ValueError('semaphore or lock released too many times')
         raise exc
 

@@ -6,6 +6,7 @@ import os
 import pickle
 import sys
 import threading
+import time
 import traceback
 import types
 
@@ -26,7 +27,8 @@ PROCESS = 'python-process'
 
 # How the body of a task is to be read. Its head: a byte of these, four bytes of length, then the function's pickle.
 APPLY, MAP, STARMAP, SINGLE, EACH = range(5)
-_KEEP = 0x10
+KEEP = 0x10    # the function can be kept: it has no state
+TIMED = 0x20   # behind the result come four bytes, the µs that the function took
 _HEAD = 5
 
 _sent = None      # the last result that holds objects: they must live until it has been sent
@@ -40,7 +42,7 @@ def task_head(function, mode):
     if handles:
         raise TypeError('the function itself cannot carry objects of the library; give them as arguments')
     if isinstance(function, (types.FunctionType, types.BuiltinFunctionType, type)):
-        mode |= _KEEP
+        mode |= KEEP
     return bytes((mode,)) + len(data).to_bytes(4, 'little') + data
 
 
@@ -86,9 +88,9 @@ def _run_task(data, objects):
     mode = data[0]
     size = int.from_bytes(data[1:_HEAD], 'little')
     view = memoryview(data)
-    function = _load_function(bytes(view[_HEAD:_HEAD + size]), mode & _KEEP)
+    function = _load_function(bytes(view[_HEAD:_HEAD + size]), mode & KEEP)
     body = values.loads(view[_HEAD + size:], objects)
-    mode &= ~_KEEP
+    mode &= ~(KEEP | TIMED)
     if mode == MAP:
         return list(map(function, body))
     if mode == SINGLE:
@@ -114,12 +116,18 @@ def _run_each(function, items):
     return results, failures
 
 
-def _encode_result(result):
+def _time_since(start):
+    """What TIMED adds to a result."""
+    return min(int((time.perf_counter() - start) * 1000000), 0xffffffff).to_bytes(4, 'little')
+
+
+def _encode_result(result, tail=b''):
+    """@tail: bytes that come behind the pickle, where unpickling does not look."""
     global _sent
     try:
         data, handles = values.dumps(result)
         _sent = result if handles else None
-        return values.pack(data, handles)
+        return values.pack(data + tail, handles)
     except Exception as exc:
         failure = exc
     from multiprocessing.pool import MaybeEncodingError
@@ -131,7 +139,10 @@ def serve_task(args):
     try:
         if not _settle.done or _forked_pid != os.getpid():
             _settle()
-        return _encode_result(_run_task(*values.unpack(args)))
+        data, objects = values.unpack(args)
+        start = time.perf_counter()
+        result = _run_task(data, objects)
+        return _encode_result(result, _time_since(start) if data[0] & TIMED else b'')
     except BaseException as exc:
         error = errors.to_glib(exc, _Mp.Invocation.get_current(), skip=2)
     finally:
