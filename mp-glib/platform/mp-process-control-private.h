@@ -75,6 +75,9 @@ void      mp_platform_reseed         (void);          /* g_random after a fork, 
  * would have every page of it faulted in anew. Nothing where malloc() cannot be told. */
 void      mp_platform_keep_heap      (void);
 
+/* Bytes of memory of @pid that are resident and its own, without what files or memory objects stand behind; 0: not known. */
+guint64   mp_platform_private_memory (pid_t           pid);
+
 /* CPUs. */
 guint     mp_platform_count_cpus     (void);          /* online */
 guint     mp_platform_usable_cpus    (void);          /* min (affinity, ceil (cgroup v2 or v1 quota)), ≥ 1; read afresh */

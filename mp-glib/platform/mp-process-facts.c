@@ -5,7 +5,9 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
@@ -90,6 +92,29 @@ void
 mp_platform_set_comm (const char *name)
 {
   (void) prctl (PR_SET_NAME, (unsigned long) name, 0, 0, 0);
+}
+
+guint64
+mp_platform_private_memory (pid_t pid)
+{
+  char path[sizeof "/proc/2147483647/statm"], text[128];
+  guint64 resident = 0, shared = 0;
+  ssize_t n;
+  int fd;
+
+  g_snprintf (path, sizeof path, "/proc/%d/statm", (int) pid);
+  fd = open (path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0)
+    return 0;
+  n = read (fd, text, sizeof text - 1);
+  close (fd);
+  if (n <= 0)
+    return 0;
+
+  text[n] = '\0';
+  if (sscanf (text, "%*u %" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT, &resident, &shared) != 2 || resident < shared)
+    return 0;
+  return (resident - shared) * (guint64) sysconf (_SC_PAGESIZE);
 }
 
 int

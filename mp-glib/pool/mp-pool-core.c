@@ -28,10 +28,7 @@ count_fork (void)
 /* Life. */
 
 MpPoolCore *
-mp_pool_core_new (MpPool    *pool,
-                  guint      n_workers,
-                  guint      tasks_per_worker,
-                  MpContext *context)
+mp_pool_core_new (MpPool *pool)
 {
   static gsize once;
   MpPoolCore *self = g_new0 (MpPoolCore, 1);
@@ -46,11 +43,8 @@ mp_pool_core_new (MpPool    *pool,
   self->generation = g_atomic_int_get (&fork_generation);
   self->context = mp_hub_ref_context (NULL);
   g_weak_ref_init (&self->pool, pool);
-  self->n_workers = n_workers;
-  self->tasks_per_worker = tasks_per_worker;
-  self->mp_context = context;
   self->worker_ops = &mp_pool_process_ops;
-  self->workers = g_new0 (MpPoolWorker *, n_workers);
+  mp_pool_size_init (&self->size);
   g_queue_init (&self->returned);
   self->functions = g_hash_table_new (g_str_hash, g_str_equal);
   self->function_names = g_ptr_array_new_with_free_func (g_free);
@@ -78,6 +72,7 @@ mp_pool_core_unref (MpPoolCore *self)
   g_weak_ref_clear (&self->pool);
   g_clear_error (&self->failure);
   g_clear_pointer (&self->failure_details, g_variant_unref);
+  mp_pool_size_clear (&self->size);
   g_free (self->workers);
   g_hash_table_unref (self->functions);
   g_ptr_array_unref (self->function_names);
@@ -132,6 +127,8 @@ mp_pool_core_name_of (MpPoolCore *self,
 
 void
 mp_pool_core_start (MpPoolCore *self,
+                    guint       tasks_per_worker,
+                    MpContext  *context,
                     const char *initializer,
                     GVariant   *args)
 {
@@ -146,6 +143,9 @@ mp_pool_core_start (MpPoolCore *self,
     }
 
   mp_hub_lock ();
+  self->tasks_per_worker = tasks_per_worker;
+  self->mp_context = context;
+  mp_pool_size_begin (self);
   /* A program that only makes pools and drops them again would never let go of what belonged to their workers. */
   mp_hub_turn ();
   if (init != NULL)
@@ -190,6 +190,7 @@ drop_timers (MpPoolCore *self)
 {
   g_clear_pointer (&self->balance_timer, mp_hub_remove_timer);
   g_clear_pointer (&self->restart_timer, mp_hub_remove_timer);
+  mp_pool_size_drop_timers (self);
 }
 
 /* Nothing more is started, called or signalled; who still holds a future of it gets an error. */
@@ -281,6 +282,7 @@ mp_pool_core_dispatch (MpPoolCore *self)
       mp_pool_worker_send (worker, &unit);
     }
   flush_workers (self);
+  mp_pool_size_consider (self);
 }
 
 static void balance_cb (gpointer data);
@@ -356,7 +358,7 @@ mp_pool_core_refill (MpPoolCore   *self,
       (worker->n_flight > 1 && worker->flight_bytes > MP_POOL_WINDOW_BYTES / 2))
     return;
 
-  target = (self->n_pending + worker->n_flight + self->n_workers - 1) / self->n_workers;
+  target = (self->n_pending + worker->n_flight + self->n_live - 1) / self->n_live;
   while (worker->n_flight < target && mp_pool_core_peek_unit (self, &size) && mp_pool_worker_has_room (worker, size))
     {
       MpUnit unit;

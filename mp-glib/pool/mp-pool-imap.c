@@ -55,8 +55,8 @@ mp_job_new_imap (MpPoolCore  *core,
   self->ordered = ordered;
   if (ordered)
     self->slots = g_new0 (MpOutcome *, mp_map_get_n_chunks (job->map));
-  self->ahead = FIRST_AHEAD * (gsize) core->n_workers;
-  self->max_ahead = MIN (MAX_AHEAD * (gsize) core->n_workers, MAX_AHEAD_ITEMS / mp_map_get_chunk_size (job->map));
+  self->ahead = FIRST_AHEAD * (gsize) mp_pool_size_get (core);
+  self->max_ahead = MIN (MAX_AHEAD * (gsize) mp_pool_size_get (core), MAX_AHEAD_ITEMS / mp_map_get_chunk_size (job->map));
   self->max_ahead = MAX (self->max_ahead, self->ahead);
 
   return job;

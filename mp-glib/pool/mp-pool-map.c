@@ -269,7 +269,7 @@ mp_job_new_map (MpPoolCore  *core,
 {
   MpMap *self = NULL;
   MpJob *job = NULL;
-  gsize size = 0;
+  gsize size = 0, n_shares = 0;
 
   g_variant_ref_sink (items);
   if (!g_variant_is_of_type (items, G_VARIANT_TYPE_ARRAY))
@@ -289,8 +289,9 @@ mp_job_new_map (MpPoolCore  *core,
   self = job->map = g_new0 (MpMap, 1);
   self->items = job->value = items;
   self->n_items = g_variant_n_children (items);
+  n_shares = 4 * (gsize) mp_pool_size_get (core);
   if (chunk_size == 0)
-    self->chunk_size = kind != MP_JOB_MAP ? 1 : (self->n_items + 4 * (gsize) core->n_workers - 1) / (4 * core->n_workers);
+    self->chunk_size = kind != MP_JOB_MAP ? 1 : (self->n_items + n_shares - 1) / n_shares;
   else
     self->chunk_size = chunk_size;
   self->chunk_size = MAX (1, self->chunk_size);

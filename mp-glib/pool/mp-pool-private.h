@@ -6,6 +6,7 @@
 #include "mp-glib/channel/mp-wire-private.h"
 #include "mp-glib/platform/mp-spin-private.h"
 #include "mp-glib/pool/mp-pool.h"
+#include "mp-glib/pool/mp-pool-size-private.h"
 #include "mp-glib/process/mp-protocol-private.h"
 
 G_BEGIN_DECLS
@@ -174,6 +175,7 @@ struct _MpPoolWorker
   gint64         ready_time;
   gint64         start_time;    /* g_get_real_time() at its start */
   guint64        busy_us;       /* for which it ran tasks that have ended */
+  MpWorkerSize   size;
   gboolean       dirty;         /* frames are queued and not flushed */
 };
 
@@ -190,7 +192,8 @@ struct _MpPoolCore
   guint          generation;      /* of forks: whose pool this is */
   GMainContext  *context;         /* (owned) the hub's reference: where signals are emitted */
   GWeakRef       pool;            /* (unlocked) */
-  guint          n_workers;
+  guint          n_workers;       /* places: as many as there ever were to be */
+  MpPoolSize     size;
   guint          tasks_per_worker;
   const MpPoolWorkerOps *worker_ops;   /* what its workers are */
   MpContext     *mp_context;      /* borrowed from the pool, NULL once that is gone */
@@ -221,11 +224,10 @@ struct _MpPoolCore
 };
 
 /* mp-pool-core.c */
-MpPoolCore *mp_pool_core_new         (MpPool              *pool,
-                                      guint                n_workers,
-                                      guint                tasks_per_worker,
-                                      MpContext           *context);              /* (unlocked) */
+MpPoolCore *mp_pool_core_new         (MpPool              *pool);                 /* (unlocked) */
 void        mp_pool_core_start       (MpPoolCore          *self,
+                                      guint                tasks_per_worker,
+                                      MpContext           *context,
                                       const char          *initializer,
                                       GVariant            *args);                 /* (unlocked) */
 void        mp_pool_core_orphan      (MpPoolCore          *self);                 /* (unlocked) the pool is gone */
@@ -273,6 +275,7 @@ void        mp_pool_core_fail        (MpPoolCore          *self,
 void        mp_pool_core_check_end   (MpPoolCore          *self);
 
 /* mp-pool-start.c */
+gboolean    mp_pool_core_wants_workers (MpPoolCore        *self);
 void        mp_pool_core_ensure_workers (MpPoolCore       *self);
 void        mp_pool_core_worker_ended (MpPoolCore         *self,
                                       MpPoolWorker        *worker,

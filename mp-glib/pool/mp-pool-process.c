@@ -427,7 +427,7 @@ process_start (MpPoolCore  *core,
   config.daemon = TRUE;
   config.own_group = TRUE;
   config.number = number;
-  config.cpu_budget = MAX (1, mp_get_n_usable_cpus () / core->n_workers);
+  config.cpu_budget = mp_pool_size_cpu_budget (core);
   config.context = core->context;
   config.owner = core;
   if (make_board (self, error))

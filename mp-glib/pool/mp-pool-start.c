@@ -103,8 +103,8 @@ start_failed (MpPoolCore   *self,
     mp_pool_core_fail (self, error, details);
 }
 
-static gboolean
-wants_workers (MpPoolCore *self)
+gboolean
+mp_pool_core_wants_workers (MpPoolCore *self)
 {
   if (self->failure != NULL || self->mp_context == NULL)
     return FALSE;
@@ -115,13 +115,17 @@ wants_workers (MpPoolCore *self)
 void
 mp_pool_core_ensure_workers (MpPoolCore *self)
 {
-  for (guint i = 0; i < self->n_workers && wants_workers (self) && self->restart_timer == NULL; i++)
+  guint n_missing = mp_pool_size_n_missing (self);
+
+  for (guint i = 0; i < self->n_workers && n_missing > 0 && self->restart_timer == NULL; i++)
     {
       g_autoptr(GError) error = NULL;
       MpPoolWorker *worker = NULL;
 
       if (self->workers[i] != NULL)
         continue;
+      if (!mp_pool_size_may_start (self))
+        return;
       worker = mp_pool_worker_start (self, i, &error);
       if (worker == NULL)
         {
@@ -130,6 +134,7 @@ mp_pool_core_ensure_workers (MpPoolCore *self)
         }
       self->workers[i] = worker;
       self->n_live++;
+      n_missing--;
       mp_pool_view_changed (self);
     }
 }
@@ -167,7 +172,7 @@ mp_pool_core_worker_ended (MpPoolCore   *self,
   self->workers[worker->number] = NULL;
   self->n_live--;
 
-  if (wants_workers (self))
+  if (mp_pool_core_wants_workers (self))
     {
       g_autoptr(GError) idle_error = NULL;
 

@@ -42,7 +42,8 @@ gboolean
 mp_pool_worker_has_room (MpPoolWorker *self,
                          guint64       size)
 {
-  if (self->state != MP_WORKER_READY || self->n_revoked > 0 || self->n_left == 0 || self->n_flight == MP_POOL_WINDOW)
+  if (self->state != MP_WORKER_READY || self->n_revoked > 0 || self->n_left == 0 || self->size.leaving != NULL ||
+      self->n_flight == MP_POOL_WINDOW)
     return FALSE;
 
   return self->n_flight == 0 || self->flight_bytes + size <= MP_POOL_WINDOW_BYTES ||
@@ -52,7 +53,7 @@ mp_pool_worker_has_room (MpPoolWorker *self,
 gboolean
 mp_pool_worker_is_idle (MpPoolWorker *self)
 {
-  return self->state == MP_WORKER_READY && self->n_flight == 0 && self->n_left > 0;
+  return self->state == MP_WORKER_READY && self->n_flight == 0 && self->n_left > 0 && self->size.leaving == NULL;
 }
 
 void
@@ -192,11 +193,15 @@ mp_pool_worker_cut_off (MpPoolWorker *self,
 static void
 get_to_work (MpPoolWorker *self)
 {
-  self->state = MP_WORKER_READY;
   self->ready_time = g_get_monotonic_time ();
+  /* It may have been told to end while its initializer ran. */
+  if (self->state == MP_WORKER_ENDING)
+    return;
+  self->state = MP_WORKER_READY;
   mp_pool_view_changed (self->core);
   self->core->ever_ready = TRUE;
   self->core->n_hard = 0;
+  mp_pool_size_ready (self);
   mp_pool_core_dispatch (self->core);
   mp_pool_core_refill (self->core, self);
 }
@@ -277,6 +282,8 @@ mp_pool_worker_pop_answered (MpPoolWorker       *self,
 void
 mp_pool_worker_answers_through (MpPoolWorker *self)
 {
+  if (self->size.leaving != NULL || self->core->size.watches)
+    mp_pool_size_answered (self);
   if (self->state == MP_WORKER_READY)
     mp_pool_core_refill (self->core, self);
 }

@@ -8,8 +8,6 @@
 #include "mp-glib/process/mp-function-private.h"
 #include "mp-glib/process/mp-init.h"
 
-#define MAX_WORKERS 65536
-
 /**
  * MpPool:
  *
@@ -58,6 +56,14 @@
  *
  * A value that a call was given is freed in the thread that made the call, or in its main context.
  *
+ * ## Size
+ *
+ * The number of workers may be changed while they work, by [method@Mp.Pool.set_n_workers]. A pool with
+ * [property@Mp.Pool:idle-timeout-us] follows its work by itself: workers that have nothing to do end, and are started again
+ * when there is something. Workers are replaced by fresh ones after a number of tasks
+ * ([property@Mp.Pool:tasks-per-worker]), at an age ([property@Mp.Pool:worker-max-age-us]) or when they have grown
+ * ([property@Mp.Pool:worker-max-growth]). None of it costs a task, nor runs one twice.
+ *
  * ## Ends
  *
  * [method@Mp.Pool.close] lets the pool finish what it has, [method@Mp.Pool.terminate] ends it at once,
@@ -70,7 +76,6 @@ struct _MpPool
 {
   GObject     parent_instance;
 
-  guint       n_workers;
   guint       tasks_per_worker;
   char       *initializer;        /* (owned) (nullable) */
   GVariant   *initializer_args;   /* (owned) (nullable) */
@@ -82,7 +87,6 @@ struct _MpPool
 enum
 {
   PROP_0,
-  PROP_N_WORKERS,
   PROP_INITIALIZER,
   PROP_INITIALIZER_ARGS,
   PROP_TASKS_PER_WORKER,
@@ -207,12 +211,9 @@ mp_pool_constructed (GObject *object)
 
   G_OBJECT_CLASS (mp_pool_parent_class)->constructed (object);
 
-  if (self->n_workers == 0)
-    self->n_workers = mp_get_n_usable_cpus ();
   if (self->context == NULL)
     self->context = g_object_ref (mp_context_get_default ());
-  self->core = mp_pool_core_new (self, self->n_workers, self->tasks_per_worker, self->context);
-  mp_pool_core_start (self->core, self->initializer, self->initializer_args);
+  mp_pool_core_start (self->core, self->tasks_per_worker, self->context, self->initializer, self->initializer_args);
 }
 
 static void
@@ -244,9 +245,6 @@ mp_pool_get_property (GObject    *object,
 
   switch (prop_id)
     {
-    case PROP_N_WORKERS:
-      g_value_set_uint (value, self->n_workers);
-      break;
     case PROP_INITIALIZER:
       g_value_set_string (value, self->initializer);
       break;
@@ -260,7 +258,7 @@ mp_pool_get_property (GObject    *object,
       g_value_set_object (value, self->context);
       break;
     default:
-      if (!mp_pool_view_get_property (self, prop_id, value))
+      if (!mp_pool_view_get_property (self, prop_id, value) && !mp_pool_size_get_property (self, prop_id, value))
         G_OBJECT_WARN_INVALID_PROPERTY_ID (object, prop_id, pspec);
     }
 }
@@ -275,9 +273,6 @@ mp_pool_set_property (GObject      *object,
 
   switch (prop_id)
     {
-    case PROP_N_WORKERS:
-      self->n_workers = g_value_get_uint (value);
-      break;
     case PROP_INITIALIZER:
       self->initializer = g_value_dup_string (value);
       break;
@@ -291,7 +286,8 @@ mp_pool_set_property (GObject      *object,
       self->context = g_value_dup_object (value);
       break;
     default:
-      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, prop_id, pspec);
+      if (!mp_pool_size_set_property (self, prop_id, value))
+        G_OBJECT_WARN_INVALID_PROPERTY_ID (object, prop_id, pspec);
     }
 }
 
@@ -299,17 +295,6 @@ static void
 install_properties (GObjectClass *object_class)
 {
   const GParamFlags flags = G_PARAM_READWRITE | G_PARAM_CONSTRUCT_ONLY | G_PARAM_STATIC_STRINGS;
-
-  /**
-   * MpPool:n-workers: (getter get_n_workers)
-   *
-   * The number of workers.
-   *
-   * 0 at construction stands for [func@Mp.get_n_usable_cpus].
-   *
-   * Since: 0.1
-   */
-  props[PROP_N_WORKERS] = g_param_spec_uint ("n-workers", NULL, NULL, 0, MAX_WORKERS, 0, flags);
 
   /**
    * MpPool:initializer:
@@ -366,6 +351,7 @@ mp_pool_class_init (MpPoolClass *klass)
   object_class->get_property = mp_pool_get_property;
   object_class->set_property = mp_pool_set_property;
   install_properties (object_class);
+  mp_pool_size_install (object_class);
 
   /**
    * MpPool::worker-started:
@@ -388,7 +374,8 @@ mp_pool_class_init (MpPoolClass *klass)
    * @pid: its process
    * @exit_status: how it ended, as [method@Mp.Process.get_exit_status] says it
    * @reason: `"pool closed"`, `"pool terminated"`, `"pool failed"`, `"recycled"` (it had done its number of tasks),
-   *   `"died"`, `"did not start"`, `"initializer failed"` or `"protocol error"`
+   *   `"idle"`, `"shrunk"`, `"too old"`, `"too large"` (what it was allowed of that), `"died"`, `"did not start"`,
+   *   `"initializer failed"` or `"protocol error"`
    *
    * Emitted when a worker's process has ended.
    *
@@ -417,6 +404,7 @@ mp_pool_class_init (MpPoolClass *klass)
 static void
 mp_pool_init (MpPool *self)
 {
+  self->core = mp_pool_core_new (self);
   self->view = mp_pool_view_new (self);
 }
 
@@ -447,7 +435,7 @@ mp_pool_get_view (MpPool *self)
 MpPool *
 mp_pool_new (guint n_workers)
 {
-  return g_object_new (MP_TYPE_POOL, "n-workers", MIN (n_workers, MAX_WORKERS), NULL);
+  return g_object_new (MP_TYPE_POOL, "n-workers", MIN (n_workers, MP_POOL_MAX_WORKERS), NULL);
 }
 
 /**
@@ -476,30 +464,12 @@ mp_pool_new_full (guint       n_workers,
   g_return_val_if_fail (context == NULL || MP_IS_CONTEXT (context), NULL);
 
   return g_object_new (MP_TYPE_POOL,
-                       "n-workers", MIN (n_workers, MAX_WORKERS),
+                       "n-workers", MIN (n_workers, MP_POOL_MAX_WORKERS),
                        "initializer", initializer,
                        "initializer-args", args,
                        "tasks-per-worker", tasks_per_worker,
                        "context", context,
                        NULL);
-}
-
-/**
- * mp_pool_get_n_workers: (get-property n-workers)
- * @self: a pool
- *
- * The number of workers that the pool keeps.
- *
- * Returns: the number of workers
- *
- * Since: 0.1
- */
-guint
-mp_pool_get_n_workers (MpPool *self)
-{
-  g_return_val_if_fail (MP_IS_POOL (self), 0);
-
-  return self->n_workers;
 }
 
 /**

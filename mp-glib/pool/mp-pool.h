@@ -18,7 +18,8 @@ G_BEGIN_DECLS
 MP_AVAILABLE_IN_ALL
 G_DECLARE_FINAL_TYPE (MpPool, mp_pool, MP, POOL, GObject)
 
-/* Properties, all construct-only: n-workers (0: usable CPUs), initializer, initializer-args (variant, nullable),
+/* Properties, set at any time: n-workers (0: usable CPUs), min-workers, idle-timeout-us, worker-max-age-us (-1: none),
+ * worker-max-growth, max-start-rate (0: none); construct-only: initializer, initializer-args (variant, nullable),
  * tasks-per-worker (0: no bound), context (MpContext). To be read: n-queued, n-running, n-done, n-failed, fraction.
  * Signals: worker-started (guint number, int pid), worker-exited (guint number, int pid, int exit_status, const char *reason),
  * task-failed (const char *function, GError *error, GVariant *details). */
@@ -32,6 +33,9 @@ MpPool       *mp_pool_new_full        (guint                 n_workers,
                                        MpContext            *context);
 MP_AVAILABLE_IN_ALL
 guint         mp_pool_get_n_workers   (MpPool               *self);
+MP_AVAILABLE_IN_ALL
+void          mp_pool_set_n_workers   (MpPool               *self,
+                                       guint                 n_workers);
 MP_AVAILABLE_IN_ALL
 GVariant     *mp_pool_dup_statistics  (MpPool               *self) G_GNUC_WARN_UNUSED_RESULT;
 

@@ -22,7 +22,9 @@ G_NORETURN
 void      mp_init_exit_forked      (int                  status);
 
 /* The share of the CPUs that the owner gave this worker; 0: all. */
-void      mp_init_set_cpu_budget   (guint                n_cpus);
+/* @shared: (nullable) where the owner writes what it is later, 0: not yet. */
+void      mp_init_set_cpu_budget   (guint                n_cpus,
+                                    const guint32       *shared);
 guint     mp_init_get_cpu_budget   (void);
 
 G_END_DECLS

@@ -27,6 +27,7 @@ static Hook fork_hook;   /* MpForkFunc */
 static Hook boot_hook;   /* MpFunc */
 static Hook exit_hook;   /* MpExitFunc */
 static guint cpu_budget;
+static const guint32 *shared_cpu_budget;   /* where the owner writes another */
 static gboolean forking;
 
 static void
@@ -280,13 +281,14 @@ mp_get_n_usable_cpus (void)
 {
   const char *text = g_getenv (MP_CPU_COUNT_VARIABLE);
   guint64 value = 0;
-  guint n_cpus;
+  guint n_cpus, budget;
 
   if (text != NULL && g_ascii_string_to_unsigned (text, 10, 1, G_MAXINT, &value, NULL))
     n_cpus = (guint) value;
   else
     n_cpus = mp_platform_usable_cpus ();
-  return cpu_budget > 0 ? MIN (n_cpus, cpu_budget) : n_cpus;
+  budget = mp_init_get_cpu_budget ();
+  return budget > 0 ? MIN (n_cpus, budget) : n_cpus;
 }
 
 int
@@ -345,13 +347,17 @@ mp_init_exit_forked (int status)
 }
 
 void
-mp_init_set_cpu_budget (guint n_cpus)
+mp_init_set_cpu_budget (guint          n_cpus,
+                        const guint32 *shared)
 {
   cpu_budget = n_cpus;
+  shared_cpu_budget = shared;
 }
 
 guint
 mp_init_get_cpu_budget (void)
 {
-  return cpu_budget;
+  guint n_cpus = shared_cpu_budget != NULL ? __atomic_load_n (shared_cpu_budget, __ATOMIC_RELAXED) : 0;
+
+  return n_cpus > 0 ? n_cpus : cpu_budget;
 }

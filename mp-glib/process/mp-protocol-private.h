@@ -98,7 +98,9 @@ typedef struct
 {
   guint64 state;      /* atomic: number of the task << 1 | MP_BOARD_STOP; the owner copies it and bounds it by what it has sent */
   gint64  started_us; /* atomic: when that task began; stored before @state */
-  guint64 reserved[6];
+  guint32 n_cpus;     /* atomic: the CPUs that the worker's own pools may count on, when that has changed; 0: it has not */
+  guint32 padding;
+  guint64 reserved[5];
   MpWireSlot to_worker;
   MpWireSlot to_owner;
 } MpBoard;

@@ -118,7 +118,7 @@ apply_setup (MpWorker *self)
     self->name = g_strdup ("worker");
   g_variant_lookup (self->setup, "number", "u", &self->number);
   g_variant_lookup (self->setup, "cpus", "u", &n_cpus);
-  mp_init_set_cpu_budget (n_cpus);
+  mp_init_set_cpu_budget (n_cpus, self->board != NULL ? &self->board->n_cpus : NULL);
   /* The command line had to be run where the owner's was; what follows happens where the owner is now. */
   if (g_variant_lookup (self->setup, "cwd", "^ay", &cwd) && strcmp (cwd, here) != 0 && chdir (cwd) < 0)
     g_debug ("cannot enter the owner's directory “%s”", cwd);
