@@ -46,6 +46,7 @@ mp_pool_core_new (MpPool *pool)
   self->worker_ops = &mp_pool_process_ops;
   mp_pool_size_init (&self->size);
   g_queue_init (&self->returned);
+  self->levels = mp_pool_levels_new ();
   self->functions = g_hash_table_new (g_str_hash, g_str_equal);
   self->function_names = g_ptr_array_new_with_free_func (g_free);
   self->tally = mp_tally_new ();
@@ -78,6 +79,7 @@ mp_pool_core_unref (MpPoolCore *self)
   g_ptr_array_unref (self->function_names);
   mp_tally_free (self->tally);
   mp_tellers_free (self->tellers);
+  g_array_unref (self->levels);
   g_free (self);
 }
 
@@ -313,8 +315,8 @@ consider_balance (MpPoolCore *self)
     }
 }
 
-static gboolean
-has_idle_worker (MpPoolCore *self)
+gboolean
+mp_pool_core_has_idle_worker (MpPoolCore *self)
 {
   for (guint i = 0; i < self->n_workers; i++)
     if (self->workers[i] != NULL && mp_pool_worker_is_idle (self->workers[i]))
@@ -328,14 +330,14 @@ balance_cb (gpointer data)
   MpPoolCore *self = data;
 
   self->balance_timer = NULL;
-  if (!has_idle_worker (self))
+  if (!mp_pool_core_has_idle_worker (self))
     return;
 
   for (guint i = 0; i < self->n_workers; i++)
     if (can_be_relieved (self->workers[i]) && self->workers[i]->n_seen == self->workers[i]->n_answered)
       mp_pool_worker_take_back (self->workers[i]);
   mp_pool_core_dispatch (self);
-  if (has_idle_worker (self))
+  if (mp_pool_core_has_idle_worker (self))
     consider_balance (self);
 }
 
@@ -426,6 +428,7 @@ mp_pool_core_submit (MpPoolCore  *self,
   if (job->map != NULL && mp_map_get_n_chunks (job->map) == 0)
     mp_map_unit_ended (job, 0, NULL);
   job->submitting = TRUE;
+  mp_pool_core_make_way (self, job);
   mp_pool_core_dispatch (self);
   job->submitting = FALSE;
 

@@ -205,7 +205,9 @@ struct _MpPoolCore
   guint          n_live;
   guint          serial;          /* of the next worker's name */
   MpJob         *first_job, *last_job;
-  MpJob         *first_queued, *last_queued;
+  MpJob         *first_queued;    /* the most urgent one */
+  GArray        *levels;          /* (owned) of the queue, see mp-pool-queue.c */
+  gboolean       has_priorities;  /* not all jobs have had the same */
   GQueue         returned;        /* (element-type MpUnit), g_slice: to be sent before anything else */
   gsize          n_pending;       /* units that may be sent now, those returned included */
   GHashTable    *functions;       /* name → number */
@@ -246,21 +248,31 @@ gboolean    mp_pool_core_is_over     (gpointer             data);
 const char *mp_pool_core_name_of     (MpPoolCore          *self,
                                       guint32              function);             /* for messages */
 
-/* mp-pool-queue.c */
+/* mp-pool-queue.c: what waits to be sent, the more urgent first, those of one priority as they came: jobs, of which units are
+ * cut when their turn comes, and units that came back. */
+GArray     *mp_pool_levels_new       (void);
 void        mp_pool_core_enqueue     (MpPoolCore          *self,
                                       MpJob               *job,
                                       gsize                n_units);
 void        mp_pool_core_dequeue     (MpPoolCore          *self,
                                       MpJob               *job);
+/* A unit that was sent and has not begun, or is to begin anew: before the others of its priority. */
 void        mp_pool_core_give_back   (MpPoolCore          *self,
-                                      const MpUnit        *unit);                 /* at the front */
+                                      const MpUnit        *unit);
+/* The units of @job that came back are not wanted any more. */
+void        mp_pool_core_drop_returned (MpPoolCore        *self,
+                                      MpJob               *job);
 /* Size of the unit that is next; FALSE: there is none. */
 gboolean    mp_pool_core_peek_unit   (MpPoolCore          *self,
                                       guint64             *size);
 void        mp_pool_core_take_unit   (MpPoolCore          *self,
                                       MpUnit              *unit);
+/* Takes back what was sent ahead and is less urgent than @job, from as many workers as that can use. */
+void        mp_pool_core_make_way    (MpPoolCore          *self,
+                                      MpJob               *job);
 
 /* For the other files of the pool. */
+gboolean    mp_pool_core_has_idle_worker (MpPoolCore      *self);
 void        mp_pool_core_remove_job  (MpPoolCore          *self,
                                       MpJob               *job);
 void        mp_pool_core_dispatch    (MpPoolCore          *self);
@@ -305,6 +317,9 @@ void        mp_pool_worker_free      (MpPoolWorker        *self);               
 gboolean    mp_pool_worker_has_room  (MpPoolWorker        *self,
                                       guint64              size);
 gboolean    mp_pool_worker_is_idle   (MpPoolWorker        *self);
+/* Whether it was sent ahead of its time what is less urgent, and can give it back. */
+gboolean    mp_pool_worker_is_ahead  (MpPoolWorker        *self,
+                                      gint32               priority);
 /* The unit is in the worker's flight, or has ended because it cannot be sent. */
 void        mp_pool_worker_send      (MpPoolWorker        *self,
                                       const MpUnit        *unit);

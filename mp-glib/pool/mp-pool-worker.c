@@ -56,6 +56,16 @@ mp_pool_worker_is_idle (MpPoolWorker *self)
   return self->state == MP_WORKER_READY && self->n_flight == 0 && self->n_left > 0 && self->size.leaving == NULL;
 }
 
+gboolean
+mp_pool_worker_is_ahead (MpPoolWorker *self,
+                         gint32        priority)
+{
+  MpUnit *last = &self->flight[RING (self->first + self->n_flight - 1)];
+
+  return self->state == MP_WORKER_READY && self->n_flight >= 2 && self->n_revoked == 0 && last->job != NULL &&
+         last->job->priority < priority;
+}
+
 void
 mp_pool_worker_flush (MpPoolWorker *self)
 {
