@@ -40,6 +40,8 @@ gsize     mp_ring_get_size    (MpRing     *self);
 gboolean  mp_ring_take_end    (MpRing     *self,
                                MpRingEnd   end,
                                GError    **error);
+/* It need not be sent any more. Not before an end is held. */
+void      mp_ring_close_fd    (MpRing     *self);
 void      mp_ring_free        (MpRing     *self);     /* lets go of its end */
 
 /* Never sleep. FALSE: no room now (write), nothing there (read); a record larger than half of the ring is TOO_LARGE. */
@@ -54,6 +56,8 @@ gboolean  mp_ring_try_read    (MpRing        *self,
                                gsize          buffer_size,
                                gsize         *size,
                                GError       **error);
+/* TRUE: a read gives a record, or an error. */
+gboolean  mp_ring_has_record  (MpRing        *self);
 /* Many small records are dear to publish one by one: between begin and end the other end does not see that they were
  * written, or read, unless mp_ring_wait() or one of the functions about sleep is called. A reader that dies in a batch has
  * read nothing of it. */
@@ -74,5 +78,8 @@ gboolean  mp_ring_peer_sleeps (MpRing        *self);
 /* Says that this end is going to sleep. FALSE: look again first. */
 gboolean  mp_ring_going_to_sleep (MpRing     *self);
 void      mp_ring_awake       (MpRing        *self);
+/* This end, which is held, falls asleep often, with few records between: then the fence is cheaper that the other has to
+ * make with each of them. */
+void      mp_ring_sleeps_often (MpRing       *self);
 
 G_END_DECLS

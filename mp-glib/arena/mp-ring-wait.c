@@ -141,6 +141,13 @@ mp_ring_awake (MpRing *self)
     __atomic_store_n (&self->own->sleep, self->awake, __ATOMIC_RELAXED);
 }
 
+void
+mp_ring_sleeps_often (MpRing *self)
+{
+  self->awake = MP_RING_UNSURE;
+  mp_ring_awake (self);
+}
+
 /* The other end is often just about to come. It is left some time between two looks, for each takes the cache line
  * from it; a writer goes on when there is a quarter of the ring, as if it had slept. */
 static gboolean

@@ -281,6 +281,12 @@ mp_ring_take_end (MpRing     *self,
 }
 
 void
+mp_ring_close_fd (MpRing *self)
+{
+  mp_fd_close (&self->fd);
+}
+
+void
 mp_ring_free (MpRing *self)
 {
   if (self->end != MP_RING_NO_END)
@@ -494,6 +500,13 @@ mp_ring_try_read (MpRing    *self,
   if (!self->in_batch)
     publish (self);
   return TRUE;
+}
+
+gboolean
+mp_ring_has_record (MpRing *self)
+{
+  return self->end != MP_RING_READER || self->broken || self->peer != self->position ||
+         !mp_ring_look (self) || self->peer != self->position;
 }
 
 void

@@ -132,10 +132,10 @@ mp_wire_input_is_empty (MpWireInput *self)
   return self->start == self->end && !self->large.active && (self->arrivals == NULL || self->arrivals->len == 0);
 }
 
-static gboolean
-set_broken (MpWireInput *self,
-            int          code,
-            const char  *what)
+gboolean
+mp_wire_set_broken (MpWireInput *self,
+                    int          code,
+                    const char  *what)
 {
   if (self->broken == NULL)
     self->broken = g_error_new (MP_ERROR, code, "Received what is no message: %s", what);
@@ -167,7 +167,7 @@ claim_fds (MpWireInput *self,
         {
           close_fds (g_steal_pointer (&fds), n);
           frame->n_fds = 0;
-          return set_broken (self, MP_ERROR_PROTOCOL, "its descriptors are missing");
+          return mp_wire_set_broken (self, MP_ERROR_PROTOCOL, "its descriptors are missing");
         }
 
       lost |= arrival->truncated;
@@ -208,7 +208,7 @@ look (MpWireInput   *self,
   *header = *(const MpFrameHeader *) (gconstpointer) (self->buffer + self->start);
   if (header->n_fds > MP_MAX_FDS || header->kind == 0)
     {
-      set_broken (self, MP_ERROR_PROTOCOL, "its head makes no sense");
+      mp_wire_set_broken (self, MP_ERROR_PROTOCOL, "its head makes no sense");
       return BAD_FRAME;
     }
   if (header->length > self->max_length)
@@ -235,7 +235,7 @@ check_stray_fds (MpWireInput *self,
       g_array_index (self->arrivals, MpWireArrival, 0).end > position)
     return TRUE;
 
-  return set_broken (self, MP_ERROR_PROTOCOL, "descriptors that belong to nothing");
+  return mp_wire_set_broken (self, MP_ERROR_PROTOCOL, "descriptors that belong to nothing");
 }
 
 /* What is common to frames of all lengths: the head, which is in the buffer. */
@@ -268,7 +268,7 @@ large_allocate (MpWireInput *self,
   guint8 *data = mapped ? mp_fd_map_anonymous (size) : g_try_malloc (size);
 
   if (data == NULL)
-    return set_broken (self, MP_ERROR_TOO_LARGE, "there is no memory for its length");
+    return mp_wire_set_broken (self, MP_ERROR_TOO_LARGE, "there is no memory for its length");
 
   if (large->filled > 0)
     memcpy (data, large->data, large->filled);
@@ -289,7 +289,7 @@ large_begin (MpWireInput         *self,
   gsize available;
 
   if (header->length > G_MAXSSIZE - 8)
-    return set_broken (self, MP_ERROR_TOO_LARGE, "its length");
+    return mp_wire_set_broken (self, MP_ERROR_TOO_LARGE, "its length");
   if (!begin_frame (self, header, &large->frame))
     return FALSE;
 
@@ -306,16 +306,16 @@ large_begin (MpWireInput         *self,
   return TRUE;
 }
 
-static gboolean
-check_zeros (MpWireInput  *self,
-             const guint8 *data,
-             gsize         size)
+gboolean
+mp_wire_check_zeros (MpWireInput  *self,
+                     const guint8 *data,
+                     gsize         size)
 {
   gsize i;
 
   for (i = size; i < mp_pad8 (size); i++)
     if (data[i] != 0)
-      return set_broken (self, MP_ERROR_PROTOCOL, "bytes behind its end");
+      return mp_wire_set_broken (self, MP_ERROR_PROTOCOL, "bytes behind its end");
   return TRUE;
 }
 
@@ -327,7 +327,7 @@ large_finish (MpWireInput *self,
   MpWireLarge *large = &self->large;
   Mapping *mapping;
 
-  if (!check_zeros (self, large->data, large->length))
+  if (!mp_wire_check_zeros (self, large->data, large->length))
     return FALSE;
 
   *frame = large->frame;
@@ -349,9 +349,9 @@ large_finish (MpWireInput *self,
 }
 
 gboolean
-mp_wire_next (MpWire   *self,
-              MpFrame  *frame,
-              GError  **error)
+mp_wire_socket_next (MpWire   *self,
+                     MpFrame  *frame,
+                     GError  **error)
 {
   MpWireInput *in = &self->in;
   MpFrameHeader header;
@@ -364,7 +364,7 @@ mp_wire_next (MpWire   *self,
           frame->data = in->buffer + in->start;
           frame->size = header.length;
           in->start += mp_pad8 (header.length);
-          if (check_zeros (in, frame->data, frame->size))
+          if (mp_wire_check_zeros (in, frame->data, frame->size))
             return TRUE;
           mp_frame_clear (frame);
         }
@@ -383,6 +383,16 @@ mp_wire_next (MpWire   *self,
     g_set_error_literal (error, in->broken->domain, in->broken->code, in->broken->message);
   memset (frame, 0, sizeof *frame);
   return FALSE;
+}
+
+gboolean
+mp_wire_next (MpWire   *self,
+              MpFrame  *frame,
+              GError  **error)
+{
+  if (self->ring_in.ring != NULL)
+    return mp_wire_ring_next (self, frame, error);
+  return mp_wire_socket_next (self, frame, error);
 }
 
 gboolean
@@ -459,7 +469,7 @@ add_arrival (MpWireInput *self,
   self->n_unclaimed += n_fds;
 
   return (self->arrivals->len <= MAX_ARRIVALS && self->n_unclaimed <= MAX_UNCLAIMED) ||
-         set_broken (self, MP_ERROR_PROTOCOL, "too many descriptors");
+         mp_wire_set_broken (self, MP_ERROR_PROTOCOL, "too many descriptors");
 }
 
 /* The end of the stream, or a reset by a peer that did not read all: the same to who reads. */
@@ -475,37 +485,18 @@ set_ended (MpWire  *self,
   return -1;
 }
 
-/* It was opened when there was nothing in the buffer, and nothing has been read since. */
-static gssize
-take_from_slot (MpWire *self,
-                guint8 *place)
-{
-  gssize n = mp_wire_slot_take (self, place);
-
-  if (n > 0)
-    {
-      self->in.received += n;
-      self->in.end += n;
-    }
-  else if (n < 0)
-    {
-      set_broken (&self->in, MP_ERROR_PROTOCOL, "a slot of nonsense");
-    }
-  return n;
-}
-
-static gssize
-report_broken (MpWireInput  *self,
-               GError      **error)
+gssize
+mp_wire_report_broken (MpWireInput  *self,
+                       GError      **error)
 {
   g_set_error_literal (error, self->broken->domain, self->broken->code, self->broken->message);
   return -1;
 }
 
 gssize
-mp_wire_fill (MpWire    *self,
-              gboolean   block,
-              GError   **error)
+mp_wire_socket_fill (MpWire    *self,
+                     gboolean   block,
+                     GError   **error)
 {
   MpWireInput *in = &self->in;
   int fds[MP_SOCKET_MAX_FDS];
@@ -523,8 +514,6 @@ mp_wire_fill (MpWire    *self,
       if (size == 0)
         return 0;
 
-      if (self->listening && (n = take_from_slot (self, place)) != 0)
-        return n > 0 ? n : report_broken (in, error);
       n = mp_socket_recv (self->fd, place, size, fds, &n_fds, &truncated, block);
       if (n == 0 || (n < 0 && errno == ECONNRESET))
         return set_ended (self, error);
@@ -550,5 +539,15 @@ mp_wire_fill (MpWire    *self,
         return n;
     }
 
-  return report_broken (in, error);
+  return mp_wire_report_broken (in, error);
+}
+
+gssize
+mp_wire_fill (MpWire    *self,
+              gboolean   block,
+              GError   **error)
+{
+  if (self->ring_in.in_use)
+    return mp_wire_ring_fill (self, block, error);
+  return mp_wire_socket_fill (self, block, error);
 }

@@ -3,6 +3,7 @@
 
 #include "mp-glib/channel/mp-wire-parts-private.h"
 
+#include "mp-glib/arena/mp-torture-private.h"
 #include "mp-glib/base/mp-shareable-private.h"
 #include "mp-glib/platform/mp-socket-private.h"
 
@@ -237,10 +238,9 @@ mp_wire_queue_value (MpWire        *self,
   g_clear_pointer (&encoded->fds, g_array_unref);
 }
 
-/* @n bytes have left. */
-static void
-consume (MpWireOutput *self,
-         gsize         n)
+void
+mp_wire_output_consume (MpWireOutput *self,
+                        gsize         n)
 {
   self->sent += n;
   while (n > 0)
@@ -275,10 +275,11 @@ consume (MpWireOutput *self,
     }
 }
 
-/* The bytes and descriptors that may go in one call: descriptors only with the first byte, MP_SOCKET_MAX_FDS at most;
- * those beyond go with the bytes after it. */
+/* The bytes and descriptors that may go in one call, @limit bytes at most: descriptors only with the first byte,
+ * MP_SOCKET_MAX_FDS at most; those beyond go with the bytes after it. */
 static guint
 gather (MpWireOutput *self,
+        guint64       limit,
         struct iovec *iov,
         const int   **fds,
         guint        *n_fds,
@@ -299,20 +300,20 @@ gather (MpWireOutput *self,
       return 1;
     }
 
-  for (i = 0; i < self->n_chunks && i < MAX_IOV && (i == 0 || chunk[i].n_fds == 0); i++)
+  for (i = 0; i < self->n_chunks && i < MAX_IOV && *total < limit && (i == 0 || chunk[i].n_fds == 0); i++)
     {
-      iov[i].iov_len = chunk[i].size;
+      iov[i].iov_len = MIN (chunk[i].size, limit - *total);
       iov[i].iov_base = chunk[i].data != NULL ? (gpointer) chunk[i].data : buffered;
       if (chunk[i].data == NULL)
         buffered += chunk[i].size;
-      *total += chunk[i].size;
+      *total += iov[i].iov_len;
     }
 
   return i;
 }
 
-static gboolean
-set_send_error (GError **error)
+gboolean
+mp_wire_set_send_error (GError **error)
 {
   int saved_errno = errno;
 
@@ -324,34 +325,16 @@ set_send_error (GError **error)
   return FALSE;
 }
 
-/* FALSE: by the socket. */
-static gboolean
-flush_to_slot (MpWire *self)
+gboolean
+mp_wire_socket_flush (MpWire    *self,
+                      guint64    limit,
+                      gboolean   block,
+                      GError   **error)
 {
   MpWireOutput *out = &self->out;
-  MpWireChunk *chunk = &out->chunks[out->first];
+  guint64 end = limit < out->queued - out->sent ? out->sent + limit : out->queued;
 
-  if (out->n_chunks == 1 && chunk->data == NULL && chunk->n_fds == 0 &&
-      mp_wire_slot_put (self, out->buffer + out->start, chunk->size))
-    {
-      consume (out, chunk->size);
-      return TRUE;
-    }
-  mp_wire_slot_refuse (self);
-  return FALSE;
-}
-
-static gboolean
-flush (MpWire    *self,
-       gboolean   block,
-       GError   **error)
-{
-  MpWireOutput *out = &self->out;
-
-  if (self->out_slot != NULL && out->n_chunks > 0 && flush_to_slot (self))
-    return TRUE;
-
-  while (out->n_chunks > 0)
+  while (out->sent < end)
     {
       struct iovec iov[MAX_IOV];
       const int *fds;
@@ -359,23 +342,34 @@ flush (MpWire    *self,
       gsize total;
       gssize n;
 
-      n_iov = gather (out, iov, &fds, &n_fds, &total);
+      n_iov = gather (out, end - out->sent, iov, &fds, &n_fds, &total);
       n = mp_socket_send (self->fd, iov, n_iov, fds, n_fds, block);
       if (n < 0 && !block && (errno == EAGAIN || errno == EWOULDBLOCK))
         return TRUE;
       if (n < 0)
-        return set_send_error (error);
+        return mp_wire_set_send_error (error);
+      MP_TORTURE_POINT ("wire-sent");
 
       for (i = 0; i < n_fds; i++)
         close (fds[i]);
       out->chunks[out->first].n_fds_sent += n_fds;
-      consume (out, n);
+      mp_wire_output_consume (out, n);
 
       if ((gsize) n < total && !block)
         return TRUE;
     }
 
   return TRUE;
+}
+
+static gboolean
+flush (MpWire    *self,
+       gboolean   block,
+       GError   **error)
+{
+  if (self->ring_out.in_use)
+    return mp_wire_ring_flush (self, block, error);
+  return mp_wire_socket_flush (self, G_MAXUINT64, block, error);
 }
 
 gboolean
@@ -396,6 +390,7 @@ void
 mp_wire_drop_output (MpWire *self)
 {
   mp_wire_output_clear (&self->out);
+  self->ring_out.by_socket = 0;
 }
 
 gsize

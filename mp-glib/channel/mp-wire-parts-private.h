@@ -70,30 +70,74 @@ typedef struct
   MpWireLarge  large;
 } MpWireInput;
 
+/* The short way out. */
+typedef struct
+{
+  MpRing   *ring;           /* (owned) (nullable) */
+  gboolean  in_use;         /* all goes there, but for … */
+  guint64   by_socket;      /* … the next so many bytes, which go by the socket */
+} MpWireRingOut;
+
+/* The short way in. */
+typedef struct
+{
+  MpRing   *ring;           /* (owned) (nullable) */
+  gboolean  in_use;         /* all comes by it, but for … */
+  gboolean  by_socket;      /* … the next frame, which comes by the socket */
+  gboolean  asleep;         /* the other end has been told so */
+  guint8   *record;         /* (owned): of the last one read … */
+  gsize     size;
+  gsize     start, end;     /* … this is left: whole frames */
+} MpWireRingIn;
+
 struct _MpWire
 {
-  int          fd;
-  MpWireOutput out;
-  MpWireInput  in;
-  MpWireSlot  *in_slot;     /* (nullable) (not owned) */
-  MpWireSlot  *out_slot;    /* (nullable) (not owned) */
-  gboolean     listening;   /* in_slot was opened, and not closed since */
+  int           fd;
+  MpWireOutput  out;
+  MpWireInput   in;
+  MpWireRingOut ring_out;
+  MpWireRingIn  ring_in;
 };
 
 void      mp_wire_output_clear (MpWireOutput *self);
 void      mp_wire_input_clear  (MpWireInput  *self);
 gboolean  mp_wire_input_is_empty (MpWireInput *self);
 
-/* mp-wire-slot.c */
-/* @data: all that waits to be sent. FALSE: by the socket. */
-gboolean  mp_wire_slot_put     (MpWire       *self,
+/* The way of the socket; in rings' time that of a part of the frames. */
+gboolean  mp_wire_socket_flush (MpWire       *self,
+                                guint64       limit,      /* bytes */
+                                gboolean      block,
+                                GError      **error);
+gboolean  mp_wire_socket_next  (MpWire       *self,
+                                MpFrame      *frame,
+                                GError      **error);
+gssize    mp_wire_socket_fill  (MpWire       *self,
+                                gboolean      block,
+                                GError      **error);
+/* FALSE: nothing that the peer sends is believed any more. */
+gboolean  mp_wire_set_broken   (MpWireInput  *self,
+                                int           code,
+                                const char   *what);
+gssize    mp_wire_report_broken (MpWireInput *self,
+                                GError      **error);
+gboolean  mp_wire_check_zeros  (MpWireInput  *self,
                                 const guint8 *data,
                                 gsize         size);
-/* The socket is going to be used. */
-void      mp_wire_slot_refuse  (MpWire       *self);
-/* The slot is listened to: closes it, and moves what is in it to @place, where there is room for MP_WIRE_SLOT_SIZE bytes.
- * 0: nothing is; -1: nonsense. */
-gssize    mp_wire_slot_take    (MpWire       *self,
-                                guint8       *place);
+/* @n bytes of the output have left. */
+void      mp_wire_output_consume (MpWireOutput *self,
+                                gsize         n);
+gboolean  mp_wire_set_send_error (GError    **error);
+
+/* mp-wire-ring.c */
+void      mp_wire_rings_clear  (MpWire       *self);
+gboolean  mp_wire_ring_flush   (MpWire       *self,
+                                gboolean      block,
+                                GError      **error);
+gboolean  mp_wire_ring_next    (MpWire       *self,
+                                MpFrame      *frame,
+                                GError      **error);
+gssize    mp_wire_ring_fill    (MpWire       *self,
+                                gboolean      block,
+                                GError      **error);
 
 G_END_DECLS

@@ -1,6 +1,7 @@
 /* mp-wire-private.h — SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "mp-glib/arena/mp-ring-private.h"
 #include "mp-glib/base/mp-codec-private.h"
 
 G_BEGIN_DECLS
@@ -93,35 +94,35 @@ gboolean  mp_wire_next         (MpWire         *self,
 gboolean  mp_wire_has_frame    (MpWire         *self);      /* next() would give a whole one, or an error */
 gboolean  mp_wire_at_end       (MpWire         *self);      /* the peer has closed and nothing whole is left */
 
-/* Slots: the short way of a few bytes between two ends that share memory, while the reader waits busily. They carry what the
- * socket would: bytes of the stream, in their order. The reader opens the slot when it has read all that was written; the
- * writer's next flush puts the bytes there, if they are few and bring no descriptors, or else closes it and
- * uses the socket. Both sides' counts of bytes are in the slot, so that neither way can overtake the other. What was
- * put there is there whole, also when the writer has died since. */
-#define MP_WIRE_SLOT_SIZE 480
+/* Rings: the short way between two ends that share memory (mp-ring-private.h), without a system call while both are
+ * awake. Small frames go through the ring, several at a time; one that is large or brings descriptors goes by the socket,
+ * and a mark in the ring says so: the ring has the order of all. Whoever writes to a ring whose reader sleeps rings the
+ * bell: an empty frame in the socket, which the reader passes over. What was put there is there whole, also when the
+ * writer has died since.
+ *
+ * Each end is given both rings before the other may use them; it then says in the socket that from now on its
+ * frames go through the ring. Kinds of frames that are the wire's own: */
+#define MP_WIRE_RINGS     0xfff1   /* in the socket: what follows goes through the ring */
+#define MP_WIRE_BELL      0xfff2   /* in the socket: there is something in the ring */
+#define MP_WIRE_BY_SOCKET 0xfff3   /* in the ring: the next frame is in the socket */
 
-typedef struct
-{
-  guint32 state;      /* atomic */
-  guint32 size;
-  guint64 written;    /* atomic: by the writer, ever, or about to be */
-  guint64 read;       /* by the reader, ever */
-  guint64 reserved;
-  guint8  data[MP_WIRE_SLOT_SIZE];
-} MpWireSlot;         /* 512 bytes; zeros at first */
-
-/* Both ends count from the first byte on: bytes that this process sent before it had a wire. */
-void      mp_wire_add_sent     (MpWire         *self,
-                                gsize           n_bytes);
-/* @in, @out: in shared memory that outlives the wire. */
-void      mp_wire_set_slots    (MpWire         *self,
-                                MpWireSlot     *in,
-                                MpWireSlot     *out);
-/* FALSE: there are none, or something is to be read. After TRUE close() must follow soon; fill() closes it, too. */
-gboolean  mp_wire_open_slot    (MpWire         *self);
-gboolean  mp_wire_slot_is_open (MpWire         *self);      /* nothing has come: neither there nor by the socket */
-/* TRUE: something has come; fill() takes it. */
-gboolean  mp_wire_close_slot   (MpWire         *self);
+/* Takes both, of which the reader's end and the writer's end are held here. */
+void      mp_wire_take_rings   (MpWire         *self,
+                                MpRing         *in,
+                                MpRing         *out);
+/* What is queued from now on goes through the ring. */
+void      mp_wire_use_ring     (MpWire         *self);
+/* What the other end sends comes through the ring. */
+gboolean  mp_wire_has_ring     (MpWire         *self);
+/* There is something in the ring: next() gives it, or reason to look into the socket: fill() does. No system call. */
+gboolean  mp_wire_look         (MpWire         *self);
+/* Without a ring, TRUE. fill() says by itself when there is nothing to read that this end is going to sleep; who has not
+ * called it since must do so before waiting for the descriptor. FALSE: there is something. */
+gboolean  mp_wire_sleep        (MpWire         *self);
+/* This end looks by itself, for the time being: no bell is needed. sleep() must follow. */
+void      mp_wire_stay_awake   (MpWire         *self);
+/* What is pending waits for the socket to become writable, and not only for room in the ring, of which nobody tells. */
+gboolean  mp_wire_waits_for_socket (MpWire     *self);
 
 void      mp_frame_clear       (MpFrame        *frame);
 /* The value that begins at @offset (a multiple of 8) of the payload; takes the frame's descriptors as needed. */

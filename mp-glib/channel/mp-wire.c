@@ -31,6 +31,7 @@ mp_wire_free (MpWire *self)
 
   mp_wire_output_clear (&self->out);
   mp_wire_input_clear (&self->in);
+  mp_wire_rings_clear (self);
   mp_fd_close (&self->fd);
   g_free (self);
 }

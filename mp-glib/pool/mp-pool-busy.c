@@ -4,8 +4,8 @@
 #include "mp-glib/pool/mp-pool-process-private.h"
 
 /* One call at a time, each waited for: what it takes is mostly the falling asleep and waking up of both sides. So each of
- * them waits busily for a moment first, and what is short travels through a slot in the memory that they share
- * (mp-wire-private.h), without a system call. Who gets no answer in that moment closes the slot and goes to sleep. */
+ * them looks at the ring that they share (mp-wire-private.h) for a moment first, without a system call, and goes to sleep
+ * when nothing comes. */
 
 #define LOOK_AROUND_US 1000
 
@@ -23,8 +23,7 @@ mp_pool_busy_prepare (MpProcessWorker *process,
   until = mp_spin_begin (&worker->core->spin);
   if (until == 0)
     return;
-  /* If not, something has come just now, perhaps by the slot: then the first look takes it. */
-  mp_wire_open_slot (mp_child_get_wire (process->child));
+  mp_wire_stay_awake (mp_child_get_wire (process->child));
   job->busy_until = until;
   job->busy_worker = worker->number;
   job->busy_serial = worker->serial;
@@ -41,13 +40,12 @@ find_worker (MpJob *job)
 }
 
 static void
-close_slot (MpJob *job)
+stop_looking (MpJob *job)
 {
   MpProcessWorker *worker = find_worker (job);
 
-  /* What has come in the last moment is taken: nothing else would tell of it. */
-  if (worker != NULL && mp_wire_close_slot (mp_child_get_wire (worker->child)))
-    mp_child_look (worker->child);
+  if (worker != NULL)
+    mp_child_stop_looking (worker->child);
 }
 
 /* Who never sleeps would see nothing else: neither other workers nor timers. */
@@ -76,13 +74,13 @@ mp_pool_busy_wait (MpJob        *job,
     {
       MpProcessWorker *worker = find_worker (job);
 
-      if (worker == NULL || mp_child_look (worker->child))
+      if (worker == NULL || !mp_child_look (worker->child) || job->done)
         break;
       mp_hub_unlock ();
       more = mp_spin_again (job->busy_until) && !g_cancellable_is_cancelled (cancellable);
       mp_hub_lock ();
     }
-  close_slot (job);
+  stop_looking (job);
   if (may_wait)
     mp_spin_end (&job->core->spin, job->busy_until, job->done);
   look_around (job->core, job->busy_until);

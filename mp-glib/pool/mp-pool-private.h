@@ -33,6 +33,7 @@ typedef struct _MpTeller MpTeller;
 
 /* In flight to one worker: enough to keep it busy while its owner sleeps, little enough to give fair shares. */
 #define MP_POOL_WINDOW        64
+#define MP_POOL_RING_SIZE     (128 * 1024)
 #define MP_POOL_WINDOW_BYTES  (64 * 1024)
 /* One unit behind the running one may be larger, so that a worker with large chunks need not wait for its owner. */
 #define MP_POOL_AHEAD_BYTES   (1024 * 1024)

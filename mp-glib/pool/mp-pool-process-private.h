@@ -18,8 +18,8 @@ typedef struct
 /* Of a worker of any kind: NULL when it is no process. */
 MpProcessWorker *mp_pool_worker_get_process (MpPoolWorker *self);
 
-/* mp-pool-busy.c: the only unit in flight goes out now: opens the worker's slot for its answer if its caller is going to
- * wait for it. */
+/* mp-pool-busy.c: the only unit in flight goes out now: the worker need not ring when it has its answer, if its caller is
+ * going to look for it. */
 void             mp_pool_busy_prepare       (MpProcessWorker *process,
                                              MpJob           *job);
 

@@ -433,6 +433,7 @@ process_start (MpPoolCore  *core,
   if (make_board (self, error))
     {
       config.board = self->board_fd;
+      config.ring_size = MP_POOL_RING_SIZE;
       self->child = mp_child_start (core->mp_context, &config, &child_funcs, self, error);
     }
   if (self->child == NULL)
@@ -440,7 +441,6 @@ process_start (MpPoolCore  *core,
       mp_pool_worker_free (&self->worker);
       return NULL;
     }
-  mp_wire_set_slots (mp_child_get_wire (self->child), &self->worker.board->to_owner, &self->worker.board->to_worker);
 
   return &self->worker;
 }

@@ -148,11 +148,7 @@ MpWire *
 mp_boot_get_wire (void)
 {
   if (boot.wire == NULL && boot.fd >= 0)
-    {
-      boot.wire = mp_wire_new (g_steal_fd (&boot.fd), MP_MAX_FRAME);
-      if (boot.taint == NULL)
-        mp_wire_add_sent (boot.wire, sizeof (LoadedFrame));
-    }
+    boot.wire = mp_wire_new (g_steal_fd (&boot.fd), MP_MAX_FRAME);
   return boot.wire;
 }
 

@@ -29,26 +29,50 @@ insert_strv (GVariantDict *dict, const char *key, char **strv)
   g_variant_dict_insert (dict, key, "^as", strv != NULL ? (const char * const *) strv : none);
 }
 
-/* The descriptors that go with SETUP, appended to @fds, and their names. NULL with errno: a worker without a board
- * could not tell what it had begun, and that would be run again. */
+/* The descriptors that go with SETUP, appended to @fds, and their names: (full). NULL when one is missing: a worker without
+ * a board could not tell what it had begun, and that would be run again. */
 static GVariant *
-collect_fds (MpChild *self, const MpChildConfig *config, int *fds, guint *n_fds)
+collect_fds (MpChild              *self,
+             const MpChildConfig  *config,
+             int                  *fds,
+             guint                *n_fds,
+             GError              **error)
 {
-  GVariantBuilder builder;
+  GVariantBuilder builder = G_VARIANT_BUILDER_INIT (G_VARIANT_TYPE_STRING_ARRAY);
+  gboolean complete = TRUE;
+  guint i;
 
-  if (config->board >= 0 && (fds[0] = mp_fd_dup (config->board)) < 0)
-    return NULL;
-  *n_fds = config->board >= 0 ? 1 : 0;
-  g_variant_builder_init (&builder, G_VARIANT_TYPE_STRING_ARRAY);
   if (config->board >= 0)
-    g_variant_builder_add (&builder, "s", "board");
+    {
+      fds[*n_fds] = mp_fd_dup (config->board);
+      g_variant_builder_add (&builder, "s", "board");
+      complete = fds[(*n_fds)++] >= 0;
+      if (!complete)
+        g_set_error (error, G_IO_ERROR, g_io_error_from_errno (errno), "cannot share memory with a worker: %s",
+                     g_strerror (errno));
+    }
+  if (complete && config->ring_size > 0)
+    {
+      complete = mp_child_make_rings (self, config->ring_size, fds + *n_fds, error);
+      g_variant_builder_add (&builder, "s", "to-worker");
+      g_variant_builder_add (&builder, "s", "to-owner");
+      *n_fds += 2;
+    }
+  if (!complete)
+    {
+      for (i = 0; i < *n_fds; i++)
+        mp_fd_close (&fds[i]);
+      g_variant_builder_clear (&builder);
+      return NULL;
+    }
+
   /* There may be none. */
   if (!self->err.to_lines && (fds[*n_fds] = mp_fd_dup (STDERR_FILENO)) >= 0)
     {
       g_variant_builder_add (&builder, "s", "stderr");
       (*n_fds)++;
     }
-  return g_variant_builder_end (&builder);
+  return g_variant_ref_sink (g_variant_builder_end (&builder));
 }
 
 static GVariant *
@@ -83,20 +107,14 @@ mp_child_queue_setup (MpChild              *self,
                       GError              **error)
 {
   g_autoptr(GVariant) setup = NULL;
-  GVariant *fd_names;
+  g_autoptr(GVariant) fd_names = NULL;
   MpEncoded encoded;
-  int fds[2];
+  int fds[4];
   guint n_fds = 0;
 
-  fd_names = collect_fds (self, config, fds, &n_fds);
+  fd_names = collect_fds (self, config, fds, &n_fds, error);
   if (fd_names == NULL)
-    {
-      int saved = errno;
-
-      g_set_error (error, G_IO_ERROR, g_io_error_from_errno (saved), "cannot share memory with a worker: %s",
-                   g_strerror (saved));
-      return FALSE;
-    }
+    return FALSE;
   setup = make_setup (self, config, fd_names);
   /* Without handles and of a small type, a value can always be encoded. */
   if (!mp_value_encode (setup, &encoded, NULL))
@@ -204,6 +222,8 @@ handle_ready (MpChild *self, MpFrame *frame)
   g_clear_pointer (&self->boot_timer, mp_hub_remove_timer);
   mp_wire_set_max_length (self->wire, MP_MAX_FRAME);
   keep_preloaded (self, value);
+  if (self->has_rings)
+    mp_wire_use_ring (self->wire);
   mp_stream_read (&self->err, FALSE);
   mp_stream_release (&self->err);
   mp_child_proven (self);

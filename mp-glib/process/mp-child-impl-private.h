@@ -70,8 +70,10 @@ struct _MpChild
 
   MpWire        *wire;            /* (owned) (nullable) */
   MpWatch       *wire_watch;      /* (nullable) */
+  gboolean       has_rings;       /* its wire has */
   gboolean       wire_broken;     /* nothing can be written any more */
   gboolean       wire_ended;      /* nothing can be read any more */
+  MpTimer       *wire_timer;      /* (nullable): more is there than is read at once */
   MpChildEnds    ends;
   int            lifeline;        /* write end; -1: detached */
   MpStream       out;
@@ -148,6 +150,12 @@ gboolean    mp_child_handle_frame    (MpChild              *self,
 GError     *mp_child_make_boot_error (MpChild              *self);
 /* The error of a child that has ended, with all that is known of it. */
 void        mp_child_complete_error  (MpChild              *self,
+                                      GError              **error);
+
+/* mp-child-ring.c: two rings for its wire. The descriptors to be sent go to @fds: to the worker, to the owner. */
+gboolean    mp_child_make_rings      (MpChild              *self,
+                                      gsize                 size,
+                                      int                   fds[2],
                                       GError              **error);
 
 /* mp-child-output.c */

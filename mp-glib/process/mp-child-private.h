@@ -55,6 +55,7 @@ typedef struct
   gboolean      own_group;        /* a process group of its own: the terminal's Ctrl-C does not reach it */
   guint         number;           /* of the worker in its pool, from 0 */
   guint         cpu_budget;       /* 0: what the owner has */
+  gsize         ring_size;        /* of each of the two rings of its wire; 0: it has none */
   int           board;            /* memory file for MpBoard or -1; a duplicate is sent, the caller keeps its own */
   GMainContext *context;          /* where its log records are written; a reference is taken */
   gconstpointer owner;            /* the key under which they are posted: that of the pool's or process's other posts */
@@ -78,9 +79,11 @@ MpWire      *mp_child_get_wire        (MpChild              *self);
  * comes. */
 void         mp_child_flush           (MpChild              *self);
 
-/* While its slot is open (mp_wire_open_slot()): looks whether something has come by it, or may have by the socket, and
- * then takes and handles that. FALSE: nothing yet. */
+/* For who does not sleep: takes and handles what has come through the ring. FALSE: nothing will, there is no use in looking
+ * again. */
 gboolean     mp_child_look            (MpChild              *self);
+/* To follow: from now on the hub tells of what comes. */
+void         mp_child_stop_looking    (MpChild              *self);
 
 MpChildState mp_child_get_state       (MpChild              *self);
 const char  *mp_child_get_name        (MpChild              *self);
@@ -108,7 +111,7 @@ guint        mp_child_count           (void);
 /* SETUP, as the worker gets it: a{sv}:
  *   "role" u, "name" s, "number" u, "cpus" u, "daemon" b, "parent-pid" i, "parent-name" s, "cwd" ay (bytestring),
  *   "preload" as, "boot-data" v, "stderr" u (MpStderr), "argv" as (the context's worker-argv, inherited by nested
- *   ones), "start-method" u; descriptors in order as named by "fds" as: "board", "stderr" (the owner's own stderr, to
- *   be put at 2 once ready when "stderr" says inherit). */
+ *   ones), "start-method" u; descriptors in order as named by "fds" as: "board", "to-worker" and "to-owner" (rings), "stderr"
+ *   (the owner's own stderr, to be put at 2 once ready when "stderr" says inherit). */
 
 G_END_DECLS

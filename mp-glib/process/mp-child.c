@@ -21,9 +21,12 @@
 
 /* A pool's worker that has closed its socket is of no use: it has this long to end by itself. */
 #define CLOSED_GRACE G_TIME_SPAN_SECOND
+/* How many are read from one child before others have their turn. */
+#define MAX_FRAMES 128
 
 static GQueue all_children = G_QUEUE_INIT;   /* (element-type MpChild) borrowed; the hub's lock */
 
+static void read_on (MpChild *self);
 static void watch_wire (MpChild *self);
 
 static void
@@ -360,6 +363,7 @@ mp_child_release (MpChild *self)
   g_clear_pointer (&self->kill_timer, mp_hub_remove_timer);
   g_clear_pointer (&self->reap_timer, mp_hub_remove_timer);
   g_clear_pointer (&self->later_timer, mp_hub_remove_timer);
+  g_clear_pointer (&self->wire_timer, mp_hub_remove_timer);
   g_clear_pointer (&self->pid_watch, mp_hub_remove_watch);
   g_clear_pointer (&self->wire_watch, mp_hub_remove_watch);
   mp_stream_close (&self->err);
@@ -373,27 +377,59 @@ mp_child_release (MpChild *self)
 
 /* The wire */
 
-gboolean
-mp_child_read_wire (MpChild *self)
+/* Frames that are there, some at most. FALSE: the wire has ended. */
+static gboolean
+take_frames (MpChild *self,
+             guint   *n_frames)
 {
   g_autoptr(GError) error = NULL;
   MpFrame frame;
-  gssize n_read = mp_wire_fill (self->wire, FALSE, NULL);
 
-  while (!self->wire_ended && mp_wire_next (self->wire, &frame, &error))
+  while (!self->wire_ended && *n_frames < MAX_FRAMES && mp_wire_next (self->wire, &frame, &error))
     {
-      if (!mp_child_handle_frame (self, &frame))
-        n_read = -1;
+      (*n_frames)++;
+      mp_child_handle_frame (self, &frame);
       mp_frame_clear (&frame);
     }
   if (error != NULL)
     {
       g_prefix_error (&error, "%s: ", self->name);
       mp_child_cut_off (self, g_steal_pointer (&error));
-      return FALSE;
     }
+  return !self->wire_ended;
+}
+
+static void
+wire_timer_cb (gpointer data)
+{
+  MpChild *self = data;
+
+  self->wire_timer = NULL;
+  mp_child_ref (self);
+  read_on (self);
+  mp_child_unref (self);
+}
+
+gboolean
+mp_child_read_wire (MpChild *self)
+{
+  guint n_frames = 0;
+  gssize n_read;
+
+  do
+    {
+      n_read = mp_wire_fill (self->wire, FALSE, NULL);
+      if (!take_frames (self, &n_frames))
+        return FALSE;
+    }
+  while (n_read > 0 && mp_wire_has_ring (self->wire) && n_frames < MAX_FRAMES);
+
   if (n_read < 0)
     self->wire_ended = TRUE;
+  /* One that answers as fast as it is read must not keep others from being heard. It does not ring: it knows that somebody
+   * is awake here. */
+  else if (n_frames == MAX_FRAMES && self->wire_timer == NULL)
+    self->wire_timer = mp_hub_add_timer (g_get_monotonic_time (), wire_timer_cb, self);
   return n_read > 0;
 }
 
@@ -402,7 +438,7 @@ update_wire_watch (MpChild *self)
 {
   GIOCondition condition = self->wire_ended ? 0 : G_IO_IN;
 
-  if (!self->wire_broken && mp_wire_get_pending (self->wire) > 0)
+  if (!self->wire_broken && mp_wire_waits_for_socket (self->wire))
     condition |= G_IO_OUT;
   /* A condition of none would still report the end, again and again. */
   if (self->wire_ended)
@@ -425,11 +461,22 @@ on_wire_end (MpChild *self)
 }
 
 static void
+end_reading (MpChild *self)
+{
+  if (self->state == MP_CHILD_ENDED)
+    return;
+  if (self->wire_ended)
+    on_wire_end (self);
+  /* For what there was no room in the ring, there may be now. */
+  else if (mp_wire_get_pending (self->wire) > 0)
+    mp_child_flush (self);
+}
+
+static void
 read_on (MpChild *self)
 {
   mp_child_read_wire (self);
-  if (self->wire_ended && self->state != MP_CHILD_ENDED)
-    on_wire_end (self);
+  end_reading (self);
 }
 
 static void
@@ -449,16 +496,29 @@ on_wire (MpWatch *watch, GIOCondition condition, gpointer data)
 gboolean
 mp_child_look (MpChild *self)
 {
-  if (self->wire == NULL || self->wire_ended)
-    return TRUE;
-  if (mp_wire_slot_is_open (self->wire))
+  guint n_frames = 0;
+
+  if (self->wire == NULL || self->wire_ended || !mp_wire_has_ring (self->wire))
     return FALSE;
+  if (!mp_wire_look (self->wire))
+    return TRUE;
 
   mp_child_ref (self);
-  if (mp_wire_close_slot (self->wire))
-    read_on (self);
+  take_frames (self, &n_frames);
+  end_reading (self);
   mp_child_unref (self);
-  return TRUE;
+  return n_frames > 0;
+}
+
+void
+mp_child_stop_looking (MpChild *self)
+{
+  if (self->wire == NULL || self->wire_ended || mp_wire_sleep (self->wire))
+    return;
+
+  mp_child_ref (self);
+  read_on (self);
+  mp_child_unref (self);
 }
 
 static void
@@ -588,7 +648,7 @@ mp_child_close_all_after_fork (void)
       child->state = MP_CHILD_ENDED;
       child->process_ended = child->wire_broken = TRUE;
       child->err.watch = child->out.watch = child->wire_watch = child->pid_watch = NULL;
-      child->later_timer = child->boot_timer = child->kill_timer = child->reap_timer = NULL;
+      child->later_timer = child->boot_timer = child->kill_timer = child->reap_timer = child->wire_timer = NULL;
       mp_child_forget (child);
     }
   g_queue_init (&all_children);

@@ -88,7 +88,7 @@ typedef struct
 } MpResultLead;
 
 /* A page of memory shared by owner and one worker (descriptor "board" of SETUP). The worker stores the number of the
- * task it is about to call before it calls; its result is in the socket before the next store. So after a death:
+ * task it is about to call before it calls; its result is in the ring or the socket before the next store. So after a death:
  * drained results first, then: started == the oldest unanswered task → that one was running, else none was.
  *
  * The worker's store is a compare-and-swap that fails while the owner has set MP_BOARD_STOP: so at the instant of
@@ -101,8 +101,6 @@ typedef struct
   guint32 n_cpus;     /* atomic: the CPUs that the worker's own pools may count on, when that has changed; 0: it has not */
   guint32 padding;
   guint64 reserved[5];
-  MpWireSlot to_worker;
-  MpWireSlot to_owner;
 } MpBoard;
 
 #define MP_BOARD_STOP G_GUINT64_CONSTANT (1)

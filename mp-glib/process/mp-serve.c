@@ -16,8 +16,8 @@
 #include "mp-glib/process/mp-invocation-private.h"
 #include "mp-glib/process/mp-serve-private.h"
 
-/* A pool's worker at its work: one task after another, in the order in which they came. The result of one is in the socket
- * before the next is begun; with the number on the board that is how the owner knows, whenever this process dies, which
+/* A pool's worker at its work: one task after another, in the order in which they came. The result of one is in the ring or
+ * the socket before the next is begun; with the number on the board that is how the owner knows, whenever this process dies, which
  * one was running. An asynchronous function has the worker for itself until it has answered. */
 
 #define MAX_FUNCTIONS (1 << 20)
@@ -571,7 +571,7 @@ wait_turning (Server *self)
         g_main_context_iteration (context, TRUE);
       continue_task (self);
     }
-  else
+  else if (mp_wire_sleep (self->worker->wire))
     {
       GSource *source = g_unix_fd_source_new (mp_wire_get_fd (self->worker->wire), G_IO_IN);
 
@@ -591,13 +591,14 @@ wait_busily (Server *self)
 {
   MpWire *wire = self->worker->wire;
   gint64 until = mp_spin_begin (&self->spin);
+  gboolean found;
 
-  if (until == 0 || !mp_wire_open_slot (wire))
+  if (until == 0 || !mp_wire_has_ring (wire))
     return;
 
-  while (mp_wire_slot_is_open (wire) && mp_spin_again (until))
+  while (!(found = mp_wire_look (wire)) && mp_spin_again (until))
     ;
-  mp_spin_end (&self->spin, until, mp_wire_close_slot (wire));
+  mp_spin_end (&self->spin, until, found);
 }
 
 static void

@@ -10,6 +10,7 @@ G_BEGIN_DECLS
 typedef struct
 {
   MpWire       *wire;
+  gboolean      has_rings;      /* the wire has */
   MpRole        role;
   char         *name;
   guint         number;

@@ -77,12 +77,23 @@ receive_setup (MpWorker *self, MpFrame *frame)
   return self->setup != NULL && g_variant_is_of_type (self->setup, G_VARIANT_TYPE_VARDICT);
 }
 
+static gboolean
+adopt_ring (MpRing **ring, int *fd, MpRingEnd end)
+{
+  *ring = mp_ring_adopt (g_steal_fd (fd), NULL);
+  if (*ring == NULL || !mp_ring_take_end (*ring, end, NULL))
+    return FALSE;
+  mp_ring_close_fd (*ring);
+  return TRUE;
+}
+
 /* FALSE: some have not come, or are of no use. */
 static gboolean
 take_descriptors (MpWorker *self, MpFrame *frame, int *stderr_fd, GError **error)
 {
   g_autofree const char **names = NULL;
   gboolean good = !frame->fds_lost;
+  MpRing *in = NULL, *out = NULL;
 
   if (!g_variant_lookup (self->setup, "fds", "^a&s", &names))
     return TRUE;
@@ -94,9 +105,22 @@ take_descriptors (MpWorker *self, MpFrame *frame, int *stderr_fd, GError **error
         {
           self->board = mp_fd_map_memory_file (frame->fds[i], sizeof (MpBoard));
           good = good && self->board != NULL;
-          if (self->board != NULL)
-            mp_wire_set_slots (self->wire, &self->board->to_worker, &self->board->to_owner);
         }
+      else if (strcmp (names[i], "to-worker") == 0 && in == NULL)
+        good = adopt_ring (&in, &frame->fds[i], MP_RING_READER) && good;
+      else if (strcmp (names[i], "to-owner") == 0 && out == NULL)
+        good = adopt_ring (&out, &frame->fds[i], MP_RING_WRITER) && good;
+    }
+  if (in != NULL && out != NULL && good)
+    {
+      mp_wire_take_rings (self->wire, in, out);
+      self->has_rings = TRUE;
+    }
+  else
+    {
+      good = good && in == NULL && out == NULL;
+      g_clear_pointer (&in, mp_ring_free);
+      g_clear_pointer (&out, mp_ring_free);
     }
   if (!good)
     g_set_error_literal (error, MP_ERROR, MP_ERROR_WORKER_START,
@@ -226,6 +250,8 @@ mp_worker_run (MpWire   *wire,
   switch_stderr (&stderr_fd);
   mp_boot_get ()->booting = FALSE;
   send_ready (self);
+  if (self->has_rings)
+    mp_wire_use_ring (self->wire);
   status = serve (self);
   mp_worker_log_flush (self);
   mp_wire_flush_blocking (self->wire, NULL);

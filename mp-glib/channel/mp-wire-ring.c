@@ -1,0 +1,404 @@
+/* mp-wire-ring.c — SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include "mp-glib/channel/mp-wire-parts-private.h"
+
+#include "mp-glib/arena/mp-torture-private.h"
+#include "mp-glib/base/mp-error.h"
+#include "mp-glib/platform/mp-socket-private.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* Of the ring at most this part is one record: then there is room for others while the reader has not come yet. */
+#define RECORD_PART 4
+
+void
+mp_wire_take_rings (MpWire *self,
+                    MpRing *in,
+                    MpRing *out)
+{
+  self->ring_in.ring = in;
+  self->ring_in.size = mp_ring_get_size (in) / RECORD_PART;
+  self->ring_in.record = g_malloc (self->ring_in.size);
+  self->ring_out.ring = out;
+  /* It sleeps whenever it has read all that there is. */
+  mp_ring_sleeps_often (in);
+}
+
+void
+mp_wire_rings_clear (MpWire *self)
+{
+  g_clear_pointer (&self->ring_in.ring, mp_ring_free);
+  g_clear_pointer (&self->ring_in.record, g_free);
+  g_clear_pointer (&self->ring_out.ring, mp_ring_free);
+}
+
+void
+mp_wire_use_ring (MpWire *self)
+{
+  g_return_if_fail (self->ring_out.ring != NULL && !self->ring_out.in_use);
+
+  mp_wire_queue (self, MP_WIRE_RINGS, 0, NULL, 0, NULL, 0);
+  self->ring_out.in_use = TRUE;
+  self->ring_out.by_socket = self->out.queued - self->out.sent;
+}
+
+gboolean
+mp_wire_has_ring (MpWire *self)
+{
+  return self->ring_in.in_use;
+}
+
+gboolean
+mp_wire_waits_for_socket (MpWire *self)
+{
+  return mp_wire_get_pending (self) > 0 && (!self->ring_out.in_use || self->ring_out.by_socket > 0);
+}
+
+/* Output. */
+
+/* The head of the frame that is next; frames stand in the buffer one behind the other, but for their large pieces. */
+static const MpFrameHeader *
+peek_header (MpWireOutput *self,
+             gsize         offset)
+{
+  return (const MpFrameHeader *) (gconstpointer) (self->buffer + self->start + offset);
+}
+
+/* Bytes of the frames at the front that go together through the ring; 0: the first one must go by the socket. */
+static gsize
+measure_run (MpWireOutput *self,
+             gsize         limit)
+{
+  MpWireChunk *chunk = &self->chunks[self->first];
+  gsize run = 0;
+
+  if (chunk->n_fds > 0)
+    return 0;
+  while (run < chunk->size)
+    {
+      guint64 length = peek_header (self, run)->length;
+      gsize size;
+
+      if (length > limit)
+        break;
+      size = sizeof (MpFrameHeader) + mp_pad8 (length);
+      if (size > limit - run || size > chunk->size - run)
+        break;
+      run += size;
+    }
+  return run;
+}
+
+/* An end that dies before it has rung shows by the end of the stream. A socket that is full is readable at the other end:
+ * then that wakes up in any case. */
+static gboolean
+ring_bell (MpWire  *self,
+           GError **error)
+{
+  static MpFrameHeader bell = { 0, 0, MP_WIRE_BELL, 0 };
+  struct iovec iov = { &bell, sizeof bell };
+  gssize n;
+
+  if (!mp_ring_peer_sleeps (self->ring_out.ring))
+    return TRUE;
+
+  MP_TORTURE_POINT ("wire-bell-due");
+  n = mp_socket_send (self->fd, &iov, 1, NULL, 0, FALSE);
+  if (n == sizeof bell || (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)))
+    return TRUE;
+  if (n > 0)
+    errno = EPROTO;
+  return mp_wire_set_send_error (error);
+}
+
+/* TRUE: it is there. FALSE without error: there is no room, and @block is not set. */
+static gboolean
+write_record (MpWire         *self,
+              gconstpointer   data,
+              gsize           size,
+              gboolean        block,
+              GError        **error)
+{
+  MpRing *ring = self->ring_out.ring;
+  g_autoptr(GError) local_error = NULL;
+
+  while (!mp_ring_try_write (ring, data, size, &local_error))
+    {
+      if (local_error != NULL)
+        {
+          g_propagate_error (error, g_steal_pointer (&local_error));
+          return FALSE;
+        }
+      if (!block || !ring_bell (self, error) || !mp_ring_wait (ring, size, -1, NULL, error))
+        return FALSE;
+    }
+  return TRUE;
+}
+
+/* The next piece of what is queued. FALSE without error: not now. */
+static gboolean
+flush_some (MpWire    *self,
+            gboolean   block,
+            GError   **error)
+{
+  MpWireOutput *out = &self->out;
+  MpWireRingOut *ring_out = &self->ring_out;
+  gsize run;
+
+  if (ring_out->by_socket > 0)
+    {
+      guint64 sent = out->sent;
+      gboolean ok = mp_wire_socket_flush (self, ring_out->by_socket, block, error);
+
+      ring_out->by_socket -= out->sent - sent;
+      return ok && ring_out->by_socket == 0;
+    }
+
+  run = measure_run (out, mp_ring_get_size (ring_out->ring) / RECORD_PART);
+  if (run > 0)
+    {
+      if (!write_record (self, out->buffer + out->start, run, block, error))
+        return FALSE;
+      MP_TORTURE_POINT ("wire-record-written");
+      mp_wire_output_consume (out, run);
+    }
+  else
+    {
+      MpFrameHeader mark = { 0, 0, MP_WIRE_BY_SOCKET, 0 };
+
+      if (!write_record (self, &mark, sizeof mark, block, error))
+        return FALSE;
+      MP_TORTURE_POINT ("wire-mark-written");
+      ring_out->by_socket = sizeof (MpFrameHeader) + mp_pad8 (peek_header (out, 0)->length);
+    }
+  return TRUE;
+}
+
+gboolean
+mp_wire_ring_flush (MpWire    *self,
+                    gboolean   block,
+                    GError   **error)
+{
+  g_autoptr(GError) local_error = NULL;
+
+  while (self->out.n_chunks > 0 && flush_some (self, block, &local_error))
+    ;
+  if (local_error == NULL && ring_bell (self, &local_error))
+    return TRUE;
+
+  g_propagate_error (error, g_steal_pointer (&local_error));
+  return FALSE;
+}
+
+/* Input. */
+
+static gboolean
+ring_is_empty (MpWireRingIn *self)
+{
+  return !mp_ring_has_record (self->ring);
+}
+
+gboolean
+mp_wire_look (MpWire *self)
+{
+  MpWireRingIn *ring_in = &self->ring_in;
+
+  return ring_in->start < ring_in->end || ring_in->by_socket || !ring_is_empty (ring_in);
+}
+
+static void
+wake (MpWireRingIn *self)
+{
+  if (self->asleep)
+    mp_ring_awake (self->ring);
+  self->asleep = FALSE;
+}
+
+/* TRUE: nothing is in the ring, and whoever puts something there will ring. */
+static gboolean
+fall_asleep (MpWireRingIn *self)
+{
+  self->asleep = mp_ring_going_to_sleep (self->ring);
+  return self->asleep;
+}
+
+gboolean
+mp_wire_sleep (MpWire *self)
+{
+  if (!self->ring_in.in_use)
+    return TRUE;
+  /* The rest of a frame in the socket shows by itself. */
+  if (self->ring_in.by_socket)
+    return !mp_wire_has_frame (self);
+  return self->ring_in.start == self->ring_in.end && fall_asleep (&self->ring_in);
+}
+
+void
+mp_wire_stay_awake (MpWire *self)
+{
+  if (self->ring_in.in_use)
+    wake (&self->ring_in);
+}
+
+/* FALSE: none there, or it is none. */
+static gboolean
+read_record (MpWire *self)
+{
+  MpWireRingIn *ring_in = &self->ring_in;
+  g_autoptr(GError) error = NULL;
+  gsize size;
+
+  if (mp_ring_try_read (ring_in->ring, ring_in->record, ring_in->size, &size, &error))
+    {
+      ring_in->start = 0;
+      ring_in->end = size;
+      return TRUE;
+    }
+  if (error != NULL || size > 0)
+    mp_wire_set_broken (&self->in, MP_ERROR_PROTOCOL, "its ring is damaged");
+  return FALSE;
+}
+
+/* The next frame of the record in hand. */
+static gboolean
+take_frame (MpWire  *self,
+            MpFrame *frame)
+{
+  MpWireRingIn *ring_in = &self->ring_in;
+  const guint8 *data = ring_in->record + ring_in->start;
+  gsize left = ring_in->end - ring_in->start;
+  const MpFrameHeader *header = (const MpFrameHeader *) (gconstpointer) data;
+
+  if (left < sizeof *header || header->length > left - sizeof *header ||
+      mp_pad8 (header->length) > left - sizeof *header || header->kind == 0 || header->n_fds > 0)
+    return mp_wire_set_broken (&self->in, MP_ERROR_PROTOCOL, "its head makes no sense");
+
+  *frame = (MpFrame) { .tag = header->tag, .kind = header->kind };
+  frame->data = data + sizeof *header;
+  frame->size = header->length;
+  ring_in->start += sizeof *header + mp_pad8 (header->length);
+  return mp_wire_check_zeros (&self->in, frame->data, frame->size);
+}
+
+static gboolean
+next_from_ring (MpWire   *self,
+                MpFrame  *frame,
+                GError  **error)
+{
+  MpWireRingIn *ring_in = &self->ring_in;
+
+  if (G_LIKELY (self->in.broken == NULL) &&
+      (ring_in->start < ring_in->end || read_record (self)) && take_frame (self, frame))
+    return TRUE;
+
+  if (self->in.broken != NULL)
+    mp_wire_report_broken (&self->in, error);
+  memset (frame, 0, sizeof *frame);
+  return FALSE;
+}
+
+gboolean
+mp_wire_ring_next (MpWire   *self,
+                   MpFrame  *frame,
+                   GError  **error)
+{
+  MpWireRingIn *ring_in = &self->ring_in;
+
+  for (;;)
+    {
+      if (ring_in->in_use && !ring_in->by_socket)
+        {
+          if (!next_from_ring (self, frame, error))
+            return FALSE;
+          if (G_LIKELY (frame->kind != MP_WIRE_BY_SOCKET))
+            return TRUE;
+          ring_in->by_socket = TRUE;
+        }
+
+      if (!mp_wire_socket_next (self, frame, error))
+        return FALSE;
+      if (ring_in->in_use && frame->kind == MP_WIRE_BELL)
+        {
+          mp_frame_clear (frame);
+        }
+      else if (!ring_in->in_use && frame->kind == MP_WIRE_RINGS)
+        {
+          mp_frame_clear (frame);
+          ring_in->in_use = TRUE;
+        }
+      else
+        {
+          ring_in->by_socket = FALSE;
+          return TRUE;
+        }
+    }
+}
+
+/* Bells at the front of what has come by the socket have done their work. TRUE: something else has come. */
+static gboolean
+pass_over_bells (MpWireInput *self)
+{
+  while (!self->large.active && self->end - self->start >= sizeof (MpFrameHeader))
+    {
+      const MpFrameHeader *header = (const MpFrameHeader *) (gconstpointer) (self->buffer + self->start);
+
+      if (header->kind != MP_WIRE_BELL || header->length > 0 || header->n_fds > 0)
+        return TRUE;
+      self->start += sizeof *header;
+    }
+  return self->large.active;
+}
+
+/* Between two frames, with nothing in the ring: looks into the socket for the bell, and for the end. */
+static gssize
+fill_idle (MpWire    *self,
+           gboolean   block,
+           GError   **error)
+{
+  MpWireRingIn *ring_in = &self->ring_in;
+  g_autoptr(GError) local_error = NULL;
+  gssize n;
+
+  if (block && !fall_asleep (ring_in))
+    return 1;
+  MP_TORTURE_POINT ("wire-fell-asleep");
+  n = mp_wire_socket_fill (self, block, &local_error);
+  MP_TORTURE_POINT ("wire-woke-up");
+  wake (ring_in);
+
+  /* The other end has put into the ring first what it says in the socket, or leaves behind. */
+  if (!ring_is_empty (ring_in))
+    return 1;
+  if (n < 0)
+    {
+      g_propagate_error (error, g_steal_pointer (&local_error));
+      return -1;
+    }
+  if (pass_over_bells (&self->in))
+    {
+      mp_wire_set_broken (&self->in, MP_ERROR_PROTOCOL, "it came by the socket, unannounced");
+      return mp_wire_report_broken (&self->in, error);
+    }
+  return block || !fall_asleep (ring_in);
+}
+
+/* When nothing is there this end sleeps, as the other sees it, when this returns 0. */
+gssize
+mp_wire_ring_fill (MpWire    *self,
+                   gboolean   block,
+                   GError   **error)
+{
+  MpWireRingIn *ring_in = &self->ring_in;
+
+  if (self->in.broken != NULL)
+    return mp_wire_report_broken (&self->in, error);
+
+  wake (ring_in);
+  if (ring_in->by_socket)
+    return mp_wire_socket_fill (self, block, error);
+  if (ring_in->start < ring_in->end || !ring_is_empty (ring_in))
+    return 1;
+  return fill_idle (self, block, error);
+}
