@@ -75,16 +75,35 @@ hold_args (MpLock *lock,
 static GVariant *
 make_lock (GVariant *args, gpointer user_data, GError **error)
 {
-  /* The handle stands for it only as long as it lives: here, until the end of the process. */
-  static GPtrArray *kept;
-  MpLock *lock = mp_lock_new ();
+  g_autoptr(MpLock) lock = mp_lock_new ();
 
-  if (kept == NULL)
-    kept = g_ptr_array_new ();
-  g_ptr_array_add (kept, lock);
   if (g_variant_get_boolean (args) && !mp_lock_acquire (lock, -1, NULL, error))
     return NULL;
   return handle_of (lock);
+}
+
+/* Nobody keeps it but the process that is going to have it. */
+static void
+test_process_kept (void)
+{
+  MpLock *lock = mp_lock_new ();
+  Gate gate = gate_new ();
+  g_autoptr(MpProcess) process = mp_process_new (MP_FUNCTION (hold), hold_args (lock, &gate));
+  g_autoptr(GError) error = NULL;
+
+  g_object_add_weak_pointer (G_OBJECT (lock), (gpointer *) &lock);
+  g_object_unref (lock);
+  g_assert_nonnull (lock);
+  g_assert_true (mp_process_start (process, LONG, NULL, &error));
+  g_assert_no_error (error);
+  /* Its arguments have left. */
+  g_assert_null (lock);
+  gate_await (&gate);
+  gate_open (&gate);
+  g_assert_true (mp_process_join (process, LONG, NULL, &error));
+  g_assert_no_error (error);
+  g_assert_cmpint (mp_process_get_exit_status (process), ==, 0);
+  gate_clear (&gate);
 }
 
 static void
@@ -337,6 +356,7 @@ main (int   argc,
   g_test_add_func ("/lock-travel/pool-killed", test_pool_killed);
   g_test_add_func ("/lock-travel/and-back", test_and_back);
   g_test_add_func ("/lock-travel/process", test_process);
+  g_test_add_func ("/lock-travel/process-kept", test_process_kept);
   g_test_add_func ("/lock-travel/pipe", test_pipe);
   g_test_add_func ("/lock-travel/isolated", test_isolated);
   g_test_add_func ("/lock-travel/many", test_many);

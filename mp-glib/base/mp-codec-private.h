@@ -100,6 +100,9 @@ gboolean  mp_value_check_string (const char         *type,
                                  MpHandleFunc        handle_func,
                                  gpointer            user_data);
 
+/* References to the objects of this process that @value holds; NULL: to none. */
+GPtrArray *mp_value_dup_objects (GVariant         *value);
+
 /* Whether values of @type can hold handles: 'h' or 'v' in it. */
 gboolean  mp_type_may_hold_handles (const GVariantType *type);
 

@@ -318,6 +318,37 @@ mp_value_encode (GVariant   *value,
   return FALSE;
 }
 
+static gboolean
+add_object (gint32   *handle,
+            gpointer  user_data)
+{
+  GPtrArray *objects = user_data;
+  MpShareable *object = mp_shareable_lookup (*handle, NULL);
+
+  if (object != NULL)
+    g_ptr_array_add (objects, object);
+  return TRUE;
+}
+
+GPtrArray *
+mp_value_dup_objects (GVariant *value)
+{
+  const GVariantType *type = g_variant_get_type (value);
+  gsize size = g_variant_get_size (value);
+  g_autoptr(GPtrArray) objects = NULL;
+  g_autofree gpointer copy = NULL;
+
+  if (!mp_type_may_hold_handles (type) || size == 0)
+    return NULL;
+
+  objects = g_ptr_array_new_with_free_func (g_object_unref);
+  copy = g_malloc (size);
+  g_variant_store (value, copy);
+  mp_value_check (type, copy, size, add_object, objects);
+
+  return objects->len > 0 ? g_steal_pointer (&objects) : NULL;
+}
+
 void
 mp_encoded_clear (MpEncoded *encoded)
 {

@@ -43,6 +43,18 @@ MpShareable *mp_shareable_lookup        (gint32            handle,
 /* The number of @self, made at first use; it stands for @self while that lives. */
 gint32       mp_shareable_get_handle    (MpShareable      *self);
 
+/* While a function runs whose result is sent when it has returned: the objects that it makes handles of in this thread live
+ * until the end. In pairs; @keep stays where it is between them. */
+typedef struct _MpShareableKeep MpShareableKeep;
+struct _MpShareableKeep
+{
+  GPtrArray       *objects;   /* (owned) (nullable) */
+  MpShareableKeep *outer;
+};
+
+void         mp_shareable_keep_begin   (MpShareableKeep  *keep);
+void         mp_shareable_keep_end     (MpShareableKeep  *keep);
+
 /* For the hub: nobody is at what this file keeps while the process is forked. */
 void         mp_shareable_before_fork  (void);
 void         mp_shareable_after_fork   (void);

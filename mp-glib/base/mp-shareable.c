@@ -48,6 +48,8 @@ static gint last_number;
 static Kind kinds[MAX_KINDS];
 static guint n_kinds;
 
+static __thread MpShareableKeep *keeping;   /* (nullable): innermost of this thread */
+
 static G_DEFINE_QUARK (mp-shareable-handle, handle)
 
 void
@@ -115,6 +117,21 @@ mp_shareable_default_init (MpShareableInterface *iface)
 {
 }
 
+void
+mp_shareable_keep_begin (MpShareableKeep *keep)
+{
+  *keep = (MpShareableKeep) { NULL, keeping };
+  keeping = keep;
+}
+
+void
+mp_shareable_keep_end (MpShareableKeep *keep)
+{
+  g_assert (keeping == keep);
+  keeping = keep->outer;
+  g_clear_pointer (&keep->objects, g_ptr_array_unref);
+}
+
 /**
  * mp_shareable_to_variant:
  * @self: an object that can travel
@@ -122,8 +139,9 @@ mp_shareable_default_init (MpShareableInterface *iface)
  * Makes a handle for the object.
  *
  * The handle, a value of type `h`, can be a part of any value that is sent to another process. It holds no reference:
- * the object must live until the value has been sent or submitted. A value whose handle stands for nothing any more is
- * refused.
+ * the object must live until the value has been sent, submitted or given to a process that is to be started. One that a
+ * function makes for its result may be dropped at once: it lives until the result has been sent. A value whose handle stands
+ * for nothing any more is refused.
  *
  * May be called in any thread.
  *
@@ -135,6 +153,11 @@ GVariant *
 mp_shareable_to_variant (MpShareable *self)
 {
   g_return_val_if_fail (MP_IS_SHAREABLE (self), NULL);
+
+  if (keeping != NULL && keeping->objects == NULL)
+    keeping->objects = g_ptr_array_new_with_free_func (g_object_unref);
+  if (keeping != NULL)
+    g_ptr_array_add (keeping->objects, g_object_ref (self));
 
   return g_variant_ref_sink (g_variant_new_handle (mp_shareable_get_handle (self)));
 }

@@ -66,6 +66,7 @@ typedef struct
   char          *name;            /* (owned) */
   char          *function;        /* (owned) (nullable) */
   GVariant      *args;            /* (owned) (nullable) */
+  GPtrArray     *objects;         /* (owned) (nullable): those in @args, until the start */
   MpContext     *context;         /* (owned) (nullable): NULL is the default one */
   gboolean       daemon;
   gboolean       detached;

@@ -70,7 +70,11 @@ mp_process_launch (MpProcess  *self,
     }
   g_variant_ref_sink (run);
 
-  return mp_process_core_launch (priv->core, self, mp_process_get_context (self), &config, run, error);
+  if (!mp_process_core_launch (priv->core, self, mp_process_get_context (self), &config, run, error))
+    return FALSE;
+  g_clear_pointer (&priv->objects, g_ptr_array_unref);
+
+  return TRUE;
 }
 
 /**

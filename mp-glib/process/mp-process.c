@@ -5,6 +5,7 @@
 
 #include <unistd.h>
 
+#include "mp-glib/base/mp-codec-private.h"
 #include "mp-glib/base/mp-hub-private.h"
 #include "mp-glib/process/mp-function-private.h"
 #include "mp-glib/process/mp-process-private.h"
@@ -150,9 +151,12 @@ set_args (MpProcess *self,
 
   g_return_if_fail (mp_process_is_new (self));
 
+  g_clear_pointer (&priv->objects, g_ptr_array_unref);
   g_clear_pointer (&priv->args, g_variant_unref);
   if (args != NULL)
     priv->args = g_variant_ref_sink (args);
+  if (args != NULL)
+    priv->objects = mp_value_dup_objects (args);
 }
 
 static void
@@ -258,6 +262,7 @@ mp_process_finalize (GObject *object)
   g_free (priv->name);
   g_free (priv->function);
   g_clear_pointer (&priv->args, g_variant_unref);
+  g_clear_pointer (&priv->objects, g_ptr_array_unref);
   g_clear_object (&priv->context);
 
   G_OBJECT_CLASS (mp_process_parent_class)->finalize (object);

@@ -10,6 +10,7 @@
 
 #include "mp-glib/base/mp-error-private.h"
 #include "mp-glib/base/mp-hub-private.h"
+#include "mp-glib/base/mp-shareable-private.h"
 #include "mp-glib/platform/mp-process-control-private.h"
 #include "mp-glib/platform/mp-spin-private.h"
 #include "mp-glib/process/mp-function-private.h"
@@ -41,6 +42,7 @@ typedef struct
   MpTaskLead   lead;
   gint64       started_us;
   GVariant    *args;            /* (owned) (nullable) */
+  MpShareableKeep keep;         /* of the objects in its result */
   gboolean     by_item;         /* @args are items, for one call each, of which … */
   gboolean     boxed;
   gsize        position;        /* … this one is next */
@@ -375,6 +377,7 @@ drop_task (Server *self)
   g_clear_error (&self->answer_error);
   g_clear_pointer (&self->answer_details, g_variant_unref);
   self->known = NULL;
+  mp_shareable_keep_end (&self->keep);
 }
 
 /* Goes on with the task in hand as far as that goes. */
@@ -492,6 +495,7 @@ handle_task (Server  *self,
     }
 
   self->lead = lead;
+  mp_shareable_keep_begin (&self->keep);
   if (!prepare_task (self, frame, &self->answer_error))
     {
       g_autoptr(GError) error = g_steal_pointer (&self->answer_error);
@@ -650,7 +654,8 @@ mp_worker_serve_tasks (MpWorker *worker)
       if (!self.ended)
         wait_for_more (&self);
     }
-  drop_task (&self);
+  if (self.known != NULL)
+    drop_task (&self);
   mp_results_clear (&self.results);
   g_ptr_array_unref (self.functions);
 
