@@ -17,6 +17,7 @@
 #include "mp-glib/process/mp-context.h"
 #include "mp-glib/process/mp-process.h"
 #include "mp-glib/pool/mp-future.h"
+#include "mp-glib/pool/mp-future-list.h"
 #include "mp-glib/pool/mp-result-iter.h"
 #include "mp-glib/pool/mp-task-options.h"
 #include "mp-glib/pool/mp-pool.h"

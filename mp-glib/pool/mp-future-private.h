@@ -18,6 +18,8 @@ void        mp_future_emit_done      (MpFuture            *self);               
 
 /* mp-future-state.c */
 MpFutureState mp_job_get_state       (MpJob               *job);
+/* Of what it has to do; 1 when it has ended. */
+double      mp_job_get_fraction      (MpJob               *job);
 /* The job has just been finished. */
 void        mp_job_tell_end          (MpJob               *job);
 /* Tells now, if this is the thread for it and something has to be told. */
@@ -35,6 +37,14 @@ struct _MpJobWatch
 gboolean    mp_job_watch             (MpJob               *job,
                                       MpJobWatch          *watch);
 void        mp_job_unwatch           (MpJobWatch          *watch);   /* may be in no list */
+
+/* mp-future-wait.c. @task: (transfer full), made without callback; gets a boolean, or for @any the future that has ended. */
+void        mp_future_gather         (GTask               *task,
+                                      MpFuture           **futures,
+                                      gsize                n_futures,
+                                      gboolean             any,
+                                      GAsyncReadyCallback  callback,
+                                      gpointer             user_data);            /* (unlocked) */
 
 /* mp-pool-reply.c: an asynchronous call that waits for something else than one job's end. */
 typedef struct _MpReply MpReply;

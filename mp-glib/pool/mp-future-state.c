@@ -49,6 +49,16 @@ mp_job_get_state (MpJob *job)
   return MP_FUTURE_STATE_QUEUED;
 }
 
+double
+mp_job_get_fraction (MpJob *job)
+{
+  gsize n_chunks = job->map != NULL ? mp_map_get_n_chunks (job->map) : 0;
+
+  if (job->done)
+    return 1;
+  return n_chunks > 0 ? (double) mp_map_get_n_ended (job->map) / n_chunks : 0;
+}
+
 /* Telling. */
 
 static void tell (gpointer data);

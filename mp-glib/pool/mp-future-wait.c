@@ -206,21 +206,18 @@ give_error (MpReply *reply)
 static const MpReplyFuncs funcs = { withdraw, give, clear };
 static const MpReplyFuncs error_funcs = { NULL, give_error, NULL };
 
-static void
-wait_async (MpFuture            **futures,
-            gsize                 n_futures,
-            gboolean              any,
-            gpointer              source_tag,
-            GCancellable         *cancellable,
-            GAsyncReadyCallback   callback,
-            gpointer              user_data)
+void
+mp_future_gather (GTask                *task,
+                  MpFuture            **futures,
+                  gsize                 n_futures,
+                  gboolean              any,
+                  GAsyncReadyCallback   callback,
+                  gpointer              user_data)
 {
-  GTask *task = g_task_new (NULL, cancellable, NULL, NULL);
   GError *error = NULL;
   Gather *gather = NULL;
   MpReply *reply = NULL;
 
-  g_task_set_source_tag (task, source_tag);
   if (!check (futures, n_futures, any, &error))
     {
       reply = mp_reply_new (task, task, callback, user_data, &error_funcs, error);
@@ -303,7 +300,7 @@ mp_future_wait_all_async (MpFuture            **futures,
   g_return_if_fail (futures != NULL || n_futures == 0);
   g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
 
-  wait_async (futures, n_futures, FALSE, mp_future_wait_all_async, cancellable, callback, user_data);
+  mp_future_gather (g_task_new (NULL, cancellable, NULL, NULL), futures, n_futures, FALSE, callback, user_data);
 }
 
 /**
@@ -383,7 +380,7 @@ mp_future_wait_any_async (MpFuture            **futures,
   g_return_if_fail (futures != NULL || n_futures == 0);
   g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
 
-  wait_async (futures, n_futures, TRUE, mp_future_wait_any_async, cancellable, callback, user_data);
+  mp_future_gather (g_task_new (NULL, cancellable, NULL, NULL), futures, n_futures, TRUE, callback, user_data);
 }
 
 /**
