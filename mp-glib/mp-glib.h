@@ -20,6 +20,7 @@
 #include "mp-glib/pool/mp-future-list.h"
 #include "mp-glib/pool/mp-result-iter.h"
 #include "mp-glib/pool/mp-task-options.h"
+#include "mp-glib/pool/mp-worker-info.h"
 #include "mp-glib/pool/mp-pool.h"
 #include "mp-glib/mp-enum-types.h"
 

@@ -11,6 +11,8 @@ G_BEGIN_DECLS
 /* Takes @job, which has not been submitted yet. The job keeps the future until that has told of the end: whoever
  * listens to its signals need not keep it. */
 MpFuture   *mp_future_new            (MpJob               *job);                  /* (unlocked) */
+/* Of a job that has been submitted: that of its caller where there is one, and it can be had. In the pool's main context. */
+MpFuture   *mp_future_find           (MpJob               *job);                  /* (unlocked) (full) */
 /* The job was not accepted. Takes the reference that mp_future_new() gave. */
 void        mp_future_withdraw       (MpFuture            *self);                 /* (unlocked) */
 MpJob      *mp_future_get_job        (MpFuture            *self);

@@ -148,8 +148,9 @@ mp_future_init (MpFuture *self)
 {
 }
 
-MpFuture *
-mp_future_new (MpJob *job)
+/* Takes @job. */
+static MpFuture *
+make (MpJob *job)
 {
   MpFuture *self = g_object_new (MP_TYPE_FUTURE, NULL);
 
@@ -157,7 +158,42 @@ mp_future_new (MpJob *job)
   /* The pool's is looked after as long as the pool lives. */
   if (job->home.context != job->core->context)
     self->context = mp_hub_ref_context (job->home.context);
+
+  return self;
+}
+
+MpFuture *
+mp_future_new (MpJob *job)
+{
+  MpFuture *self = make (job);
+
   job->future = g_object_ref (self);
+
+  return self;
+}
+
+MpFuture *
+mp_future_find (MpJob *job)
+{
+  MpFuture *self = NULL, *kept = NULL;
+
+  /* The job lets go of it in the context of the call: only there it stays for that moment. */
+  if (job->home.context == job->core->context)
+    {
+      mp_hub_lock ();
+      self = job->future;
+      mp_hub_unlock ();
+      if (self != NULL)
+        return g_object_ref (self);
+    }
+
+  self = make (mp_job_ref (job));
+  kept = g_object_ref (self);
+  mp_hub_lock ();
+  if (!job->done && job->future == NULL)
+    job->future = g_steal_pointer (&kept);
+  mp_hub_unlock ();
+  g_clear_object (&kept);
 
   return self;
 }

@@ -80,6 +80,7 @@ struct _MpJob
   guint32      function;     /* number in the core's table */
   guint32      n_out;        /* units at workers, in `returned` or being decoded */
   guint64      n_left;       /* units that have not ended, as mp-pool-tally-private.h counts them */
+  guint64      list_number;  /* in the list of tasks; 0: was never listed */
   gsize        n_ready;      /* units that may be sent now */
   guint64      size;         /* bytes of a unit, about */
   MpPoolCore  *core;         /* (owned) */
@@ -174,7 +175,7 @@ struct _MpPoolWorker
   guint64        n_answered;
   guint64        n_seen;        /* n_answered when the balance timer last looked */
   gint64         ready_time;
-  gint64         start_time;    /* g_get_real_time() at its start */
+  gint64         start_time;    /* in g_get_monotonic_time() terms */
   guint64        busy_us;       /* for which it ran tasks that have ended */
   MpWorkerSize   size;
   gboolean       dirty;         /* frames are queued and not flushed */

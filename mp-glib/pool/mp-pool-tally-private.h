@@ -43,6 +43,12 @@ struct _MpTally
   gboolean     armed;                 /* the next telling is under way */
   gint64       told_us;               /* when the last one was */
   MpTimer     *timer;                 /* (nullable) */
+  /* The list of tasks, mp-task-list.c. Each job listed has a number. */
+  gboolean     listing;
+  gboolean     list_was_cut;          /* and the list has not seen that yet */
+  guint64      last_number;
+  guint64      n_listed;              /* the last number that the list has seen */
+  GArray      *unlisted;              /* (owned) (element-type guint64) of those the ones that have ended since */
 };
 
 typedef struct
@@ -70,6 +76,11 @@ void      mp_tally_measure      (MpPoolWorker       *worker,
                                  const MpUnit       *unit,
                                  const MpResultLead *lead);
 void      mp_tally_worker_ended (MpPoolWorker       *worker);
+/* Whether it runs a task of a job that has not ended. */
+gboolean  mp_tally_is_running   (MpPoolWorker       *worker);
+/* Since when; now, when it is just about to begin. */
+gint64    mp_tally_find_start   (MpPoolWorker       *worker,
+                                 gint64              now);
 void      mp_tally_count        (MpPoolCore         *core,
                                  MpTallyCounts      *counts);
 GVariant *mp_tally_describe     (MpPoolCore         *core);   /* floating */

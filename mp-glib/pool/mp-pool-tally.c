@@ -61,6 +61,7 @@ mp_tally_new (void)
   MpTally *self = g_new0 (MpTally, 1);
 
   self->begun_us = g_get_monotonic_time ();
+  self->unlisted = g_array_new (FALSE, FALSE, sizeof (guint64));
 
   return self;
 }
@@ -69,6 +70,7 @@ void
 mp_tally_free (MpTally *self)
 {
   g_assert (self->timer == NULL);
+  g_array_unref (self->unlisted);
   g_free (self);
 }
 
@@ -84,6 +86,8 @@ mp_tally_add (MpPoolCore *core,
   self->n_left += n_units;
   self->n_batch += n_units;
   job->n_left += n_units;
+  if (self->listing && job->list_number == 0)
+    job->list_number = ++self->last_number;
   mp_pool_view_changed (core);
 }
 
@@ -110,6 +114,8 @@ mp_tally_job_ended (MpPoolCore *core,
 {
   MpTally *self = core->tally;
 
+  if (self->listing && job->list_number > 0 && job->list_number <= self->n_listed)
+    g_array_append_val (self->unlisted, job->list_number);
   if (job->n_left == 0)
     return;
   self->n_called_off += job->n_left;
@@ -142,18 +148,17 @@ mp_tally_worker_ended (MpPoolWorker *worker)
 
 /* Looking. */
 
-static gboolean
-is_running (MpPoolWorker *worker)
+gboolean
+mp_tally_is_running (MpPoolWorker *worker)
 {
   MpUnit *unit = &worker->flight[worker->first];
 
   return worker->n_flight > 0 && !worker->initializing && unit->job != NULL && !unit->job->done;
 }
 
-/* In g_get_monotonic_time() terms; now, when it is just about to begin. */
-static gint64
-find_start (MpPoolWorker *worker,
-            gint64        now)
+gint64
+mp_tally_find_start (MpPoolWorker *worker,
+                     gint64        now)
 {
   gint64 started_us = now;
 
@@ -170,7 +175,7 @@ mp_tally_count (MpPoolCore    *core,
   guint64 n_running = self->n_decoding;
 
   for (guint i = 0; i < core->n_workers; i++)
-    n_running += core->workers[i] != NULL && is_running (core->workers[i]);
+    n_running += core->workers[i] != NULL && mp_tally_is_running (core->workers[i]);
   counts->n_running = MIN (n_running, self->n_left);
   counts->n_queued = self->n_left - counts->n_running;
   counts->n_done = self->n_done;
@@ -216,8 +221,8 @@ count_utilisation (MpPoolCore *core,
         continue;
       *n_ready += worker->state == MP_WORKER_READY;
       ready_us += now - worker->ready_time;
-      if (is_running (worker))
-        busy_us += now - find_start (worker, now);
+      if (mp_tally_is_running (worker))
+        busy_us += now - mp_tally_find_start (worker, now);
     }
   return ready_us > 0 ? MIN (1.0, (double) busy_us / ready_us) : 0;
 }

@@ -1,7 +1,9 @@
 /* mp-pool-view-private.h — SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "mp-glib/pool/mp-pool-control-private.h"
 #include "mp-glib/pool/mp-pool-tally-private.h"
+#include "mp-glib/pool/mp-worker-info-private.h"
 
 G_BEGIN_DECLS
 
@@ -19,7 +21,15 @@ void        mp_pool_view_install_properties (GObjectClass  *object_class);
 gboolean    mp_pool_view_get_property       (MpPool        *pool,
                                              guint          prop_id,
                                              GValue        *value);
+gboolean    mp_pool_view_set_property       (MpPool        *pool,
+                                             guint          prop_id,
+                                             const GValue  *value);
 /* mp-pool.c */
 MpPoolView *mp_pool_get_view                (MpPool        *self);
+
+/* mp-worker-list.c: a list of MpWorkerInfo is made to say what a look, taken with the hub's lock held, has seen. */
+GArray     *mp_worker_list_look             (MpPoolCore    *core);   /* (element-type MpWorkerFacts) */
+void        mp_worker_list_update           (GListStore    *self,
+                                             GArray        *facts);
 
 G_END_DECLS

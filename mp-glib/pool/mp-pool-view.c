@@ -3,12 +3,16 @@
 
 #include "mp-glib/pool/mp-pool-view-private.h"
 
+#include "mp-glib/pool/mp-task-list-private.h"
+
 /* A window shows a frame in 16 ms, and a pool may end a thousand tasks in that time: changes are gathered, and told once. */
 #define FRAME_US 16000
 
 struct _MpPoolView
 {
   MpPool        *pool;       /* (not owned): owns this */
+  GListStore    *workers;    /* (owned) (nullable): when somebody has asked for it */
+  MpTaskList    *tasks;      /* (owned) (nullable): the same */
   MpTallyCounts  counts;     /* as they were told last */
   gboolean       telling;    /* further up this very stack */
   gboolean       again;
@@ -21,6 +25,9 @@ enum
   PROP_N_DONE,
   PROP_N_FAILED,
   PROP_FRACTION,
+  PROP_WORKERS,
+  PROP_TASKS,
+  PROP_LIST_TASKS,
   PROP_END
 };
 #define N_PROPS (PROP_END - MP_POOL_VIEW_FIRST_PROPERTY)
@@ -99,14 +106,24 @@ static void
 tell_once (MpPoolView *self)
 {
   MpPoolCore *core = mp_pool_get_core (self->pool);
+  g_autoptr(GArray) facts = NULL;
+  MpTaskListChange change = { FALSE, NULL, NULL };
   MpTallyCounts counts;
 
   mp_hub_lock ();
   core->tally->armed = FALSE;
   core->tally->told_us = g_get_monotonic_time ();
   mp_tally_count (core, &counts);
+  if (self->workers != NULL)
+    facts = mp_worker_list_look (core);
+  if (self->tasks != NULL)
+    mp_task_list_look (core, &change);
   mp_hub_unlock ();
 
+  if (facts != NULL)
+    mp_worker_list_update (self->workers, facts);
+  if (change.fresh != NULL)
+    mp_task_list_update (self->tasks, &change);
   notify_counts (self, &counts);
 }
 
@@ -148,13 +165,13 @@ mp_pool_view_new (MpPool *pool)
 void
 mp_pool_view_free (MpPoolView *self)
 {
+  g_clear_object (&self->workers);
+  g_clear_object (&self->tasks);
   g_free (self);
 }
 
-gboolean
-mp_pool_view_get_property (MpPool *pool,
-                           guint   prop_id,
-                           GValue *value)
+static MpTallyCounts
+get_counts (MpPool *pool)
 {
   MpPoolCore *core = mp_pool_get_core (pool);
   MpTallyCounts counts;
@@ -163,22 +180,51 @@ mp_pool_view_get_property (MpPool *pool,
   mp_tally_count (core, &counts);
   mp_hub_unlock ();
 
+  return counts;
+}
+
+gboolean
+mp_pool_view_set_property (MpPool       *pool,
+                           guint         prop_id,
+                           const GValue *value)
+{
+  if (prop_id != PROP_LIST_TASKS)
+    return FALSE;
+
+  mp_pool_set_list_tasks (pool, g_value_get_boolean (value));
+  return TRUE;
+}
+
+gboolean
+mp_pool_view_get_property (MpPool *pool,
+                           guint   prop_id,
+                           GValue *value)
+{
   switch (prop_id)
     {
     case PROP_N_QUEUED:
-      g_value_set_uint64 (value, counts.n_queued);
+      g_value_set_uint64 (value, get_counts (pool).n_queued);
       break;
     case PROP_N_RUNNING:
-      g_value_set_uint64 (value, counts.n_running);
+      g_value_set_uint64 (value, get_counts (pool).n_running);
       break;
     case PROP_N_DONE:
-      g_value_set_uint64 (value, counts.n_done);
+      g_value_set_uint64 (value, get_counts (pool).n_done);
       break;
     case PROP_N_FAILED:
-      g_value_set_uint64 (value, counts.n_failed);
+      g_value_set_uint64 (value, get_counts (pool).n_failed);
       break;
     case PROP_FRACTION:
-      g_value_set_double (value, counts.fraction);
+      g_value_set_double (value, get_counts (pool).fraction);
+      break;
+    case PROP_WORKERS:
+      g_value_set_object (value, mp_pool_get_workers (pool));
+      break;
+    case PROP_TASKS:
+      g_value_set_object (value, mp_pool_get_tasks (pool));
+      break;
+    case PROP_LIST_TASKS:
+      g_value_set_boolean (value, mp_pool_get_list_tasks (pool));
       break;
     default:
       return FALSE;
@@ -246,8 +292,166 @@ mp_pool_view_install_properties (GObjectClass *object_class)
    */
   PROP (PROP_FRACTION) = g_param_spec_double ("fraction", NULL, NULL, 0, 1, 0, flags);
 
+  /**
+   * MpPool:workers: (getter get_workers)
+   *
+   * The workers, as a list of [class@Mp.WorkerInfo] ordered by their number.
+   *
+   * A worker that is replaced leaves the list, and the one that replaces it comes in. Both this list and
+   * [property@Mp.Pool:tasks] change in the pool's main context, at most once in 16 ms, and are to be used in the thread that
+   * runs that context. They stay as they are when the pool is gone.
+   *
+   * Since: 0.1
+   */
+  PROP (PROP_WORKERS) = g_param_spec_object ("workers", NULL, NULL, G_TYPE_LIST_MODEL, flags);
+
+  /**
+   * MpPool:tasks: (getter get_tasks)
+   *
+   * The calls that have not ended, as a list of [class@Mp.Future] in the order of their submission.
+   *
+   * It is empty unless [property@Mp.Pool:list-tasks] is set. A call of any kind is one item: an apply, a whole map, an
+   * iterator until all of it is computed. One that ends leaves the list. A call that begins and ends between two changes of
+   * the list never comes in. A call that was made in the pool's main context and returned a future is in the list as that.
+   *
+   * Since: 0.1
+   */
+  PROP (PROP_TASKS) = g_param_spec_object ("tasks", NULL, NULL, G_TYPE_LIST_MODEL, flags);
+
+  /**
+   * MpPool:list-tasks: (getter get_list_tasks) (setter set_list_tasks)
+   *
+   * Whether [property@Mp.Pool:tasks] has the pool's calls.
+   *
+   * Since: 0.1
+   */
+  PROP (PROP_LIST_TASKS) = g_param_spec_boolean ("list-tasks", NULL, NULL, FALSE, flags | G_PARAM_WRITABLE);
+
   for (guint i = 0; i < N_PROPS; i++)
     g_object_class_install_property (object_class, MP_POOL_VIEW_FIRST_PROPERTY + i, props[i]);
+}
+
+/**
+ * mp_pool_get_workers: (get-property workers)
+ * @self: a pool
+ *
+ * The workers.
+ *
+ * See [property@Mp.Pool:workers].
+ *
+ * Returns: (transfer none): a list of [class@Mp.WorkerInfo]
+ *
+ * Since: 0.1
+ */
+GListModel *
+mp_pool_get_workers (MpPool *self)
+{
+  MpPoolCore *core = NULL;
+  MpPoolView *view = NULL;
+
+  g_return_val_if_fail (MP_IS_POOL (self), NULL);
+
+  core = mp_pool_get_core (self);
+  view = mp_pool_get_view (self);
+  if (view->workers == NULL)
+    {
+      g_autoptr(GArray) facts = NULL;
+
+      mp_hub_lock ();
+      facts = mp_worker_list_look (core);
+      mp_hub_unlock ();
+      view->workers = g_list_store_new (MP_TYPE_WORKER_INFO);
+      mp_worker_list_update (view->workers, facts);
+    }
+  return G_LIST_MODEL (view->workers);
+}
+
+/**
+ * mp_pool_get_tasks: (get-property tasks)
+ * @self: a pool
+ *
+ * The calls that have not ended, if they are listed.
+ *
+ * See [property@Mp.Pool:tasks].
+ *
+ * Returns: (transfer none): a list of [class@Mp.Future]
+ *
+ * Since: 0.1
+ */
+GListModel *
+mp_pool_get_tasks (MpPool *self)
+{
+  MpPoolCore *core = NULL;
+  MpPoolView *view = NULL;
+
+  g_return_val_if_fail (MP_IS_POOL (self), NULL);
+
+  core = mp_pool_get_core (self);
+  view = mp_pool_get_view (self);
+  if (view->tasks == NULL)
+    {
+      MpTaskListChange change;
+
+      view->tasks = mp_task_list_new ();
+      mp_hub_lock ();
+      mp_task_list_look (core, &change);
+      mp_hub_unlock ();
+      mp_task_list_update (view->tasks, &change);
+    }
+  return G_LIST_MODEL (view->tasks);
+}
+
+/**
+ * mp_pool_get_list_tasks: (get-property list-tasks)
+ * @self: a pool
+ *
+ * Whether the pool's calls are listed.
+ *
+ * Returns: `TRUE` when [property@Mp.Pool:tasks] has them
+ *
+ * Since: 0.1
+ */
+gboolean
+mp_pool_get_list_tasks (MpPool *self)
+{
+  gboolean listing = FALSE;
+
+  g_return_val_if_fail (MP_IS_POOL (self), FALSE);
+
+  mp_hub_lock ();
+  listing = mp_pool_get_core (self)->tally->listing;
+  mp_hub_unlock ();
+
+  return listing;
+}
+
+/**
+ * mp_pool_set_list_tasks: (set-property list-tasks)
+ * @self: a pool
+ * @list_tasks: whether the pool's calls are to be listed
+ *
+ * Begins or ends to list the pool's calls.
+ *
+ * [property@Mp.Pool:tasks] follows in the pool's main context. Those that are pending are listed, too.
+ *
+ * Since: 0.1
+ */
+void
+mp_pool_set_list_tasks (MpPool   *self,
+                        gboolean  list_tasks)
+{
+  MpPoolCore *core = NULL;
+  gboolean changes = FALSE;
+
+  g_return_if_fail (MP_IS_POOL (self));
+
+  core = mp_pool_get_core (self);
+  mp_hub_lock ();
+  changes = core->tally->listing != !!list_tasks;
+  mp_tally_set_listing (core, !!list_tasks);
+  mp_hub_unlock ();
+  if (changes)
+    g_object_notify_by_pspec (G_OBJECT (self), PROP (PROP_LIST_TASKS));
 }
 
 /**

@@ -451,7 +451,7 @@ mp_pool_worker_init (MpPoolWorker          *self,
   self->ops = ops;
   self->core = core;
   self->number = number;
-  self->start_time = g_get_real_time ();
+  self->start_time = g_get_monotonic_time ();
   self->serial = ++core->serial;
   self->first_seq = 1;
   self->n_left = core->tasks_per_worker > 0 ? core->tasks_per_worker : G_MAXUINT;

@@ -286,7 +286,7 @@ mp_pool_set_property (GObject      *object,
       self->context = g_value_dup_object (value);
       break;
     default:
-      if (!mp_pool_size_set_property (self, prop_id, value))
+      if (!mp_pool_size_set_property (self, prop_id, value) && !mp_pool_view_set_property (self, prop_id, value))
         G_OBJECT_WARN_INVALID_PROPERTY_ID (object, prop_id, pspec);
     }
 }

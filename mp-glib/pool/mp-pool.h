@@ -20,7 +20,8 @@ G_DECLARE_FINAL_TYPE (MpPool, mp_pool, MP, POOL, GObject)
 
 /* Properties, set at any time: n-workers (0: usable CPUs), min-workers, idle-timeout-us, worker-max-age-us (-1: none),
  * worker-max-growth, max-start-rate (0: none); construct-only: initializer, initializer-args (variant, nullable),
- * tasks-per-worker (0: no bound), context (MpContext). To be read: n-queued, n-running, n-done, n-failed, fraction.
+ * tasks-per-worker (0: no bound), context (MpContext). To be read: n-queued, n-running, n-done, n-failed, fraction,
+ * workers, tasks; list-tasks (boolean) decides whether those are there.
  * Signals: worker-started (guint number, int pid), worker-exited (guint number, int pid, int exit_status, const char *reason),
  * task-failed (const char *function, GError *error, GVariant *details). */
 MP_AVAILABLE_IN_ALL
@@ -36,6 +37,15 @@ guint         mp_pool_get_n_workers   (MpPool               *self);
 MP_AVAILABLE_IN_ALL
 void          mp_pool_set_n_workers   (MpPool               *self,
                                        guint                 n_workers);
+MP_AVAILABLE_IN_ALL
+GListModel   *mp_pool_get_workers     (MpPool               *self);
+MP_AVAILABLE_IN_ALL
+GListModel   *mp_pool_get_tasks       (MpPool               *self);
+MP_AVAILABLE_IN_ALL
+gboolean      mp_pool_get_list_tasks  (MpPool               *self);
+MP_AVAILABLE_IN_ALL
+void          mp_pool_set_list_tasks  (MpPool               *self,
+                                       gboolean              list_tasks);
 MP_AVAILABLE_IN_ALL
 GVariant     *mp_pool_dup_statistics  (MpPool               *self) G_GNUC_WARN_UNUSED_RESULT;
 
