@@ -121,6 +121,8 @@ mp_pool_worker_take_back (MpPoolWorker *self)
 
       if (self->first_seq + i - 1 <= started)
         break;
+      if (unit->job == NULL)
+        continue;
       mp_pool_core_give_back (self->core, unit);
       unit->job = NULL;
       self->n_revoked++;
