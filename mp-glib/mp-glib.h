@@ -18,6 +18,7 @@
 #include "mp-glib/process/mp-process.h"
 #include "mp-glib/pool/mp-future.h"
 #include "mp-glib/pool/mp-future-list.h"
+#include "mp-glib/pool/mp-items.h"
 #include "mp-glib/pool/mp-result-iter.h"
 #include "mp-glib/pool/mp-task-options.h"
 #include "mp-glib/pool/mp-worker-info.h"

@@ -47,12 +47,11 @@ make_map (MpPoolCore  *core,
   return mp_job_new_imap (core, kind == MP_JOB_IMAP, function, items, chunk_size, error);
 }
 
-/* Takes @job. */
-static MpJob *
-submit (MpPoolCore  *core,
-        MpJob       *job,
-        const char  *function,
-        GError     **error)
+MpJob *
+mp_pool_hand_over (MpPoolCore  *core,
+                   MpJob       *job,
+                   const char  *function,
+                   GError     **error)
 {
   gboolean accepted = FALSE;
 
@@ -71,12 +70,11 @@ submit (MpPoolCore  *core,
   return job;
 }
 
-/* Takes @job. The future is there before the job can end. */
-static MpFuture *
-submit_future (MpPoolCore  *core,
-               MpJob       *job,
-               const char  *function,
-               GError     **error)
+MpFuture *
+mp_pool_hand_over_future (MpPoolCore  *core,
+                          MpJob       *job,
+                          const char  *function,
+                          GError     **error)
 {
   MpFuture *future = NULL;
 
@@ -84,29 +82,28 @@ submit_future (MpPoolCore  *core,
     return NULL;
 
   future = mp_future_new (job);
-  if (submit (core, mp_job_ref (job), function, error) == NULL)
+  if (mp_pool_hand_over (core, mp_job_ref (job), function, error) == NULL)
     g_clear_pointer (&future, mp_future_withdraw);
   else
     mp_job_unref (job);
   return future;
 }
 
-/* Takes @job. */
-static GVariant *
-run (MpPool        *self,
-     MpJob         *job,
-     const char    *function,
-     const char    *what,
-     gint64         timeout_us,
-     GCancellable  *cancellable,
-     GError       **error)
+GVariant *
+mp_pool_run (MpPool        *self,
+             MpJob         *job,
+             const char    *function,
+             const char    *what,
+             gint64         timeout_us,
+             GCancellable  *cancellable,
+             GError       **error)
 {
   G_GNUC_UNUSED g_autoptr(MpPool) pool = g_object_ref (self);
   GVariant *value = NULL;
 
   if (job != NULL)
     job->brief = TRUE;
-  job = submit (mp_pool_get_core (self), job, function, error);
+  job = mp_pool_hand_over (mp_pool_get_core (self), job, function, error);
   if (job == NULL)
     return NULL;
 
@@ -117,22 +114,21 @@ run (MpPool        *self,
   return value;
 }
 
-/* Takes @job, or @error of a call that came to nothing. */
-static void
-run_async (MpPool              *self,
-           MpJob               *job,
-           GError              *error,
-           const char          *function,
-           gpointer             source_tag,
-           GCancellable        *cancellable,
-           GAsyncReadyCallback  callback,
-           gpointer             user_data)
+void
+mp_pool_run_async (MpPool              *self,
+                   MpJob               *job,
+                   GError              *error,
+                   const char          *function,
+                   gpointer             source_tag,
+                   GCancellable        *cancellable,
+                   GAsyncReadyCallback  callback,
+                   gpointer             user_data)
 {
   MpPoolCore *core = mp_pool_get_core (self);
   GTask *task = g_task_new (self, cancellable, NULL, NULL);
 
   g_task_set_source_tag (task, source_tag);
-  job = submit (core, job, function, &error);
+  job = mp_pool_hand_over (core, job, function, &error);
   if (job == NULL)
     {
       mp_waiter_return_failed (task, error, core, callback, user_data);
@@ -179,7 +175,7 @@ mp_pool_apply (MpPool        *self,
   g_return_val_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable), NULL);
 
   job = make_call (mp_pool_get_core (self), function, args, error);
-  return run (self, job, function, "pool apply", timeout_us, cancellable, error);
+  return mp_pool_run (self, job, function, "pool apply", timeout_us, cancellable, error);
 }
 
 /**
@@ -214,7 +210,7 @@ mp_pool_apply_async (MpPool              *self,
   g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
 
   job = make_call (mp_pool_get_core (self), function, args, &error);
-  run_async (self, job, error, function, mp_pool_apply_async, cancellable, callback, user_data);
+  mp_pool_run_async (self, job, error, function, mp_pool_apply_async, cancellable, callback, user_data);
 }
 
 /**
@@ -276,7 +272,7 @@ mp_pool_map (MpPool        *self,
   g_return_val_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable), NULL);
 
   job = make_map (mp_pool_get_core (self), MP_JOB_MAP, function, items, chunk_size, error);
-  return run (self, job, function, "pool map", timeout_us, cancellable, error);
+  return mp_pool_run (self, job, function, "pool map", timeout_us, cancellable, error);
 }
 
 /**
@@ -313,7 +309,7 @@ mp_pool_map_async (MpPool              *self,
   g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
 
   job = make_map (mp_pool_get_core (self), MP_JOB_MAP, function, items, chunk_size, &error);
-  run_async (self, job, error, function, mp_pool_map_async, cancellable, callback, user_data);
+  mp_pool_run_async (self, job, error, function, mp_pool_map_async, cancellable, callback, user_data);
 }
 
 /**
@@ -363,7 +359,7 @@ mp_pool_submit (MpPool      *self,
   g_return_val_if_fail (function != NULL, NULL);
 
   core = mp_pool_get_core (self);
-  return submit_future (core, make_call (core, function, args, error), function, error);
+  return mp_pool_hand_over_future (core, make_call (core, function, args, error), function, error);
 }
 
 /**
@@ -399,7 +395,7 @@ mp_pool_submit_with (MpPool         *self,
   job = make_call (core, function, args, error);
   if (job != NULL)
     mp_job_set_options (job, function, options);
-  return submit_future (core, job, function, error);
+  return mp_pool_hand_over_future (core, job, function, error);
 }
 
 /**
@@ -431,7 +427,7 @@ mp_pool_submit_map (MpPool      *self,
   g_return_val_if_fail (items != NULL, NULL);
 
   core = mp_pool_get_core (self);
-  return submit_future (core, make_map (core, MP_JOB_MAP, function, items, chunk_size, error), function, error);
+  return mp_pool_hand_over_future (core, make_map (core, MP_JOB_MAP, function, items, chunk_size, error), function, error);
 }
 
 static MpResultIter *
@@ -443,7 +439,7 @@ iterate (MpPool      *self,
          GError     **error)
 {
   MpPoolCore *core = mp_pool_get_core (self);
-  MpJob *job = submit (core, make_map (core, kind, function, items, chunk_size, error), function, error);
+  MpJob *job = mp_pool_hand_over (core, make_map (core, kind, function, items, chunk_size, error), function, error);
 
   return job != NULL ? mp_result_iter_new (job) : NULL;
 }

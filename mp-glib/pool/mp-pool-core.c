@@ -419,6 +419,11 @@ mp_pool_core_submit (MpPoolCore  *self,
       return TRUE;
     }
 
+  if (job->feed != NULL)
+    {
+      mp_feed_look (job);
+      return TRUE;
+    }
   if (job->imap != NULL)
     n_units = mp_imap_get_first_units (job);
   else if (job->map != NULL)

@@ -17,7 +17,8 @@
 struct _MpImap
 {
   gboolean  ordered;
-  MpOutcome **slots;       /* (owned) (nullable) (array length=n_chunks): when ordered */
+  MpOutcome **slots;       /* (owned) (nullable) a ring of those between n_taken and n_allowed: when ordered */
+  gsize     n_slots;     /* a power of two */
   GQueue    ready;       /* (element-type MpOutcome): when not */
   MpOutcome  *current;     /* (owned) (nullable) the one that items are taken from */
   gsize     n_taken;     /* chunks taken by the iterator */
@@ -37,6 +38,19 @@ mp_outcome_free (MpOutcome *outcome)
   g_slice_free (MpOutcome, outcome);
 }
 
+void
+mp_job_make_imap (MpJob    *job,
+                  gboolean  ordered)
+{
+  MpImap *self = job->imap = g_new0 (MpImap, 1);
+  gsize n_workers = mp_pool_size_get (job->core);
+
+  self->ordered = ordered;
+  self->ahead = FIRST_AHEAD * n_workers;
+  self->max_ahead = MIN (MAX_AHEAD * n_workers, MAX_AHEAD_ITEMS / mp_map_get_chunk_size (job->map));
+  self->max_ahead = MAX (self->max_ahead, self->ahead);
+}
+
 MpJob *
 mp_job_new_imap (MpPoolCore  *core,
                  gboolean     ordered,
@@ -46,30 +60,10 @@ mp_job_new_imap (MpPoolCore  *core,
                  GError     **error)
 {
   MpJob *job = mp_job_new_map (core, ordered ? MP_JOB_IMAP : MP_JOB_IMAP_UNORDERED, function, items, chunk_size, error);
-  MpImap *self = NULL;
 
-  if (job == NULL)
-    return NULL;
-
-  self = job->imap = g_new0 (MpImap, 1);
-  self->ordered = ordered;
-  if (ordered)
-    self->slots = g_new0 (MpOutcome *, mp_map_get_n_chunks (job->map));
-  self->ahead = FIRST_AHEAD * (gsize) mp_pool_size_get (core);
-  self->max_ahead = MIN (MAX_AHEAD * (gsize) mp_pool_size_get (core), MAX_AHEAD_ITEMS / mp_map_get_chunk_size (job->map));
-  self->max_ahead = MAX (self->max_ahead, self->ahead);
-
+  if (job != NULL)
+    mp_job_make_imap (job, ordered);
   return job;
-}
-
-static void
-free_slots (MpImap *self,
-            gsize   n_chunks)
-{
-  for (gsize i = 0; i < n_chunks; i++)
-    if (self->slots[i] != NULL)
-      mp_outcome_free (self->slots[i]);
-  g_free (self->slots);
 }
 
 void
@@ -77,11 +71,52 @@ mp_imap_free (MpJob *job)
 {
   MpImap *self = job->imap;
 
-  if (self->ordered)
-    free_slots (self, mp_map_get_n_chunks (job->map));
+  for (gsize i = 0; i < self->n_slots; i++)
+    if (self->slots[i] != NULL)
+      mp_outcome_free (self->slots[i]);
+  g_free (self->slots);
   g_queue_clear_full (&self->ready, (GDestroyNotify) mp_outcome_free);
   g_clear_pointer (&self->current, mp_outcome_free);
   g_free (self);
+}
+
+static MpOutcome **
+slot_of (MpImap  *self,
+         guint64  chunk)
+{
+  return &self->slots[chunk & (self->n_slots - 1)];
+}
+
+/* @n chunks more are handed to the queue. */
+void
+mp_imap_allow (MpJob *job,
+               gsize  n)
+{
+  MpImap *self = job->imap;
+  MpOutcome **old = self->slots;
+  gsize n_old = self->n_slots;
+
+  self->n_allowed += n;
+  if (!self->ordered || self->n_allowed - self->n_taken <= self->n_slots)
+    return;
+
+  self->n_slots = MAX (8, self->n_slots);
+  while (self->n_slots < self->n_allowed - self->n_taken)
+    self->n_slots *= 2;
+  self->slots = g_new0 (MpOutcome *, self->n_slots);
+  for (gsize i = self->n_taken; i < self->n_taken + n_old; i++)
+    *slot_of (self, i) = old[i & (n_old - 1)];
+  g_free (old);
+}
+
+gsize
+mp_imap_get_ahead (MpJob *job,
+                   gsize *n_held)
+{
+  MpImap *self = job->imap;
+
+  *n_held = self->n_allowed - self->n_taken;
+  return self->ahead;
 }
 
 static gsize
@@ -99,7 +134,7 @@ mp_imap_get_first_units (MpJob *job)
 {
   gsize n = count_allowed_more (job);
 
-  job->imap->n_allowed += n;
+  mp_imap_allow (job, n);
   return n;
 }
 
@@ -110,9 +145,14 @@ send_more (MpJob *job)
   MpImap *self = job->imap;
   gsize n = job->done ? 0 : count_allowed_more (job);
 
+  if (job->feed != NULL)
+    {
+      mp_feed_look (job);
+      return;
+    }
   if (n == 0 || (n < self->ahead / 2 && job->n_out > 0 && self->n_allowed + n < mp_map_get_n_chunks (job->map)))
     return;
-  self->n_allowed += n;
+  mp_imap_allow (job, n);
   mp_pool_core_enqueue (job->core, job, n);
   mp_pool_core_dispatch (job->core);
 }
@@ -126,12 +166,31 @@ mp_imap_lift_bounds (MpPoolCore *core)
 
       if (job->imap == NULL || job->done)
         continue;
-      job->imap->ahead = job->imap->max_ahead = mp_map_get_n_chunks (job->map);
+      job->imap->ahead = job->imap->max_ahead = G_MAXSSIZE;
+      if (job->feed != NULL)
+        {
+          mp_feed_look (job);
+          continue;
+        }
       n = count_allowed_more (job);
-      job->imap->n_allowed += n;
+      mp_imap_allow (job, n);
       mp_pool_core_enqueue (core, job, n);
     }
   mp_pool_core_dispatch (core);
+}
+
+static void
+add_outcome (MpJob     *job,
+             guint64    chunk,
+             MpOutcome *outcome)
+{
+  MpImap *self = job->imap;
+
+  if (self->ordered)
+    *slot_of (self, chunk) = outcome;
+  else
+    g_queue_push_tail (&self->ready, outcome);
+  self->n_ended++;
 }
 
 void
@@ -139,7 +198,6 @@ mp_imap_unit_ended (MpJob    *job,
                     guint64   chunk,
                     MpAnswer *answer)
 {
-  MpImap *self = job->imap;
   MpOutcome *outcome = g_slice_new0 (MpOutcome);
 
   mp_map_check_answer (job->map, chunk, answer);
@@ -147,16 +205,34 @@ mp_imap_unit_ended (MpJob    *job,
   outcome->first = chunk * mp_map_get_chunk_size (job->map);
   outcome->n_items = mp_map_get_chunk_length (job->map, chunk);
   *answer = (MpAnswer) { NULL };
-  if (self->ordered)
-    self->slots[chunk] = outcome;
-  else
-    g_queue_push_tail (&self->ready, outcome);
+  add_outcome (job, chunk, outcome);
 
-  self->n_ended++;
-  if (self->n_ended == mp_map_get_n_chunks (job->map))
+  if (job->feed == NULL && job->imap->n_ended == mp_map_get_n_chunks (job->map))
     mp_job_finish (job, NULL, NULL, NULL);
   else
     mp_imap_serve (job);
+  if (job->feed != NULL)
+    mp_feed_chunk_ended (job, chunk);
+}
+
+void
+mp_imap_input_ended (MpJob  *job,
+                     GError *error)
+{
+  MpOutcome *outcome = NULL;
+  guint64 chunk = mp_map_get_n_chunks (job->map);
+
+  if (error != NULL)
+    {
+      outcome = g_slice_new0 (MpOutcome);
+      outcome->answer.error = error;
+      outcome->first = mp_map_get_n_items (job->map);
+      outcome->n_items = 1;
+      mp_map_add_chunk (job->map, 1);
+      mp_imap_allow (job, 1);
+      add_outcome (job, chunk, outcome);
+    }
+  mp_job_finish (job, NULL, NULL, NULL);
 }
 
 /* The next chunk that may be taken from; NULL: none is there. */
@@ -166,7 +242,7 @@ next_outcome (MpJob *job)
   MpImap *self = job->imap;
 
   if (self->ordered)
-    return self->n_taken < mp_map_get_n_chunks (job->map) ? g_steal_pointer (&self->slots[self->n_taken]) : NULL;
+    return self->n_taken < self->n_allowed ? g_steal_pointer (slot_of (self, self->n_taken)) : NULL;
   return g_queue_pop_head (&self->ready);
 }
 
@@ -212,7 +288,7 @@ is_at_end (MpJob *job)
 {
   MpImap *self = job->imap;
 
-  if (self->n_taken == mp_map_get_n_chunks (job->map))
+  if (self->n_taken == mp_map_get_n_chunks (job->map) && (job->feed == NULL || job->done))
     return TRUE;
   return job->done && job->error != NULL;
 }

@@ -24,6 +24,7 @@ struct _MpMap
   gsize               n_ended;
   GVariant           *items;         /* the job's value */
   const GVariantType *empty_type;    /* of the result when there are no items */
+  MpFeed             *feed;          /* (owned) (nullable) what makes the chunks of items that come one by one */
 
   /* Items of one size. */
   gsize               item_size;     /* 0: they go the long way */
@@ -38,12 +39,14 @@ struct _MpMap
   /* Results of one size, each in its place, … */
   guint8             *raw;           /* (owned) (nullable) */
   gsize               raw_size;
+  gsize               raw_room;      /* items that it can take */
   char               *raw_type;      /* (owned) (nullable) that of the array */
   gsize               n_raw_type;
   gboolean            raw_plain;     /* any bytes are a value */
   /* … or by chunks. A chunk that has none here is in @raw. */
   GVariant          **slots;         /* (owned) (nullable) (array length=n_chunks) */
   guint8             *wrapped;       /* (owned) (nullable) (array length=n_chunks) */
+  gsize               n_slots;       /* both can take */
 
   /* The failing chunk with the lowest number. */
   guint64             error_chunk;
@@ -85,6 +88,7 @@ mp_map_free (MpMap *self)
   for (gsize i = 0; self->slots != NULL && i < self->n_chunks; i++)
     if (self->slots[i] != NULL)
       g_variant_unref (self->slots[i]);
+  g_clear_pointer (&self->feed, mp_feed_free);
   g_clear_pointer (&self->encoded, free_encoded);
   g_free (self->slots);
   g_free (self->wrapped);
@@ -155,10 +159,15 @@ make_chunk (MpMap   *self,
             guint64  chunk)
 {
   gsize first = first_of (self, chunk), n = length_of (self, chunk);
-  const GVariantType *type = g_variant_type_element (g_variant_get_type (self->items));
-  GVariant **children = g_new (GVariant *, n);
+  const GVariantType *type = NULL;
+  GVariant **children = NULL;
   GVariant *value = NULL;
 
+  if (self->feed != NULL)
+    return g_variant_ref (mp_feed_get_chunk (self->feed, chunk));
+
+  type = g_variant_type_element (g_variant_get_type (self->items));
+  children = g_new (GVariant *, n);
   for (gsize i = 0; i < n; i++)
     children[i] = g_variant_get_child_value (self->items, first + i);
   value = g_variant_ref_sink (g_variant_new_array (type, children, n));
@@ -315,6 +324,49 @@ mp_job_new_map (MpPoolCore  *core,
   return job;
 }
 
+/* One whose items come later. */
+MpJob *
+mp_job_new_fed_map (MpPoolCore *core,
+                    MpJobKind   kind,
+                    const char *function,
+                    MpFeed     *feed,
+                    gsize       chunk_size)
+{
+  MpJob *job = mp_job_new (core, kind);
+  MpMap *self = job->map = g_new0 (MpMap, 1);
+
+  self->feed = job->feed = feed;
+  self->chunk_size = chunk_size;
+  self->error_chunk = G_MAXUINT64;
+  self->empty_type = find_empty_type (function);
+
+  return job;
+}
+
+/* All chunks before it have the full size. */
+void
+mp_map_add_chunk (MpMap *self,
+                  gsize  n_items)
+{
+  gsize n_slots = self->n_slots;
+
+  self->n_items += n_items;
+  self->n_chunks++;
+  if (self->raw != NULL && self->n_items > self->raw_room)
+    {
+      self->raw_room = MAX (self->n_items, 2 * self->raw_room);
+      self->raw = g_realloc_n (self->raw, self->raw_room, self->raw_size);
+    }
+  if (self->slots != NULL && self->n_chunks > n_slots)
+    {
+      self->n_slots = MAX (self->n_chunks, 2 * n_slots);
+      self->slots = g_renew (GVariant *, self->slots, self->n_slots);
+      self->wrapped = g_renew (guint8, self->wrapped, self->n_slots);
+      memset (self->slots + n_slots, 0, (self->n_slots - n_slots) * sizeof (GVariant *));
+      memset (self->wrapped + n_slots, 0, self->n_slots - n_slots);
+    }
+}
+
 /* Sending. */
 
 static void
@@ -362,6 +414,8 @@ mp_map_queue_chunk (MpMap       *self,
     }
   if (self->encoded != NULL)
     return mp_pool_queue_encoded (wire, lead, self->encoded[chunk], error);
+  if (self->feed != NULL && mp_feed_get_encoded (self->feed, chunk) != NULL)
+    return mp_pool_queue_encoded (wire, lead, mp_feed_get_encoded (self->feed, chunk), error);
 
   value = make_chunk (self, chunk);
   if (!mp_value_encode (value, &encoded, error))
@@ -414,6 +468,7 @@ begin_raw (MpMap    *self,
     return FALSE;
 
   self->raw_size = raw_size;
+  self->raw_room = self->n_items;
   self->raw_type = g_variant_type_dup_string (type);
   self->n_raw_type = strlen (self->raw_type);
   self->raw_plain = self->n_raw_type == 2 && strchr ("ynqiuxtd", self->raw_type[1]) != NULL;
@@ -444,8 +499,9 @@ store_value (MpMap    *self,
     }
   if (self->slots == NULL)
     {
-      self->slots = g_new0 (GVariant *, self->n_chunks);
-      self->wrapped = g_new0 (guint8, self->n_chunks);
+      self->n_slots = self->n_chunks;
+      self->slots = g_new0 (GVariant *, self->n_slots);
+      self->wrapped = g_new0 (guint8, self->n_slots);
     }
   self->slots[chunk] = value;
   self->wrapped[chunk] = wrapped;
@@ -620,6 +676,21 @@ mp_map_unit_ended (MpJob    *job,
 
   if (self->n_items > 0)
     self->n_ended++;
-  if (self->n_ended == self->n_chunks)
+  if (self->feed != NULL)
+    mp_feed_chunk_ended (job, chunk);
+  else if (self->n_ended == self->n_chunks)
     finish (job);
+}
+
+void
+mp_map_input_ended (MpJob  *job,
+                    GError *error)
+{
+  MpMap *self = job->map;
+
+  if (self->error == NULL)
+    self->error = error;
+  else
+    g_clear_error (&error);
+  finish (job);
 }

@@ -5,6 +5,7 @@
 #include "mp-glib/base/mp-hub-private.h"
 #include "mp-glib/channel/mp-wire-private.h"
 #include "mp-glib/platform/mp-spin-private.h"
+#include "mp-glib/pool/mp-items.h"
 #include "mp-glib/pool/mp-pool.h"
 #include "mp-glib/pool/mp-pool-size-private.h"
 #include "mp-glib/process/mp-protocol-private.h"
@@ -26,6 +27,7 @@ typedef struct _MpPoolWorkerOps MpPoolWorkerOps;   /* mp-pool-worker-private.h *
 typedef struct _MpJob MpJob;
 typedef struct _MpMap MpMap;
 typedef struct _MpImap MpImap;
+typedef struct _MpFeed MpFeed;
 typedef struct _MpJobControl MpJobControl;
 typedef struct _MpTally MpTally;
 typedef struct _MpJobWatch MpJobWatch;
@@ -92,6 +94,7 @@ struct _MpJob
   MpEncoded   *encoded;      /* (owned) (nullable): a call whose arguments hold objects */
   MpMap       *map;          /* (owned) (nullable) */
   MpImap      *imap;         /* (owned) (nullable) */
+  MpFeed      *feed;         /* (nullable) the map's: its items come one by one */
   MpJobControl *control;     /* (owned) (nullable): what it was told, see mp-pool-control-private.h */
   GVariant    *result;       /* (owned) (nullable) */
   GError      *error;        /* (owned) (nullable) */
@@ -410,7 +413,19 @@ MpJob      *mp_job_new_map           (MpPoolCore          *core,
                                       GVariant            *items,
                                       guint                chunk_size,
                                       GError             **error);                /* (unlocked) */
+/* Takes @feed. */
+MpJob      *mp_job_new_fed_map       (MpPoolCore          *core,
+                                      MpJobKind            kind,
+                                      const char          *function,
+                                      MpFeed              *feed,
+                                      gsize                chunk_size);           /* (unlocked) */
 void        mp_map_free              (MpMap               *self);                 /* (unlocked) */
+/* A chunk more, of a fed map. */
+void        mp_map_add_chunk         (MpMap               *self,
+                                      gsize                n_items);
+/* Of a fed map: nothing more comes, and all that came has ended. Takes @error (nullable). */
+void        mp_map_input_ended       (MpJob               *job,
+                                      GError              *error);
 void        mp_map_drop_items        (MpJob               *job);
 gsize       mp_map_get_n_items       (MpMap               *self);
 gsize       mp_map_get_chunk_size    (MpMap               *self);
@@ -445,7 +460,18 @@ MpJob      *mp_job_new_imap          (MpPoolCore          *core,
                                       guint                chunk_size,
                                       GError             **error);                /* (unlocked) */
 void        mp_imap_free             (MpJob               *job);                  /* (unlocked) */
+/* Of one that is made with a map that has been made. */
+void        mp_job_make_imap         (MpJob               *job,
+                                      gboolean             ordered);              /* (unlocked) */
 gsize       mp_imap_get_first_units  (MpJob               *job);
+/* How many chunks may be between input and reader, and how many there are. */
+gsize       mp_imap_get_ahead        (MpJob               *job,
+                                      gsize               *n_held);
+/* @n chunks more are handed to the queue. */
+void        mp_imap_allow            (MpJob               *job,
+                                      gsize                n);
+void        mp_imap_input_ended      (MpJob               *job,
+                                      GError              *error);                /* as mp_map_input_ended() */
 void        mp_imap_unit_ended       (MpJob               *job,
                                       guint64              chunk,
                                       MpAnswer            *answer);
@@ -459,6 +485,54 @@ gboolean    mp_imap_take             (MpJob               *job,
 gboolean    mp_imap_take_batch       (MpJob               *job,
                                       MpBatch             *batch);
 void        mp_outcome_free          (MpOutcome           *outcome);              /* (unlocked) or without values */
+
+/* mp-pool-feed.c: items that come one by one. */
+MpJob      *mp_job_new_fed           (MpPoolCore          *core,
+                                      MpJobKind            kind,
+                                      const char          *function,
+                                      MpItems             *items,
+                                      guint                chunk_size,
+                                      GError             **error);                /* (unlocked) */
+void        mp_feed_free             (MpFeed              *self);                 /* (unlocked) */
+/* Asks for items if there is room. */
+void        mp_feed_look             (MpJob               *job);
+gboolean    mp_feed_is_open          (MpFeed              *self);                 /* more may come */
+/* The input is being asked in this very thread. */
+gboolean    mp_feed_is_read_here     (MpFeed              *self);
+GVariant   *mp_feed_get_chunk        (MpFeed              *self,
+                                      guint64              chunk);                /* (none) */
+MpEncoded  *mp_feed_get_encoded      (MpFeed              *self,
+                                      guint64              chunk);                /* (none) (nullable) with objects */
+void        mp_feed_chunk_ended      (MpJob               *job,
+                                      guint64              chunk);
+/* The job is over. */
+void        mp_feed_drop             (MpJob               *job);
+
+/* mp-pool-calls.c */
+MpJob      *mp_pool_hand_over        (MpPoolCore          *core,
+                                      MpJob               *job,
+                                      const char          *function,
+                                      GError             **error);                /* (unlocked) takes @job (nullable) */
+/* The future is there before the job can end. */
+MpFuture   *mp_pool_hand_over_future (MpPoolCore          *core,
+                                      MpJob               *job,
+                                      const char          *function,
+                                      GError             **error);                /* (unlocked) takes @job (nullable) */
+GVariant   *mp_pool_run              (MpPool              *self,
+                                      MpJob               *job,
+                                      const char          *function,
+                                      const char          *what,
+                                      gint64               timeout_us,
+                                      GCancellable        *cancellable,
+                                      GError             **error);                /* (unlocked) takes @job (nullable) */
+void        mp_pool_run_async        (MpPool              *self,
+                                      MpJob               *job,
+                                      GError              *error,
+                                      const char          *function,
+                                      gpointer             source_tag,
+                                      GCancellable        *cancellable,
+                                      GAsyncReadyCallback  callback,
+                                      gpointer             user_data);            /* (unlocked) takes @job or @error */
 
 /* mp-pool-batch.c */
 MpBatch    *mp_batch_new             (gsize                max_items);

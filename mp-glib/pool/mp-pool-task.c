@@ -171,7 +171,7 @@ mp_job_unref (MpJob *self)
   if (!g_atomic_int_dec_and_test (&self->ref_count))
     return;
   /* Without arguments it has nothing that its caller gave. */
-  if (self->value == NULL || mp_home_is_here (&self->home))
+  if ((self->value == NULL && self->feed == NULL) || mp_home_is_here (&self->home))
     job_free (self);
   else
     remains_send_home (remains_new (self, job_free, self));
@@ -203,6 +203,8 @@ mp_job_release_if_over (MpJob *self)
     {
       if (self->map != NULL)
         mp_map_drop_items (self);
+      if (self->feed != NULL)
+        mp_feed_drop (self);
       if (self->encoded != NULL)
         mp_job_drop (self, encoded_free, g_steal_pointer (&self->encoded));
       if (self->value != NULL)

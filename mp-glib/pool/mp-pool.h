@@ -8,6 +8,7 @@
 #include <gio/gio.h>
 #include "mp-glib/base/mp-version-macros.h"
 #include "mp-glib/pool/mp-future.h"
+#include "mp-glib/pool/mp-items.h"
 #include "mp-glib/pool/mp-result-iter.h"
 #include "mp-glib/pool/mp-task-options.h"
 #include "mp-glib/process/mp-context.h"
@@ -115,6 +116,45 @@ MpResultIter *mp_pool_imap_unordered  (MpPool               *self,
                                        const char           *function,
                                        GVariant             *items,
                                        guint                 chunk_size,
+                                       GError              **error);
+
+/* Items of any kind, asked for as there is room. */
+MP_AVAILABLE_IN_ALL
+MpResultIter *mp_pool_imap_with       (MpPool               *self,
+                                       const char           *function,
+                                       MpItems              *items,
+                                       guint                 chunk_size,
+                                       gboolean              ordered,
+                                       MpTaskOptions        *options,
+                                       GError              **error);
+MP_AVAILABLE_IN_ALL
+MpFuture     *mp_pool_submit_map_with (MpPool               *self,
+                                       const char           *function,
+                                       MpItems              *items,
+                                       guint                 chunk_size,
+                                       MpTaskOptions        *options,
+                                       GError              **error);
+MP_AVAILABLE_IN_ALL
+GVariant     *mp_pool_map_with        (MpPool               *self,
+                                       const char           *function,
+                                       MpItems              *items,
+                                       guint                 chunk_size,
+                                       MpTaskOptions        *options,
+                                       gint64                timeout_us,
+                                       GCancellable         *cancellable,
+                                       GError              **error);
+MP_AVAILABLE_IN_ALL
+void          mp_pool_map_with_async  (MpPool               *self,
+                                       const char           *function,
+                                       MpItems              *items,
+                                       guint                 chunk_size,
+                                       MpTaskOptions        *options,
+                                       GCancellable         *cancellable,
+                                       GAsyncReadyCallback   callback,
+                                       gpointer              user_data);
+MP_AVAILABLE_IN_ALL
+GVariant     *mp_pool_map_with_finish (MpPool               *self,
+                                       GAsyncResult         *result,
                                        GError              **error);
 
 MP_AVAILABLE_IN_ALL

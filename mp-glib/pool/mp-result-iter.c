@@ -91,13 +91,25 @@ unpack (MpAnswer  *answer,
   return g_steal_pointer (&answer->value);
 }
 
+/* The function that gives the items waits for what only it can bring about. */
+static gboolean
+is_stuck (MpJob    *job,
+          MpAnswer *answer)
+{
+  if (job->feed == NULL || job->n_out > 0 || job->n_ready > 0 || !mp_feed_is_read_here (job->feed))
+    return FALSE;
+
+  answer->error = g_error_new_literal (G_IO_ERROR, G_IO_ERROR_PENDING, "pool imap: its next item is just being asked for");
+  return TRUE;
+}
+
 static gboolean
 take_next (gpointer data)
 {
   Next *next = data;
 
   if (!next->taken)
-    next->taken = mp_imap_take (next->job, &next->answer);
+    next->taken = mp_imap_take (next->job, &next->answer) || is_stuck (next->job, &next->answer);
   return next->taken;
 }
 
@@ -225,7 +237,7 @@ take_batch (gpointer data)
   NextBatch *next = data;
 
   if (!next->taken)
-    next->taken = mp_imap_take_batch (next->job, next->batch);
+    next->taken = mp_imap_take_batch (next->job, next->batch) || is_stuck (next->job, &next->batch->end);
   return next->taken;
 }
 
@@ -364,14 +376,27 @@ mp_result_iter_next_batch_finish (MpResultIter  *self,
  *
  * The number of items of the input, and so of the results and errors that there are in all.
  *
- * Returns: the number of items
+ * Of input that is asked for as it is needed ([method@Mp.Pool.imap_with]) it is known when its end has been seen. If it has
+ * failed there, that error counts as one item more, once all the others are there.
+ *
+ * Returns: the number of items; `G_MAXSIZE` when it is not known yet
  *
  * Since: 0.1
  */
 gsize
 mp_result_iter_get_n_items (MpResultIter *self)
 {
+  gsize n_items = G_MAXSIZE;
+
   g_return_val_if_fail (MP_IS_RESULT_ITER (self), 0);
 
-  return mp_map_get_n_items (self->job->map);
+  if (self->job->feed == NULL)
+    return mp_map_get_n_items (self->job->map);
+
+  mp_hub_lock ();
+  if (!mp_feed_is_open (self->job->feed))
+    n_items = mp_map_get_n_items (self->job->map);
+  mp_hub_unlock ();
+
+  return n_items;
 }

@@ -30,6 +30,7 @@ gboolean          mp_function_check_args  (const char        *name,
                                            GError           **error);
 /* Whether it was declared so in this process. */
 gboolean          mp_function_is_idempotent (const char       *name);
+gboolean          mp_function_takes_chunks (const char        *name);
 /* The text after the last ':' of an MP_FUNCTION name, else the name: for messages. */
 const char       *mp_function_display_name (const char       *name);
 gboolean          mp_function_any_async   (void);

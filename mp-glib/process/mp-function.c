@@ -531,6 +531,14 @@ mp_function_check_args (const char  *name,
 }
 
 gboolean
+mp_function_takes_chunks (const char *name)
+{
+  const MpFunction *function = lookup (name);
+
+  return function != NULL && (function->flags & MP_FUNCTION_FLAGS_CHUNK) != 0;
+}
+
+gboolean
 mp_function_is_idempotent (const char *name)
 {
   const MpFunction *function = lookup (name);
