@@ -88,17 +88,22 @@ count_units (MpPoolCore *core)
   return n;
 }
 
+static guint
+count_wanted (MpPoolCore *core)
+{
+  guint n = least (&core->size);
+
+  return n < core->size.n_workers ? CLAMP (count_units (core), n, core->size.n_workers) : n;
+}
+
 guint
 mp_pool_size_n_missing (MpPoolCore *core)
 {
-  MpPoolSize *self = &core->size;
-  guint n_held = 0;
-  gsize n_wanted = least (self);
+  guint n_held, n_wanted;
 
-  if (!self->running || !mp_pool_core_wants_workers (core))
+  if (!core->size.running || !mp_pool_core_wants_workers (core))
     return 0;
-  if (n_wanted < self->n_workers)
-    n_wanted = CLAMP (count_units (core), n_wanted, self->n_workers);
+  n_wanted = count_wanted (core);
   n_held = count_places_held (core);
   return n_held < n_wanted ? n_wanted - n_held : 0;
 }
@@ -311,11 +316,12 @@ idle_due (MpPoolWorker *worker,
   return self->idle_timeout_us < G_MAXINT64 - now ? worker->size.idle_since + self->idle_timeout_us : G_MAXINT64;
 }
 
-/* Retires one whose time is over; else when that will be. */
+/* Retires one whose time is over; else when that will be. @n_idle: how many may go for having nothing to do. Units may be
+ * on their way to one that seems to have nothing. */
 static gint64
 look_at_worker (MpPoolWorker *worker,
                 gint64        now,
-                guint        *n_held)
+                guint        *n_idle)
 {
   gint64 age_due, due;
 
@@ -323,13 +329,13 @@ look_at_worker (MpPoolWorker *worker,
     return G_MAXINT64;
   age_due = end_of_age (worker);
   due = idle_due (worker, now);
-  if (*n_held <= least (&worker->core->size))
+  if (*n_idle == 0)
     due = G_MAXINT64;
 
   if (due <= now)
     {
       retire (worker, "idle", TRUE);
-      (*n_held)--;
+      (*n_idle)--;
       return G_MAXINT64;
     }
   if (age_due <= now)
@@ -348,13 +354,14 @@ static void
 look (MpPoolCore *core)
 {
   gint64 now = g_get_monotonic_time (), next = G_MAXINT64;
-  guint n_held = count_places_held (core);
+  guint n_held = count_places_held (core), n_wanted = count_wanted (core);
+  guint n_idle = n_held > n_wanted ? n_held - n_wanted : 0;
 
   g_clear_pointer (&core->size.look_timer, mp_hub_remove_timer);
   core->size.look_at = G_MAXINT64;
   for (guint i = core->n_workers; i > 0; i--)
     if (core->workers[i - 1] != NULL)
-      next = MIN (next, look_at_worker (core->workers[i - 1], now, &n_held));
+      next = MIN (next, look_at_worker (core->workers[i - 1], now, &n_idle));
   look_until (core, next);
 }
 
