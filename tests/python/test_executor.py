@@ -254,6 +254,22 @@ class Futures(Case):
         with self.assertRaises(concurrent.futures.CancelledError):
             pending[-1].result()
 
+    def test_cancel_while_running(self):
+        executor = self.executor(1)
+        path, begun = self.path(), self.path('begun')
+        running = executor.submit(run_and_wait, begun, path)
+        wait_for(begun)
+        self.assertTrue(running.cancel(running=True))
+        self.assertTrue(running.cancel(running=True))
+        concurrent.futures.wait([running], TIMEOUT)
+        with self.assertRaises(concurrent.futures.CancelledError):
+            running.result()
+        self.make(path)
+        self.assertEqual(executor.submit(square, 3).result(TIMEOUT), 9)
+        done = executor.submit(square, 3)
+        done.result(TIMEOUT)
+        self.assertFalse(done.cancel(running=True))
+
     def test_long_tasks_are_not_handed_over_ahead(self):
         executor = self.executor(2)
         list(executor.map(square, range(500)))
@@ -440,6 +456,23 @@ class Asyncio(Case):
             self.assertEqual(future.result(0), 9)
 
         self.run_async(main())
+
+    def test_cancelled_await_gives_a_running_task_up(self):
+        executor = self.executor(1)
+        begun = self.path('begun')
+
+        async def main():
+            future = executor.submit(run_and_wait, begun, self.path())
+            wait = asyncio.ensure_future(future)
+            while not os.path.exists(begun):
+                await asyncio.sleep(0.005)
+            wait.cancel()
+            with self.assertRaises(asyncio.CancelledError):
+                await wait
+            self.assertTrue(future.cancelled())
+
+        self.run_async(main())
+        self.make(self.path())
 
     def test_cancelled_await_withdraws(self):
         executor = self.executor(1)

@@ -5,11 +5,12 @@ It hands calls to a Mp.Pool many at a time, each a task of its own, and gives th
 hands over ahead is measured by the time that each function takes: a future can be cancelled until then."""
 
 import collections
+import functools
 import os
 import threading
 import weakref
 
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from concurrent.futures.process import BrokenProcessPool
 
 from gi.repository import GLib
@@ -46,7 +47,7 @@ Settings = collections.namedtuple('Settings', 'n_workers context initializer ini
 class Work:
     """A call: its future, and what is called how."""
 
-    __slots__ = ('future', 'function', 'mode', 'body', 'head', 'cost', 'batch')
+    __slots__ = ('future', 'function', 'mode', 'body', 'head', 'cost', 'handle')
 
     def __init__(self, future, function, mode, body):
         self.future = future
@@ -55,10 +56,14 @@ class Work:
         self.body = body
         self.head = None     # what its task begins with
         self.cost = 0.0      # seconds that it is expected to take
-        self.batch = None    # that it has been handed over with
+        self.handle = None   # its Mp.Future, if it was handed over alone
+        future._work = self
 
     def stop(self):
         """Its future has been cancelled while it runs."""
+        handle = self.handle
+        if handle is not None:
+            _Mp.Future.cancel(handle)
 
 
 class _Batch:
@@ -70,6 +75,20 @@ class _Batch:
         self.iterator = iterator
         self.works = works       # None where the outcome is known
         self.n_left = len(works)
+
+
+def _callback(method):
+    """What the library calls: nothing may be raised into it, and no future may wait in vain for what never should
+    happen."""
+    @functools.wraps(method)
+    def call(self, *args):
+        try:
+            return method(self, *args)
+        except BaseException as exc:
+            self._break(exc)
+            return None
+
+    return call
 
 
 class Manager:
@@ -89,7 +108,7 @@ class Manager:
         self._forced = False
         self._ended = Future()
         # Of the thread only.
-        self._batches = set()
+        self._out = set()         # what has been handed over
         self._n_out = 0
         self._cost_out = 0.0
         self._paces = {}          # seconds that a function takes, by the head of its tasks
@@ -266,59 +285,112 @@ class Manager:
         return head + data, handles
 
     def _hand_over(self, works, blobs):
-        if not works:
-            return
         if self._broken is not None:
             self._break(None, *works)
             return
+        if not works:
+            return
         try:
-            iterator = _Mp.Pool.imap(self._pool, worker.TASK, values.pack_array(blobs), 1)
+            if len(works) == 1:
+                self._hand_over_alone(works[0], values.pack(*blobs[0]))
+            else:
+                self._hand_over_batch(works, values.pack_array(blobs))
         except GLib.Error as error:
             self._break(errors.translate(error, None, None, self._settings.initializer), *works)
-            return
-        batch = _Batch(iterator, works)
-        self._batches.add(batch)
+
+    def _hand_over_alone(self, work, task):
+        handle = _Mp.Pool.submit(self._pool, worker.TASK, task)
+        work.handle = handle
+        self._out.add(work)
+        self._n_out += 1
+        _Mp.Future.get_async(handle, None, self._end_cb, work)
+        if work.future.cancelled():
+            work.stop()
+
+    def _hand_over_batch(self, works, tasks):
+        iterator = _Mp.Pool.imap_unordered(self._pool, worker.TASK, tasks, 1)
+        self._out.update(works)
         self._n_out += len(works)
-        self._receive(batch)
+        self._receive(_Batch(iterator, works))
 
     def _receive(self, batch):
-        _Mp.ResultIter.next_async(batch.iterator, None, self._next_cb, batch)
+        _Mp.ResultIter.next_batch_async(batch.iterator, _MOST_AT_ONCE, None, self._batch_cb, batch)
 
-    def _next_cb(self, iterator, result, batch):
+    @_callback
+    def _end_cb(self, handle, result, work):
+        try:
+            variant = _Mp.Future.get_finish(handle, result)
+        except GLib.Error as error:
+            if self._goes_on():
+                self._failed(work, error, _Mp.Future.dup_error_details(handle))
+        else:
+            if self._goes_on():
+                self._arrived(work, *values.unpack(variant))
+
+    @_callback
+    def _batch_cb(self, iterator, result, batch):
+        try:
+            variant = _Mp.ResultIter.next_batch_finish(iterator, result)
+        except GLib.Error as error:
+            if self._goes_on():
+                self._batch_failed(batch, error)
+            return
+        if not self._goes_on() or variant is None:
+            return
+        for index, success, outcome in values.unpack_batch(variant):
+            work, batch.works[index] = batch.works[index], None
+            batch.n_left -= 1
+            if success:
+                self._arrived(work, *outcome)
+            else:
+                self._failed(work, *outcome)
+                if self._broken is not None:
+                    return
+        if batch.n_left:
+            self._receive(batch)
+
+    def _batch_failed(self, batch, error):
+        """What is left of it has come to its end together."""
+        details = _Mp.error_dup_details(error)
+        for work in batch.works:
+            if work is not None and self._broken is None:
+                self._failed(work, error, details)
+
+    def _goes_on(self):
+        """Whether what comes in is still of interest."""
         if self._forced and self._broken is None:
             self._break(None)
-        if self._broken is not None:
-            return
-        index = len(batch.works) - batch.n_left
-        try:
-            variant = _Mp.ResultIter.next_finish(iterator, result)
-        except GLib.Error as error:
-            self._failed(batch, index, error, _Mp.error_dup_details(error))
-        else:
-            self._arrived(batch, index, variant)
-        if batch.n_left and self._broken is None:
-            self._receive(batch)
-        else:
-            self._batches.discard(batch)
+        return self._broken is None
 
-    def _out(self, batch, index):
+    def _back(self, work):
         """The call is not out any more."""
-        work, batch.works[index] = batch.works[index], None
-        batch.n_left -= 1
+        self._out.discard(work)
         self._n_out -= 1
         self._cost_out = self._cost_out - work.cost if self._n_out else 0.0
-        return work
 
-    def _arrived(self, batch, index, variant):
-        work = self._out(batch, index)
-        data, objects = values.unpack(variant)
+    def _arrived(self, work, data, objects):
+        self._back(work)
         self._learn(work.head, int.from_bytes(data[-4:], 'little') * 1e-6 + _OVERHEAD)
         try:
             value = values.loads(data, objects)
         except Exception as exc:
-            settle(work.future, None, exc)
+            settle(work, None, exc)
         else:
-            settle(work.future, value)
+            settle(work, value)
+
+    def _failed(self, work, error, details):
+        self._back(work)
+        exc = errors.translate(error, details, work.function, self._settings.initializer)
+        if self._breaks(error, details):
+            self._break(exc, work)
+        else:
+            settle(work, None, exc)
+
+    def _breaks(self, error, details):
+        """Whether it is an error not of the call, but of the pool."""
+        if errors.is_mp(error, _Mp.Error.WORKER_DIED):
+            return not self._settings.heal
+        return errors.is_mp(error, _Mp.Error.WORKER_START) or errors.is_of_initializer(details)
 
     def _learn(self, head, pace):
         """How long a function takes: becomes more at once, and less by and by."""
@@ -330,20 +402,7 @@ class Manager:
             pace = known + (pace - known) * 0.25
         self._paces[head] = pace
 
-    def _failed(self, batch, index, error, details):
-        work = self._out(batch, index)
-        exc = errors.translate(error, details, work.function, self._settings.initializer)
-        if self._breaks(error, details):
-            self._break(exc, work)
-        else:
-            settle(work.future, None, exc)
-
-    def _breaks(self, error, details):
-        """Whether it is an error not of the call, but of the pool."""
-        if errors.is_mp(error, _Mp.Error.WORKER_DIED):
-            return not self._settings.heal
-        return errors.is_mp(error, _Mp.Error.WORKER_START) or errors.is_of_initializer(details)
-
+    @_callback
     def _worker_exited_cb(self, _pool, _number, _pid, _status, reason):
         if reason != 'died' or self._settings.heal:
             return
@@ -352,6 +411,7 @@ class Manager:
         source.set_callback(self._break_cb)
         source.attach(self._context)
 
+    @_callback
     def _break_cb(self, *_data):
         self._break(None)
         return GLib.SOURCE_REMOVE
@@ -373,26 +433,28 @@ class Manager:
                 self._shut_down = True
             pending = list(self._queue)
             self._queue.clear()
-        works = [*works, *(work for batch in self._batches for work in batch.works if work is not None)]
+        works = [*works, *self._out]
         works += [work for work in pending if work.future.set_running_or_notify_cancel()]
-        self._batches.clear()
+        self._out.clear()
         self._n_out = 0
         self._cost_out = 0.0
         for work in works:
             exc = BrokenProcessPool(_BROKEN_FUTURE)
             exc.__cause__ = cause
-            settle(work.future, None, exc)
+            settle(work, None, exc)
         self._pool.terminate()
 
 
-def settle(future, value, exc=None):
+def settle(work, value, exc=None):
     """Gives a future its outcome; one that was cancelled while it ran has it already."""
+    future = work.future
+    future._work = work.handle = None
     try:
         if exc is not None:
             future.set_exception(exc)
         else:
             future.set_result(value)
-    except Exception:
+    except InvalidStateError:
         if not future.cancelled():
             raise
 

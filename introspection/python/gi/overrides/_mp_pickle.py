@@ -8,6 +8,7 @@ import array
 import copyreg
 import itertools
 import pickle
+import struct
 import threading
 
 from gi.repository import GLib
@@ -20,6 +21,7 @@ _Mp = get_introspection_module('Mp')
 PROTOCOL = pickle.HIGHEST_PROTOCOL
 
 _AAY = GLib.VariantType('aay')
+_BATCH_HEAD = struct.Struct('=Q?')
 _OFFSET_CODES = (('B', 1), ('H', 2), ('I', 4), ('Q', 8))
 
 
@@ -160,6 +162,37 @@ def unpack_array(variant):
     for i in range(variant.n_children()):
         child = variant.get_child_value(i)
         yield unpack(child.get_variant() if kind == 'av' else child)
+
+
+def _batch_ends(variant, data):
+    """Where the elements of an array end in its serialised form."""
+    code, size = _offset_format(len(data))
+    ends = array.array(code)
+    ends.frombytes(data[len(data) - variant.n_children() * size:])
+    return ends
+
+
+def unpack_batch(variant):
+    """Yields, for each element of an 'a(tbv)' of results, the number of the item; whether it has succeeded; and
+    (bytes, objects) or (error, details)."""
+    data = variant_bytes(variant)
+    view = memoryview(data)
+    start = 0
+    for i, end in enumerate(_batch_ends(variant, data)):
+        start = (start + 7) & ~7
+        index, success = _BATCH_HEAD.unpack_from(data, start)
+        if success and data.endswith(b'\0ay', start, end):
+            # A pickle, without a GVariant for it and each of the containers that it is in.
+            yield index, True, (view[start + 16:end - 3], None)
+        else:
+            outcome = variant.get_child_value(i).get_child_value(2).get_variant()
+            yield index, success, unpack(outcome) if success else _unpack_error(outcome)
+        start = end
+
+
+def _unpack_error(outcome):
+    domain, code, message = (outcome.get_child_value(i).unpack() for i in range(3))
+    return GLib.Error(message, domain, code), outcome.get_child_value(3)
 
 
 def _rebuild_variant(kind, data):
