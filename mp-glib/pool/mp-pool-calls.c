@@ -8,11 +8,11 @@
 
 /* The calls that hand a pool its tasks. */
 
-static MpJob *
-make_call (MpPoolCore  *core,
-           const char  *function,
-           GVariant    *args,
-           GError     **error)
+MpJob *
+mp_pool_make_call (MpPoolCore  *core,
+                   const char  *function,
+                   GVariant    *args,
+                   GError     **error)
 {
   MpJob *job = NULL;
 
@@ -174,7 +174,7 @@ mp_pool_apply (MpPool        *self,
   g_return_val_if_fail (timeout_us >= -1, NULL);
   g_return_val_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable), NULL);
 
-  job = make_call (mp_pool_get_core (self), function, args, error);
+  job = mp_pool_make_call (mp_pool_get_core (self), function, args, error);
   return mp_pool_run (self, job, function, "pool apply", timeout_us, cancellable, error);
 }
 
@@ -209,7 +209,7 @@ mp_pool_apply_async (MpPool              *self,
   g_return_if_fail (function != NULL);
   g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
 
-  job = make_call (mp_pool_get_core (self), function, args, &error);
+  job = mp_pool_make_call (mp_pool_get_core (self), function, args, &error);
   mp_pool_run_async (self, job, error, function, mp_pool_apply_async, cancellable, callback, user_data);
 }
 
@@ -359,7 +359,7 @@ mp_pool_submit (MpPool      *self,
   g_return_val_if_fail (function != NULL, NULL);
 
   core = mp_pool_get_core (self);
-  return mp_pool_hand_over_future (core, make_call (core, function, args, error), function, error);
+  return mp_pool_hand_over_future (core, mp_pool_make_call (core, function, args, error), function, error);
 }
 
 /**
@@ -392,7 +392,7 @@ mp_pool_submit_with (MpPool         *self,
   g_return_val_if_fail (options == NULL || MP_IS_TASK_OPTIONS (options), NULL);
 
   core = mp_pool_get_core (self);
-  job = make_call (core, function, args, error);
+  job = mp_pool_make_call (core, function, args, error);
   if (job != NULL)
     mp_job_set_options (job, function, options);
   return mp_pool_hand_over_future (core, job, function, error);

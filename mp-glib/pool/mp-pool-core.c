@@ -45,6 +45,7 @@ mp_pool_core_new (MpPool *pool)
   g_weak_ref_init (&self->pool, pool);
   self->worker_ops = &mp_pool_process_ops;
   mp_pool_size_init (&self->size);
+  mp_pool_room_init (&self->room);
   g_queue_init (&self->returned);
   self->levels = mp_pool_levels_new ();
   self->functions = g_hash_table_new (g_str_hash, g_str_equal);
@@ -94,9 +95,9 @@ mp_pool_core_is_ours (MpPoolCore  *self,
   return FALSE;
 }
 
-static guint32
-number_function (MpPoolCore *self,
-                 const char *name)
+guint32
+mp_pool_core_number_function (MpPoolCore *self,
+                              const char *name)
 {
   gpointer number = NULL;
   char *copy = NULL;
@@ -152,7 +153,7 @@ mp_pool_core_start (MpPoolCore *self,
   mp_hub_turn ();
   if (init != NULL)
     {
-      init->function = number_function (self, initializer);
+      init->function = mp_pool_core_number_function (self, initializer);
       self->init = init;
     }
   if (error == NULL)
@@ -185,6 +186,7 @@ finish_all (MpPoolCore   *self,
       mp_job_unit_gone (unit->job);
       g_slice_free (MpUnit, unit);
     }
+  mp_pool_room_changed (self);
 }
 
 static void
@@ -285,6 +287,7 @@ mp_pool_core_dispatch (MpPoolCore *self)
     }
   flush_workers (self);
   mp_pool_size_consider (self);
+  mp_pool_room_changed (self);
 }
 
 static void balance_cb (gpointer data);
@@ -370,6 +373,7 @@ mp_pool_core_refill (MpPoolCore   *self,
     }
   if (worker->dirty)
     mp_pool_worker_flush (worker);
+  mp_pool_room_changed (self);
 }
 
 static gboolean
@@ -402,7 +406,7 @@ mp_pool_core_submit (MpPoolCore  *self,
   if (refuse (self, error))
     return FALSE;
 
-  job->function = number_function (self, function);
+  job->function = mp_pool_core_number_function (self, function);
   job->submitted_us = g_get_monotonic_time ();
   mp_job_ref (job);
   job->active = TRUE;
@@ -526,6 +530,7 @@ mp_pool_core_close (MpPoolCore *self)
     return;
 
   self->state = MP_POOL_CLOSED;
+  mp_pool_room_changed (self);
   mp_pool_core_check_end (self);
   mp_hub_changed ();
 }

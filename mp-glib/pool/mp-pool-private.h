@@ -6,6 +6,7 @@
 #include "mp-glib/channel/mp-wire-private.h"
 #include "mp-glib/platform/mp-spin-private.h"
 #include "mp-glib/pool/mp-items.h"
+#include "mp-glib/pool/mp-pool-room-private.h"
 #include "mp-glib/pool/mp-pool.h"
 #include "mp-glib/pool/mp-pool-size-private.h"
 #include "mp-glib/process/mp-protocol-private.h"
@@ -227,8 +228,15 @@ struct _MpPoolCore
   gint64         looked_around;   /* when one of them saw to the rest */
   GSList        *join_waiters;    /* (element-type MpWaiter) */
   MpTally       *tally;           /* (owned) */
+  MpPoolRoom     room;
   MpTeller      *tellers;         /* (owned) (nullable): who tells futures of their ends, for each context one */
 };
+
+/* mp-pool-calls.c: a call that has not been submitted; takes @args. */
+MpJob      *mp_pool_make_call        (MpPoolCore          *core,
+                                      const char          *function,
+                                      GVariant            *args,
+                                      GError             **error);                /* (unlocked) */
 
 /* mp-pool-core.c */
 MpPoolCore *mp_pool_core_new         (MpPool              *pool);                 /* (unlocked) */
@@ -250,6 +258,8 @@ gboolean    mp_pool_core_submit      (MpPoolCore          *self,
 void        mp_pool_core_close       (MpPoolCore          *self);
 void        mp_pool_core_terminate   (MpPoolCore          *self);
 gboolean    mp_pool_core_is_over     (gpointer             data);
+guint32     mp_pool_core_number_function (MpPoolCore      *self,
+                                      const char          *name);
 const char *mp_pool_core_name_of     (MpPoolCore          *self,
                                       guint32              function);             /* for messages */
 

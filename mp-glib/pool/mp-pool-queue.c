@@ -107,6 +107,7 @@ mp_pool_core_dequeue (MpPoolCore *self,
     self->first_queued = job->queue_next;
   if (job->queue_next != NULL)
     job->queue_next->queue_prev = before;
+  mp_pool_room_changed (self);
 }
 
 void

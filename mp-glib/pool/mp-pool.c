@@ -258,7 +258,8 @@ mp_pool_get_property (GObject    *object,
       g_value_set_object (value, self->context);
       break;
     default:
-      if (!mp_pool_view_get_property (self, prop_id, value) && !mp_pool_size_get_property (self, prop_id, value))
+      if (!mp_pool_view_get_property (self, prop_id, value) && !mp_pool_size_get_property (self, prop_id, value) &&
+          !mp_pool_room_get_property (object, prop_id, value))
         G_OBJECT_WARN_INVALID_PROPERTY_ID (object, prop_id, pspec);
     }
 }
@@ -286,7 +287,8 @@ mp_pool_set_property (GObject      *object,
       self->context = g_value_dup_object (value);
       break;
     default:
-      if (!mp_pool_size_set_property (self, prop_id, value) && !mp_pool_view_set_property (self, prop_id, value))
+      if (!mp_pool_size_set_property (self, prop_id, value) && !mp_pool_view_set_property (self, prop_id, value) &&
+          !mp_pool_room_set_property (object, prop_id, value))
         G_OBJECT_WARN_INVALID_PROPERTY_ID (object, prop_id, pspec);
     }
 }
@@ -352,6 +354,7 @@ mp_pool_class_init (MpPoolClass *klass)
   object_class->set_property = mp_pool_set_property;
   install_properties (object_class);
   mp_pool_size_install (object_class);
+  mp_pool_room_install (object_class);
 
   /**
    * MpPool::worker-started:

@@ -100,6 +100,31 @@ MpFuture     *mp_pool_submit_with     (MpPool               *self,
                                        MpTaskOptions        *options,
                                        GError              **error);
 MP_AVAILABLE_IN_ALL
+MpFuture     *mp_pool_try_submit      (MpPool               *self,
+                                       const char           *function,
+                                       GVariant             *args,
+                                       MpTaskOptions        *options,
+                                       GError              **error);
+MP_AVAILABLE_IN_ALL
+void          mp_pool_submit_async    (MpPool               *self,
+                                       const char           *function,
+                                       GVariant             *args,
+                                       MpTaskOptions        *options,
+                                       GCancellable         *cancellable,
+                                       GAsyncReadyCallback   callback,
+                                       gpointer              user_data);
+MP_AVAILABLE_IN_ALL
+MpFuture     *mp_pool_submit_finish   (MpPool               *self,
+                                       GAsyncResult         *result,
+                                       GError              **error);
+MP_AVAILABLE_IN_ALL
+guint         mp_pool_get_max_queued  (MpPool               *self);
+MP_AVAILABLE_IN_ALL
+void          mp_pool_set_max_queued  (MpPool               *self,
+                                       guint                 max_queued);
+MP_AVAILABLE_IN_ALL
+gboolean      mp_pool_get_needs_drain (MpPool               *self);
+MP_AVAILABLE_IN_ALL
 MpFuture     *mp_pool_submit_map      (MpPool               *self,
                                        const char           *function,
                                        GVariant             *items,
