@@ -357,6 +357,10 @@ function overridePool() {
         mapFutures.add(future);
         return future;
     });
+    const dupStatistics = Mp.Pool.prototype.dup_statistics;
+    Mp.Pool.prototype.dup_statistics = function () {
+        return dupStatistics.call(this).recursiveUnpack();
+    };
     overrideImap('imap');
     overrideImap('imap_unordered');
 }

@@ -117,6 +117,10 @@ class Pool(_Mp.Pool):
     def __reduce_ex__(self, protocol):
         raise NotImplementedError('pool objects cannot be passed between processes or pickled')
 
+    def dup_statistics(self):
+        """What the pool has counted and measured so far, as a dict; times are in microseconds."""
+        return super().dup_statistics().unpack()
+
     def _check_running(self):
         if self._state != RUN:
             raise ValueError('Pool not running')
