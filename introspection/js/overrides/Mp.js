@@ -10,7 +10,7 @@ const {attempt, decode, display, encode, pack, packArguments, packItems, quote, 
 
 // In a function for speed, as MpValues.js is.
 var {_init} = (function () {
-const {Array, Error, Math, Number, Object, Promise, RangeError, String, Symbol, TypeError, WeakMap, WeakSet} = globalThis;
+const {Array, Error, Math, Number, Object, Promise, RangeError, String, Symbol, TypeError, WeakMap} = globalThis;
 
 let Mp;
 
@@ -166,21 +166,26 @@ function nameOf(func) {
 // Classes.
 
 const original = {};                  // the functions that this file replaces
-const mapFutures = new WeakSet();     // futures of maps
+// Futures of maps have it. Not a WeakSet: that would forget one that only the library holds.
+const isMap = Symbol('map');
 const iterItems = new WeakMap();      // of result iterators that give the items of chunks
 let defaultContext = null;
 
 // Makes NAME_async () give a promise unless a callback comes behind its first @nLeading parameters. @packParameters
 // makes of JavaScript's parameters those of C, but for the callback; @unpackResult makes of C's result JavaScript's.
 function promisify(klass, name, nLeading, packParameters, unpackResult = result => result) {
-    const proto = klass.prototype;
-    const begin = proto[`${name}_async`];
-    const finish = proto[`${name}_finish`];
+    promisifyFunction(klass.prototype, name, nLeading, packParameters, unpackResult);
+}
 
-    proto[`${name}_finish`] = function (result) {
+// The same for functions of any object, as those of a class that need none.
+function promisifyFunction(object, name, nLeading, packParameters, unpackResult = result => result) {
+    const begin = object[`${name}_async`];
+    const finish = object[`${name}_finish`];
+
+    object[`${name}_finish`] = function (result) {
         return attempt(() => unpackResult.call(this, finish.call(this, result)));
     };
-    proto[`${name}_async`] = function (...args) {
+    object[`${name}_async`] = function (...args) {
         const callbackIndex = args.findIndex((arg, i) => i >= nLeading && typeof arg === 'function');
         if (callbackIndex >= 0)
             return begin.call(this, ...packParameters.apply(this, args.slice(0, callbackIndex)), args[callbackIndex]);
@@ -202,8 +207,12 @@ function promisify(klass, name, nLeading, packParameters, unpackResult = result 
 
 // The same for a method that blocks.
 function wrapMethod(klass, name, packParameters, unpackResult = result => result) {
-    const method = klass.prototype[name];
-    klass.prototype[name] = function (...args) {
+    wrapFunction(klass.prototype, name, packParameters, unpackResult);
+}
+
+function wrapFunction(object, name, packParameters, unpackResult = result => result) {
+    const method = object[name];
+    object[name] = function (...args) {
         return attempt(() => unpackResult.call(this, method.call(this, ...packParameters.apply(this, args))));
     };
 }
@@ -287,6 +296,15 @@ function packApply(func, args, ...rest) {
     return [nameOf(func), packArguments(args), ...rest];
 }
 
+// How a task is to be carried out: also an object with the properties of Mp.TaskOptions.
+function toOptions(options) {
+    if (options === null || options === undefined || options instanceof Mp.TaskOptions)
+        return options ?? null;
+    if (typeof options !== 'object')
+        throw new TypeError(`The options are a Mp.TaskOptions or an object of its properties, not ${display(options)}`);
+    return new Mp.TaskOptions(options);
+}
+
 function toArray(items) {
     if (Array.isArray(items))
         return items;
@@ -351,10 +369,15 @@ function overridePool() {
     }, unpackResults);
     wrapMethod(Mp.Pool, 'join', (timeout = -1, cancellable = null) => [timeout, cancellable]);
     wrapMethod(Mp.Pool, 'submit', packApply);
+    for (const name of ['submit_with', 'try_submit']) {
+        wrapMethod(Mp.Pool, name, (func, args, options = null) => [...packApply(func, args), toOptions(options)]);
+    }
+    promisify(Mp.Pool, 'submit', 2, (func, args, options = null, cancellable = null) =>
+        [...packApply(func, args), toOptions(options), cancellable]);
     wrapMethod(Mp.Pool, 'submit_map', function (func, items, chunkSize = 0) {
         return packMap.call(this, func, items, chunkSize);
     }, future => {
-        mapFutures.add(future);
+        future[isMap] = true;
         return future;
     });
     const dupStatistics = Mp.Pool.prototype.dup_statistics;
@@ -383,7 +406,7 @@ function overrideImap(name) {
 }
 
 function unpackFuture(variant) {
-    return mapFutures.has(this) ? unpackResults(variant) : unpack(variant);
+    return this[isMap] ? unpackResults(variant) : unpack(variant);
 }
 
 function overrideFuture() {
@@ -391,6 +414,38 @@ function overrideFuture() {
     promisify(Mp.Future, 'wait', 0, (cancellable = null) => [cancellable]);
     wrapMethod(Mp.Future, 'get', (timeout = -1, cancellable = null) => [timeout, cancellable], unpackFuture);
     wrapMethod(Mp.Future, 'wait', (timeout = -1, cancellable = null) => [timeout, cancellable]);
+    // Those of several futures have no object that they belong to.
+    for (const name of ['wait_all', 'wait_any']) {
+        wrapFunction(Mp.Future, name, (futures, timeout = -1, cancellable = null) =>
+            [toArray(futures), timeout, cancellable]);
+        promisifyFunction(Mp.Future, name, 1, (futures, cancellable = null) => [toArray(futures), cancellable]);
+    }
+}
+
+function overrideFutureList() {
+    for (const name of ['next_done', 'wait_all', 'wait_any']) {
+        promisify(Mp.FutureList, name, 0, (cancellable = null) => [cancellable]);
+        wrapMethod(Mp.FutureList, name, (timeout = -1, cancellable = null) => [timeout, cancellable]);
+    }
+    Mp.FutureList.prototype[Symbol.iterator] = function* () {
+        for (let i = 0; i < this.get_n_items(); i++)
+            yield this.get_item(i);
+    };
+    // In the order of their ends.
+    Mp.FutureList.prototype[Symbol.asyncIterator] = function () {
+        return {
+            next: async () => {
+                const value = await this.next_done_async();
+                return {value: value ?? undefined, done: value === null};
+            },
+        };
+    };
+    Mp.as_completed = futures => {
+        const list = Mp.FutureList.new();
+        for (const future of toArray(futures))
+            list.add(future);
+        return list;
+    };
 }
 
 // What a result iterator has of the plain values that it was made for.
@@ -596,6 +651,7 @@ function _init() {
     overrideContext();
     overridePool();
     overrideFuture();
+    overrideFutureList();
     overrideResultIter();
     overrideProcess();
     overrideConnection();
