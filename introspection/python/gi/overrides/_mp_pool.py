@@ -18,6 +18,7 @@ from . import _mp_context
 from . import _mp_errors as errors
 from . import _mp_function
 from . import _mp_pickle as values
+from . import _mp_pool_size
 from . import _mp_worker as worker
 from ._mp_result import AsyncResult, IMapIterator, collect_chunks, decode_blob, decode_chunks, decode_outcomes
 
@@ -27,7 +28,6 @@ RUN, CLOSE, TERMINATE = 'RUN', 'CLOSE', 'TERMINATE'
 _EXIT_GRACE = 1.0
 
 # What the library's own properties take.
-_MOST_PROCESSES = 65536
 _MOST_TASKS = (1 << 32) - 2
 
 _live = weakref.WeakSet()
@@ -46,8 +46,8 @@ def _check_arguments(processes, initializer, maxtasksperchild):
         processes = operator.index(processes)
         if processes < 1:
             raise ValueError('Number of processes must be at least 1')
-        if processes > _MOST_PROCESSES:
-            raise ValueError('Number of processes must be at most %d' % _MOST_PROCESSES)
+        if processes > _mp_pool_size.MOST_PROCESSES:
+            raise ValueError('Number of processes must be at most %d' % _mp_pool_size.MOST_PROCESSES)
     if maxtasksperchild is not None:
         if not isinstance(maxtasksperchild, int) or not 0 < maxtasksperchild <= _MOST_TASKS:
             raise ValueError('maxtasksperchild must be a positive int or None')
@@ -66,30 +66,35 @@ def _initializer(initializer, initargs):
     return worker.INITIALIZER, values.pack(head + data, handles)
 
 
-class Pool(_Mp.Pool):
+class Pool(_mp_pool_size.Sized, _Mp.Pool):
     """Worker processes that run functions.
 
     As multiprocessing.Pool; a function given as a text is called by that name, with GLib.Variants or with plain
     values that have a natural GVariant form. Signals: worker-started, worker-exited, task-failed.
 
     In the signal task-failed the function of all calls but those by name is 'python-task': it comes from the library,
-    which does not read pickles. The exceptions of the calls themselves name the function that was called."""
+    which does not read pickles. The exceptions of the calls themselves name the function that was called.
+
+    How many workers there are, and how long each lives, may be given here and changed later: the properties of these
+    names, and processes, tell what they mean."""
 
     __module__ = 'gi.overrides.Mp'
 
     _state = RUN
     own_initializer = None   # the function, when it was not given as a name
 
-    def __init__(self, processes=None, initializer=None, initargs=(), maxtasksperchild=None, context=None):
+    def __init__(self, processes=None, initializer=None, initargs=(), maxtasksperchild=None, context=None, *,
+                 min_processes=0, idle_timeout=None, worker_max_age=None, worker_max_growth=None, max_start_rate=None):
         self._state = TERMINATE  # for __del__(), should the rest fail
         self._handing_over = threading.RLock()  # a map is accepted as a whole or not at all
         boot.check_can_start()
         _check_arguments(processes, initializer, maxtasksperchild)
+        sizes = _mp_pool_size.properties(min_processes, idle_timeout, worker_max_age, worker_max_growth, max_start_rate)
         name, args = _initializer(initializer, initargs)
         self._owner_pid = os.getpid()
         context = _mp_context.ready(context)
         super().__init__(n_workers=processes or 0, initializer=name, initializer_args=args,
-                         tasks_per_worker=maxtasksperchild or 0, context=context)
+                         tasks_per_worker=maxtasksperchild or 0, context=context, **sizes)
         if not isinstance(initializer, str):
             self.own_initializer = initializer
         self._state = RUN
