@@ -251,12 +251,15 @@ test_kill_busy (void)
   for (int i = 0; i < 5; i++)
     {
       Gate gate = gate_new ();
-      g_autoptr(MpFuture) busy = submit (pool, MP_FUNCTION (wait_at_gate), gate_handle (&gate));
-      g_autoptr(MpFuture) next = submit (pool, MP_FUNCTION (square), g_variant_new_int32 (5));
-      g_autoptr(MpFuture) last = submit (pool, MP_FUNCTION (tell_pid), NULL);
+      g_autoptr(MpFuture) busy = NULL, next = NULL, last = NULL;
       g_autoptr(GError) error = NULL;
-      int pid = gate_await (&gate);
+      int pid;
 
+      expect_short (pool);
+      busy = submit (pool, MP_FUNCTION (wait_at_gate), gate_handle (&gate));
+      next = submit (pool, MP_FUNCTION (square), g_variant_new_int32 (5));
+      last = submit (pool, MP_FUNCTION (tell_pid), NULL);
+      pid = gate_await (&gate);
       kill (pid, SIGKILL);
       g_assert_null (mp_future_get (busy, LONG, NULL, &error));
       g_assert_error (error, MP_ERROR, MP_ERROR_WORKER_DIED);
@@ -277,9 +280,11 @@ test_kill_keeps_order (void)
   g_autofree char *directory = g_dir_make_tmp ("mp-pool-XXXXXX", NULL);
   g_autofree char *path = g_build_filename (directory, "marks", NULL);
   g_autofree char *marks = NULL;
-  g_autoptr(MpFuture) busy = submit (pool, MP_FUNCTION (wait_at_gate), gate_handle (&gate));
+  g_autoptr(MpFuture) busy = NULL;
   gsize size = 0;
 
+  expect_short (pool);
+  busy = submit (pool, MP_FUNCTION (wait_at_gate), gate_handle (&gate));
   for (int i = 0; i < 100; i++)
     g_object_unref (submit (pool, MP_FUNCTION (leave_mark), g_variant_new ("(si)", path, i)));
   kill (gate_await (&gate), SIGKILL);

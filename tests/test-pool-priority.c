@@ -39,9 +39,11 @@ test_order (void)
   static const int places[] = { 4, 5, 8, 6, 2, 1, 3, 9, 7, 0, 10 };
   MpPool *pool = mp_pool_new (1);
   Gate gate = gate_new ();
-  g_autoptr(MpFuture) busy = submit (pool, MP_FUNCTION (wait_at_gate), gate_handle (&gate));
   MpFuture *futures[G_N_ELEMENTS (priorities)];
+  g_autoptr(MpFuture) busy = NULL;
 
+  expect_short (pool);
+  busy = submit (pool, MP_FUNCTION (wait_at_gate), gate_handle (&gate));
   gate_await (&gate);
   for (guint i = 0; i < G_N_ELEMENTS (priorities); i++)
     futures[i] = submit_urgent (pool, priorities[i]);
@@ -62,11 +64,14 @@ test_before_map (void)
   MpPool *pool = mp_pool_new (1);
   Gate gate = gate_new ();
   g_autoptr(GError) error = NULL;
-  g_autoptr(MpFuture) busy = submit (pool, MP_FUNCTION (wait_at_gate), gate_handle (&gate));
-  g_autoptr(MpFuture) map = mp_pool_submit_map (pool, MP_FUNCTION (count_item), make_ints (500), 1, &error);
+  g_autoptr(MpFuture) busy = NULL;
+  g_autoptr(MpFuture) map = NULL;
   MpFuture *futures[200];
   g_autoptr(GVariant) numbers = NULL;
 
+  expect_short (pool);
+  busy = submit (pool, MP_FUNCTION (wait_at_gate), gate_handle (&gate));
+  map = mp_pool_submit_map (pool, MP_FUNCTION (count_item), make_ints (1000), 1, &error);
   g_assert_no_error (error);
   gate_await (&gate);
   for (guint i = 0; i < G_N_ELEMENTS (futures); i++)
@@ -79,7 +84,7 @@ test_before_map (void)
     }
   numbers = mp_future_get (map, LONG, NULL, &error);
   g_assert_no_error (error);
-  for (int i = 0; i < 500; i++)
+  for (int i = 0; i < 1000; i++)
     {
       g_autoptr(GVariant) number = g_variant_get_child_value (numbers, i);
 

@@ -285,6 +285,7 @@ call_and_give_up (Home *self)
 {
   g_autoptr(GError) error = NULL;
 
+  expect_short (self->pool);
   self->result = G_OBJECT (submit (self->pool, MP_FUNCTION (wait_at_gate), gate_handle (&self->gate)));
   while (!mp_connection_poll (self->gate.near, 0, NULL, NULL))
     mp_future_is_ready (MP_FUTURE (self->result));

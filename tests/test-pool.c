@@ -610,6 +610,7 @@ test_work_is_taken_back (void)
   /* Both are up. */
   for (int i = 0; i < 20; i++)
     apply_int (pool, MP_FUNCTION (square), g_variant_new_int32 (1));
+  expect_short (pool);
   slow = submit (pool, MP_FUNCTION (wait_at_gate), gate_handle (&gate));
   for (int i = 0; i < 100; i++)
     g_ptr_array_add (futures, submit (pool, MP_FUNCTION (square), g_variant_new_int32 (i)));

@@ -368,7 +368,7 @@ flush (MpWire    *self,
        GError   **error)
 {
   if (self->ring_out.in_use)
-    return mp_wire_ring_flush (self, block, error);
+    return mp_wire_ring_flush (self, block, FALSE, error);
   return mp_wire_socket_flush (self, G_MAXUINT64, block, error);
 }
 

@@ -132,6 +132,7 @@ gboolean  mp_wire_set_send_error (GError    **error);
 void      mp_wire_rings_clear  (MpWire       *self);
 gboolean  mp_wire_ring_flush   (MpWire       *self,
                                 gboolean      block,
+                                gboolean      quiet,
                                 GError      **error);
 gboolean  mp_wire_ring_next    (MpWire       *self,
                                 MpFrame      *frame,

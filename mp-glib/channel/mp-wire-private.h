@@ -121,6 +121,11 @@ gboolean  mp_wire_look         (MpWire         *self);
 gboolean  mp_wire_sleep        (MpWire         *self);
 /* This end looks by itself, for the time being: no bell is needed. sleep() must follow. */
 void      mp_wire_stay_awake   (MpWire         *self);
+/* As flush_blocking(), but does not ring: ring() must follow before this end sleeps. */
+gboolean  mp_wire_flush_quietly (MpWire        *self,
+                                GError        **error);
+gboolean  mp_wire_ring         (MpWire         *self,
+                                GError        **error);
 /* What is pending waits for the socket to become writable, and not only for room in the ring, of which nobody tells. */
 gboolean  mp_wire_waits_for_socket (MpWire     *self);
 

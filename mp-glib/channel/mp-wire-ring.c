@@ -179,17 +179,34 @@ flush_some (MpWire    *self,
 gboolean
 mp_wire_ring_flush (MpWire    *self,
                     gboolean   block,
+                    gboolean   quiet,
                     GError   **error)
 {
   g_autoptr(GError) local_error = NULL;
 
   while (self->out.n_chunks > 0 && flush_some (self, block, &local_error))
     ;
-  if (local_error == NULL && ring_bell (self, &local_error))
+  if (local_error == NULL && (quiet || ring_bell (self, &local_error)))
     return TRUE;
 
   g_propagate_error (error, g_steal_pointer (&local_error));
   return FALSE;
+}
+
+gboolean
+mp_wire_flush_quietly (MpWire  *self,
+                       GError **error)
+{
+  if (!self->ring_out.in_use)
+    return mp_wire_flush_blocking (self, error);
+  return mp_wire_ring_flush (self, TRUE, TRUE, error);
+}
+
+gboolean
+mp_wire_ring (MpWire  *self,
+              GError **error)
+{
+  return !self->ring_out.in_use || ring_bell (self, error);
 }
 
 /* Input. */

@@ -13,9 +13,6 @@
 #include "mp-glib/pool/mp-pool-tally-private.h"
 #include "mp-glib/process/mp-function-private.h"
 
-/* An idle worker looks this long at others that have more than they run before it takes from them. */
-#define BALANCE_US        1000
-
 /* A fork()ed copy of this process has the pool's memory and its sockets, but the workers are not its own. */
 static int fork_generation;
 
@@ -47,6 +44,7 @@ mp_pool_core_new (MpPool *pool)
   mp_pool_size_init (&self->size);
   mp_pool_room_init (&self->room);
   g_queue_init (&self->returned);
+  self->pace.functions = g_array_new (FALSE, TRUE, sizeof (gint64));
   self->levels = mp_pool_levels_new ();
   self->functions = g_hash_table_new (g_str_hash, g_str_equal);
   self->function_names = g_ptr_array_new_with_free_func (g_free);
@@ -76,6 +74,7 @@ mp_pool_core_unref (MpPoolCore *self)
   g_clear_pointer (&self->failure_details, g_variant_unref);
   mp_pool_size_clear (&self->size);
   g_free (self->workers);
+  g_array_unref (self->pace.functions);
   g_hash_table_unref (self->functions);
   g_ptr_array_unref (self->function_names);
   mp_tally_free (self->tally);
@@ -241,141 +240,6 @@ mp_pool_core_remove_job (MpPoolCore *self,
     self->last_job = job->prev;
 }
 
-static MpPoolWorker *
-find_least_busy (MpPoolCore *self,
-                 guint64     size)
-{
-  MpPoolWorker *best = NULL;
-
-  for (guint i = 0; i < self->n_workers; i++)
-    {
-      MpPoolWorker *worker = self->workers[i];
-
-      if (worker == NULL || !mp_pool_worker_has_room (worker, size))
-        continue;
-      if (best == NULL || worker->n_flight < best->n_flight)
-        best = worker;
-      if (best->n_flight == 0)
-        break;
-    }
-  return best;
-}
-
-static void
-flush_workers (MpPoolCore *self)
-{
-  for (guint i = 0; i < self->n_workers; i++)
-    if (self->workers[i] != NULL && self->workers[i]->dirty)
-      mp_pool_worker_flush (self->workers[i]);
-}
-
-/* To whoever has least, level by level. */
-void
-mp_pool_core_dispatch (MpPoolCore *self)
-{
-  guint64 size = 0;
-
-  while (self->n_pending > 0 && mp_pool_core_peek_unit (self, &size))
-    {
-      MpPoolWorker *worker = find_least_busy (self, size);
-      MpUnit unit;
-
-      if (worker == NULL)
-        break;
-      mp_pool_core_take_unit (self, &unit);
-      mp_pool_worker_send (worker, &unit);
-    }
-  flush_workers (self);
-  mp_pool_size_consider (self);
-  mp_pool_room_changed (self);
-}
-
-static void balance_cb (gpointer data);
-
-static gboolean
-can_be_relieved (MpPoolWorker *worker)
-{
-  return worker != NULL && worker->state == MP_WORKER_READY && worker->n_flight >= 2 && worker->n_revoked == 0;
-}
-
-/* An idle worker, and others that have more than they can run: if those are not through with what they run in a moment,
- * they give the rest away. */
-static void
-consider_balance (MpPoolCore *self)
-{
-  if (self->balance_timer != NULL)
-    return;
-
-  for (guint i = 0; i < self->n_workers; i++)
-    {
-      MpPoolWorker *worker = self->workers[i];
-
-      if (!can_be_relieved (worker))
-        continue;
-      worker->n_seen = worker->n_answered;
-      if (self->balance_timer == NULL)
-        self->balance_timer = mp_hub_add_timer (g_get_monotonic_time () + BALANCE_US, balance_cb, self);
-    }
-}
-
-gboolean
-mp_pool_core_has_idle_worker (MpPoolCore *self)
-{
-  for (guint i = 0; i < self->n_workers; i++)
-    if (self->workers[i] != NULL && mp_pool_worker_is_idle (self->workers[i]))
-      return TRUE;
-  return FALSE;
-}
-
-static void
-balance_cb (gpointer data)
-{
-  MpPoolCore *self = data;
-
-  self->balance_timer = NULL;
-  if (!mp_pool_core_has_idle_worker (self))
-    return;
-
-  for (guint i = 0; i < self->n_workers; i++)
-    if (can_be_relieved (self->workers[i]) && self->workers[i]->n_seen == self->workers[i]->n_answered)
-      mp_pool_worker_take_back (self->workers[i]);
-  mp_pool_core_dispatch (self);
-  if (mp_pool_core_has_idle_worker (self))
-    consider_balance (self);
-}
-
-/* After an answer. Waits until half of the window is free, so that many are sent by one write; towards the end of the
- * queue each takes only its share of what is left. */
-void
-mp_pool_core_refill (MpPoolCore   *self,
-                     MpPoolWorker *worker)
-{
-  guint64 size = 0;
-  gsize target = 0;
-
-  if (self->n_pending == 0)
-    {
-      if (mp_pool_worker_is_idle (worker))
-        consider_balance (self);
-      return;
-    }
-  if (worker->n_flight > MP_POOL_WINDOW / 2 ||
-      (worker->n_flight > 1 && worker->flight_bytes > MP_POOL_WINDOW_BYTES / 2))
-    return;
-
-  target = (self->n_pending + worker->n_flight + self->n_live - 1) / self->n_live;
-  while (worker->n_flight < target && mp_pool_core_peek_unit (self, &size) && mp_pool_worker_has_room (worker, size))
-    {
-      MpUnit unit;
-
-      mp_pool_core_take_unit (self, &unit);
-      mp_pool_worker_send (worker, &unit);
-    }
-  if (worker->dirty)
-    mp_pool_worker_flush (worker);
-  mp_pool_room_changed (self);
-}
-
 static gboolean
 refuse (MpPoolCore  *self,
         GError     **error)
@@ -403,6 +267,7 @@ mp_pool_core_submit (MpPoolCore  *self,
 {
   gsize n_units = 1;
 
+  mp_pool_pace_submitting (self);
   if (refuse (self, error))
     return FALSE;
 

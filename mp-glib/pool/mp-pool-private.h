@@ -35,7 +35,7 @@ typedef struct _MpJobWatch MpJobWatch;
 typedef struct _MpTeller MpTeller;
 
 /* In flight to one worker: enough to keep it busy while its owner sleeps, little enough to give fair shares. */
-#define MP_POOL_WINDOW        64
+#define MP_POOL_WINDOW        512
 #define MP_POOL_RING_SIZE     (128 * 1024)
 #define MP_POOL_WINDOW_BYTES  (64 * 1024)
 /* One unit behind the running one may be larger, so that a worker with large chunks need not wait for its owner. */
@@ -49,6 +49,7 @@ typedef struct
   guint64  chunk;
   guint64  size;    /* bytes, about */
   gint64   sent_us; /* when it went to the worker that has it, in g_get_monotonic_time() terms */
+  gint64   cost_ns; /* what it will take, about */
 } MpUnit;
 
 /* How a unit ended. Everything is owned. */
@@ -104,7 +105,7 @@ struct _MpJob
   MpFuture    *future;       /* (owned) (nullable): until it has told of the end; here it is only kept */
   MpJob       *next_ended;   /* of those whose futures have to tell */
   MpJobWatch  *watches;      /* who else is told of the end, see mp-future-private.h */
-  gint64       busy_until;   /* of a call at a time: its caller waits busily for an answer by the slot … */
+  gint64       busy_until;   /* of a call at a time: its caller looks for an answer in the ring … */
   guint        busy_worker;  /* … of this worker, … */
   guint        busy_serial;  /* … if it is still this one; 0: it does not */
 };
@@ -182,6 +183,10 @@ struct _MpPoolWorker
   gint64         start_time;    /* in g_get_monotonic_time() terms */
   guint64        busy_us;       /* for which it ran tasks that have ended */
   MpWorkerSize   size;
+  gint64         flight_ns;     /* what the flight takes, about */
+  guint64        n_relieved;    /* n_answered when it was last looked at by those who have tasks that wait */
+  guint64        n_heard;       /* n_answered when the pace timer last looked */
+  gboolean       quiet;         /* it need not tell of each answer */
   gboolean       dirty;         /* frames are queued and not flushed */
 };
 
@@ -191,6 +196,14 @@ typedef enum
   MP_POOL_CLOSED,
   MP_POOL_TERMINATED,
 } MpPoolState;
+
+typedef struct
+{
+  GArray   *functions;     /* (owned) (element-type gint64) ns of an item, by number of the function; 0: not known */
+  MpTimer  *timer;         /* (nullable) while workers are quiet */
+  gint64    relieve_due;
+  guint     n_submitted;
+} MpPoolPace;
 
 struct _MpPoolCore
 {
@@ -224,6 +237,7 @@ struct _MpPoolCore
   guint          n_soft;          /* … or killed from outside, or died idle before they did anything */
   guint          n_tried;         /* times without descriptors or memory, one after another */
   MpTimer       *balance_timer, *restart_timer;
+  MpPoolPace     pace;
   MpSpin         spin;            /* of those who make one call at a time */
   gint64         looked_around;   /* when one of them saw to the rest */
   GSList        *join_waiters;    /* (element-type MpWaiter) */
@@ -277,22 +291,40 @@ void        mp_pool_core_give_back   (MpPoolCore          *self,
 /* The units of @job that came back are not wanted any more. */
 void        mp_pool_core_drop_returned (MpPoolCore        *self,
                                       MpJob               *job);
-/* Size of the unit that is next; FALSE: there is none. */
+/* The unit that is next, not yet cut; FALSE: there is none. */
 gboolean    mp_pool_core_peek_unit   (MpPoolCore          *self,
-                                      guint64             *size);
+                                      MpUnit              *unit);
 void        mp_pool_core_take_unit   (MpPoolCore          *self,
                                       MpUnit              *unit);
 /* Takes back what was sent ahead and is less urgent than @job, from as many workers as that can use. */
 void        mp_pool_core_make_way    (MpPoolCore          *self,
                                       MpJob               *job);
 
-/* For the other files of the pool. */
-gboolean    mp_pool_core_has_idle_worker (MpPoolCore      *self);
-void        mp_pool_core_remove_job  (MpPoolCore          *self,
-                                      MpJob               *job);
+/* mp-pool-dispatch.c: which worker gets what, and when. */
 void        mp_pool_core_dispatch    (MpPoolCore          *self);
 void        mp_pool_core_refill      (MpPoolCore          *self,
                                       MpPoolWorker        *worker);
+gboolean    mp_pool_core_has_idle_worker (MpPoolCore      *self);
+
+/* mp-pool-pace.c: how long tasks take, about, and what follows from it. */
+/* Of the next unit of @job; of one that is not known, long. */
+gint64      mp_pool_pace_estimate    (MpPoolCore          *self,
+                                      MpJob               *job);
+void        mp_pool_pace_measure     (MpPoolWorker        *worker,
+                                      const MpUnit        *unit,
+                                      gint64               run_us);
+/* How many units of such a cost are in flight to one worker at most. */
+guint       mp_pool_pace_window      (gint64               cost_ns);
+gboolean    mp_pool_pace_has_room    (MpPoolWorker        *worker,
+                                      gint64               cost_ns);
+/* The worker's answers have been read: until the next ones come nobody looks for them. */
+void        mp_pool_pace_drained     (MpPoolWorker        *worker);
+/* Somebody hands over many tasks one by one: answers are read now and then, and more is sent. */
+void        mp_pool_pace_submitting  (MpPoolCore          *self);
+
+/* For the other files of the pool. */
+void        mp_pool_core_remove_job  (MpPoolCore          *self,
+                                      MpJob               *job);
 void        mp_pool_core_unit_ended  (MpPoolCore          *self,
                                       const MpUnit        *unit,
                                       MpAnswer            *answer);
@@ -330,7 +362,7 @@ MpPoolWorker *mp_pool_worker_start   (MpPoolCore          *core,
                                       GError             **error);
 void        mp_pool_worker_free      (MpPoolWorker        *self);                 /* nothing is told of it any more */
 gboolean    mp_pool_worker_has_room  (MpPoolWorker        *self,
-                                      guint64              size);
+                                      const MpUnit        *unit);
 gboolean    mp_pool_worker_is_idle   (MpPoolWorker        *self);
 /* Whether it was sent ahead of its time what is less urgent, and can give it back. */
 gboolean    mp_pool_worker_is_ahead  (MpPoolWorker        *self,

@@ -137,6 +137,12 @@ process_send (MpPoolWorker      *worker,
 }
 
 static void
+process_look (MpPoolWorker *worker)
+{
+  mp_child_look (process_of (worker)->child);
+}
+
+static void
 process_tell_end (MpPoolWorker *worker)
 {
   mp_wire_queue (mp_child_get_wire (process_of (worker)->child), MP_FRAME_END, 0, NULL, 0, NULL, 0);
@@ -389,7 +395,14 @@ line_cb (MpChild    *child,
 {
 }
 
-static const MpChildFuncs child_funcs = { started_cb, ready_cb, frame_cb, line_cb, ended_cb };
+static void
+drained_cb (MpChild  *child,
+            gpointer  data)
+{
+  mp_pool_pace_drained (data);
+}
+
+static const MpChildFuncs child_funcs = { started_cb, ready_cb, frame_cb, line_cb, ended_cb, drained_cb };
 
 static gboolean
 make_board (MpProcessWorker  *self,
@@ -450,6 +463,7 @@ const MpPoolWorkerOps mp_pool_process_ops =
   .start = process_start,
   .send = process_send,
   .flush = process_flush,
+  .look = process_look,
   .tell_end = process_tell_end,
   .end = process_end,
   .drop_unsent = process_drop_unsent,

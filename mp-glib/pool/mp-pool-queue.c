@@ -173,13 +173,20 @@ is_first (MpPoolCore *self,
 
 gboolean
 mp_pool_core_peek_unit (MpPoolCore *self,
-                        guint64    *size)
+                        MpUnit     *unit)
 {
-  MpUnit *unit = peek_returned (self);
+  MpUnit *returned = peek_returned (self);
+  MpJob *job = self->first_queued;
 
-  if (unit == NULL && self->first_queued == NULL)
+  if (returned != NULL && is_first (self, returned))
+    {
+      *unit = *returned;
+      unit->cost_ns = mp_pool_pace_estimate (self, unit->job);
+    }
+  else if (job != NULL)
+    *unit = (MpUnit) { .job = job, .size = job->size, .cost_ns = mp_pool_pace_estimate (self, job) };
+  else
     return FALSE;
-  *size = unit != NULL && is_first (self, unit) ? unit->size : self->first_queued->size;
   return TRUE;
 }
 
@@ -194,6 +201,7 @@ mp_pool_core_take_unit (MpPoolCore *self,
     {
       g_queue_pop_head (&self->returned);
       *unit = *returned;
+      unit->cost_ns = mp_pool_pace_estimate (self, unit->job);
       g_slice_free (MpUnit, returned);
       self->n_pending--;
       return;
@@ -203,6 +211,7 @@ mp_pool_core_take_unit (MpPoolCore *self,
   unit->chunk = job->map != NULL ? mp_map_take_chunk (job->map) : 0;
   unit->size = job->size;
   unit->sent_us = 0;
+  unit->cost_ns = mp_pool_pace_estimate (self, job);
   job->n_out++;
   job->n_ready--;
   self->n_pending--;

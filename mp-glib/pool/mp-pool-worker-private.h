@@ -24,6 +24,8 @@ struct _MpPoolWorkerOps
                                      const MpTaskLead   *lead,
                                      GError            **error);
   void          (* flush)           (MpPoolWorker       *worker);
+  /* (nullable) Takes answers that are there, without a system call. The worker may be gone then. */
+  void          (* look)            (MpPoolWorker       *worker);
   /* No more will be sent: it ends when it has answered all. To be flushed. */
   void          (* tell_end)        (MpPoolWorker       *worker);
   /* It ends now: asked to, and after @grace_us forced to; 0: forced at once. */

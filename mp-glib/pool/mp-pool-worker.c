@@ -34,20 +34,24 @@ flight_pop (MpPoolWorker *self)
   self->n_flight--;
   self->first_seq++;
   self->flight_bytes -= unit.size;
+  self->flight_ns -= unit.cost_ns;
 
   return unit;
 }
 
 gboolean
 mp_pool_worker_has_room (MpPoolWorker *self,
-                         guint64       size)
+                         const MpUnit *unit)
 {
   if (self->state != MP_WORKER_READY || self->n_revoked > 0 || self->n_left == 0 || self->size.leaving != NULL ||
       self->n_flight == MP_POOL_WINDOW)
     return FALSE;
 
-  return self->n_flight == 0 || self->flight_bytes + size <= MP_POOL_WINDOW_BYTES ||
-         (self->n_flight == 1 && self->flight_bytes + size <= MP_POOL_AHEAD_BYTES);
+  if (self->n_flight == 0)
+    return TRUE;
+  if (self->flight_bytes + unit->size > (self->n_flight == 1 ? MP_POOL_AHEAD_BYTES : MP_POOL_WINDOW_BYTES))
+    return FALSE;
+  return mp_pool_pace_has_room (self, unit->cost_ns);
 }
 
 gboolean
@@ -88,6 +92,7 @@ send_unit (MpPoolWorker  *self,
   self->flight[RING (self->first + self->n_flight)].sent_us = g_get_monotonic_time ();
   self->n_flight++;
   self->flight_bytes += unit->size;
+  self->flight_ns += unit->cost_ns;
   self->dirty = TRUE;
 
   return TRUE;
@@ -286,6 +291,7 @@ mp_pool_worker_pop_answered (MpPoolWorker       *self,
   else
     {
       mp_tally_measure (self, &unit, lead);
+      mp_pool_pace_measure (self, &unit, lead->run_us);
       count_answer (self);
     }
   return unit;
@@ -320,7 +326,7 @@ mp_pool_worker_ready (MpPoolWorker *self)
 
   if (core->init != NULL)
     {
-      MpUnit unit = { core->init, 0, core->init->size, 0 };
+      MpUnit unit = { .job = core->init, .size = core->init->size };
 
       self->state = MP_WORKER_INITIALIZING;
       self->initializing = TRUE;
@@ -388,6 +394,7 @@ settle_flight (MpPoolWorker *self,
         mp_pool_core_give_back (self->core, unit);
     }
   self->n_flight = 0;
+  self->flight_ns = 0;
   if (running.job != NULL)
     {
       self->n_answered++;

@@ -43,6 +43,8 @@ typedef struct
    * when it had been ready (mp_child_get_exit_status() then tells) or was killed by us on purpose. All its frames and
    * lines have been handed over before. */
   void (* ended)   (MpChild *child, const GError *error, gpointer data);
+  /* (nullable) The ring has been read, and this process is about to sleep. */
+  void (* drained) (MpChild *child, gpointer data);
 } MpChildFuncs;
 
 typedef struct

@@ -421,6 +421,8 @@ mp_child_read_wire (MpChild *self)
       n_read = mp_wire_fill (self->wire, FALSE, NULL);
       if (!take_frames (self, &n_frames))
         return FALSE;
+      if (self->funcs.drained != NULL && mp_wire_has_ring (self->wire))
+        self->funcs.drained (self, self->data);
     }
   while (n_read > 0 && mp_wire_has_ring (self->wire) && n_frames < MAX_FRAMES);
 

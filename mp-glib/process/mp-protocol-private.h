@@ -100,7 +100,9 @@ typedef struct
   gint64  started_us; /* atomic: when that task began; stored before @state */
   guint32 n_cpus;     /* atomic: the CPUs that the worker's own pools may count on, when that has changed; 0: it has not */
   guint32 padding;
-  guint64 reserved[5];
+  guint64 wake_at;    /* atomic: by the owner: when this task is done it wants to be woken, if it sleeps, and when nothing is
+                       * left to be done, and by whatever else comes, but not by the tasks before */
+  guint64 reserved[4];
 } MpBoard;
 
 #define MP_BOARD_STOP G_GUINT64_CONSTANT (1)

@@ -74,10 +74,24 @@ give_up (Server *self)
 }
 
 static void
+ring (Server *self)
+{
+  if (!mp_wire_ring (self->worker->wire, NULL))
+    give_up (self);
+}
+
+/* The answer to the task in hand. Its owner wants to be woken only now and then; it writes when, then looks whether there
+ * are answers, so here the order is the reverse. */
+static void
 flush (Server *self)
 {
-  if (!mp_wire_flush_blocking (self->worker->wire, NULL))
+  MpBoard *board = self->worker->board;
+
+  if (!mp_wire_flush_quietly (self->worker->wire, NULL))
     give_up (self);
+  __atomic_thread_fence (__ATOMIC_SEQ_CST);
+  if (board == NULL || __atomic_load_n (&board->wake_at, __ATOMIC_RELAXED) <= self->lead.seq)
+    ring (self);
 }
 
 /* Answers. */
@@ -611,6 +625,7 @@ wait_for_more (Server *self)
   mp_worker_log_flush (self->worker);
   if (mp_wire_get_pending (self->worker->wire) > 0)
     flush (self);
+  ring (self);
   if (self->pending)
     {
       /* What has come meanwhile is looked at first. */
