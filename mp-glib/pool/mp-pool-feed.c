@@ -152,9 +152,10 @@ mp_feed_is_open (MpFeed *self)
 }
 
 gboolean
-mp_feed_is_read_here (MpFeed *self)
+mp_feed_is_read_by (MpFeed  *self,
+                    GThread *thread)
 {
-  return self->reader == g_thread_self ();
+  return self->reader == thread;
 }
 
 /* Chunks. */
@@ -431,6 +432,7 @@ deliver (MpJob  *job,
   if (job->imap != NULL)
     mp_imap_allow (job, n);
   mp_pool_core_enqueue (job->core, job, n);
+  mp_pool_core_make_way (job->core, job);
   mp_pool_core_dispatch (job->core);
 
   if (self->over && self->open)

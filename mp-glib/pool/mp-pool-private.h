@@ -539,8 +539,9 @@ void        mp_feed_free             (MpFeed              *self);               
 /* Asks for items if there is room. */
 void        mp_feed_look             (MpJob               *job);
 gboolean    mp_feed_is_open          (MpFeed              *self);                 /* more may come */
-/* The input is being asked in this very thread. */
-gboolean    mp_feed_is_read_here     (MpFeed              *self);
+/* The input is just being asked in this thread. */
+gboolean    mp_feed_is_read_by       (MpFeed              *self,
+                                      GThread             *thread);
 GVariant   *mp_feed_get_chunk        (MpFeed              *self,
                                       guint64              chunk);                /* (none) */
 MpEncoded  *mp_feed_get_encoded      (MpFeed              *self,

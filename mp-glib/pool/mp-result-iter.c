@@ -38,6 +38,7 @@ G_DEFINE_FINAL_TYPE (MpResultIter, mp_result_iter, G_TYPE_OBJECT)
 typedef struct
 {
   MpJob    *job;
+  GThread  *thread;    /* who waits: take_next() is called in any */
   MpAnswer  answer;
   gboolean  taken;
 } Next;
@@ -94,9 +95,10 @@ unpack (MpAnswer  *answer,
 /* The function that gives the items waits for what only it can bring about. */
 static gboolean
 is_stuck (MpJob    *job,
+          GThread  *thread,
           MpAnswer *answer)
 {
-  if (job->feed == NULL || job->n_out > 0 || job->n_ready > 0 || !mp_feed_is_read_here (job->feed))
+  if (job->feed == NULL || job->n_out > 0 || job->n_ready > 0 || !mp_feed_is_read_by (job->feed, thread))
     return FALSE;
 
   answer->error = g_error_new_literal (G_IO_ERROR, G_IO_ERROR_PENDING, "pool imap: its next item is just being asked for");
@@ -109,7 +111,7 @@ take_next (gpointer data)
   Next *next = data;
 
   if (!next->taken)
-    next->taken = mp_imap_take (next->job, &next->answer) || is_stuck (next->job, &next->answer);
+    next->taken = mp_imap_take (next->job, &next->answer) || is_stuck (next->job, next->thread, &next->answer);
   return next->taken;
 }
 
@@ -150,6 +152,7 @@ mp_result_iter_next (MpResultIter  *self,
   g_return_val_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable), NULL);
 
   next.job = mp_job_ref (self->job);
+  next.thread = g_thread_self ();
   if (mp_pool_core_is_ours (self->job->core, error) &&
       mp_hub_wait (next.job->core, take_next, &next, "pool imap", timeout_us, cancellable, error))
     value = unpack (&next.answer, error);
@@ -227,6 +230,7 @@ mp_result_iter_next_finish (MpResultIter  *self,
 typedef struct
 {
   MpJob    *job;
+  GThread  *thread;
   MpBatch  *batch;
   gboolean  taken;
 } NextBatch;
@@ -237,7 +241,7 @@ take_batch (gpointer data)
   NextBatch *next = data;
 
   if (!next->taken)
-    next->taken = mp_imap_take_batch (next->job, next->batch) || is_stuck (next->job, &next->batch->end);
+    next->taken = mp_imap_take_batch (next->job, next->batch) || is_stuck (next->job, next->thread, &next->batch->end);
   return next->taken;
 }
 
@@ -286,6 +290,7 @@ mp_result_iter_next_batch (MpResultIter  *self,
   g_return_val_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable), NULL);
 
   next.job = mp_job_ref (self->job);
+  next.thread = g_thread_self ();
   next.batch = mp_batch_new (max_items);
   if (mp_pool_core_is_ours (self->job->core, error) &&
       mp_hub_wait (next.job->core, take_batch, &next, "pool imap", timeout_us, cancellable, error))
