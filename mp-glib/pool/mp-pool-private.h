@@ -79,6 +79,7 @@ struct _MpJob
   guint8       active;       /* in the core's list */
   guint8       queued;       /* in the core's queue: some unit of it may be sent */
   guint8       submitting;   /* its caller is just handing it over, and has not begun to wait */
+  guint8       counted;      /* some unit of it has been, mp-pool-tally-private.h */
   guint8       brief;        /* its caller sits in a blocking call, and frees the arguments when that is over */
   gint32       priority;     /* higher ones first */
   guint32      function;     /* number in the core's table */

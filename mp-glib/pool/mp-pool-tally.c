@@ -74,6 +74,20 @@ mp_tally_free (MpTally *self)
   g_free (self);
 }
 
+/* A job that is asked for its items as there is room may have nothing left for a moment, and is not at its end. */
+static gboolean
+begins_anew (MpPoolCore *core,
+             MpJob      *job)
+{
+  if (job->counted)
+    return FALSE;
+
+  for (MpJob *other = core->first_job; other != NULL; other = other->next)
+    if (other != job && !other->done)
+      return FALSE;
+  return TRUE;
+}
+
 void
 mp_tally_add (MpPoolCore *core,
               MpJob      *job,
@@ -81,8 +95,9 @@ mp_tally_add (MpPoolCore *core,
 {
   MpTally *self = core->tally;
 
-  if (self->n_left == 0)
+  if (self->n_left == 0 && begins_anew (core, job))
     self->n_batch = 0;
+  job->counted = TRUE;
   self->n_left += n_units;
   self->n_batch += n_units;
   job->n_left += n_units;
