@@ -6,6 +6,7 @@ import os
 import tempfile
 import time
 import unittest
+from concurrent.futures import CancelledError
 
 from gi.repository import Gio
 from gi.repository import GLib
@@ -127,6 +128,24 @@ class TestPoolView(unittest.TestCase):
             for length, _position, removed, added in changes:
                 n += added - removed
                 self.assertEqual(n, length)
+
+
+    def test_cancel(self):
+        with Mp.Pool(1) as pool:
+            seen = []
+            waiting = pool.apply_async(wait_for, (self.gate,))
+            queued = pool.apply_async(square, (3,), error_callback=seen.append)
+            self.assertTrue(queued.cancel())
+            self.assertTrue(queued.cancel())
+            with self.assertRaises(CancelledError):
+                queued.get()
+            self.assertIsInstance(seen[0], CancelledError)
+            self.assertFalse(queued.successful())
+            self.assertEqual(pool.dup_statistics()['n-cancelled'], 1)
+            self.open_gate()
+            waiting.wait()
+            self.assertFalse(waiting.cancel())
+            self.assertGreater(waiting.get(), 0)
 
 
 def _outcome(result):

@@ -24,6 +24,7 @@ class AsyncResult:
         self._decode = decode
         self._function = function   # what was called, if not by a name
         self._outcome = None     # (True, value) or (False, exception)
+        self._cancelled = False
         self._callback = callback
         self._error_callback = error_callback
         self._thread = threading.get_ident()
@@ -46,6 +47,11 @@ class AsyncResult:
         """The Mp.Future behind it; None when the outcome was known at once."""
         return self._future
 
+    def cancel(self):
+        """Calls it off, also when it runs: True when that decides its end, which is CancelledError of concurrent.futures."""
+        self._cancelled = self._outcome is None and _Mp.Future.cancel(self._future) or self._cancelled
+        return self._cancelled
+
     def is_settled(self):
         """Whether the outcome is known here, without a look."""
         return self._outcome is not None
@@ -66,6 +72,10 @@ class AsyncResult:
     def _settle(self, variant, error):
         """Makes the outcome, once, of what the library gave."""
         if self._outcome is not None:
+            return
+        if self._cancelled:
+            from concurrent.futures import CancelledError
+            self._outcome = (False, CancelledError())
             return
         if error is not None:
             self._outcome = (False, errors.translate(error, _Mp.Future.dup_error_details(self._future),
