@@ -3,9 +3,11 @@
 
 #include "mp-glib/pool/mp-pool-control-private.h"
 
+#include "mp-glib/base/mp-error.h"
+#include "mp-glib/platform/mp-deadline-private.h"
 #include "mp-glib/process/mp-function-private.h"
 
-/* Options of a call, and the end of one that is not wanted any more. */
+/* Options of a call, the end of one that is not wanted any more, and new attempts. */
 
 static gboolean
 is_idempotent (const char    *function,
@@ -102,9 +104,34 @@ mp_job_listen_no_more (MpJob *self)
     disconnect (mp_job_ref (self));
 }
 
+/* Its time in the queue. */
+
+static void
+queue_timer_cb (gpointer data)
+{
+  MpJob *self = data;
+  gint64 limit = self->control->queue_timeout_us;
+
+  self->control->queue_timer = NULL;
+  if (mp_pool_core_has_begun (self->core, self))
+    mp_pool_core_dispatch (self->core);
+  else
+    mp_job_cancel (self, g_error_new (G_IO_ERROR, G_IO_ERROR_TIMED_OUT,
+                                      "task “%s” waited for a worker for the %" G_GINT64_FORMAT ".%03d ms that it had",
+                                      mp_job_get_name (self), limit / 1000, (int) (limit % 1000)));
+}
+
+void
+mp_job_control_begin (MpJob *self)
+{
+  if (self->control->queue_timeout_us >= 0)
+    self->control->queue_timer = mp_hub_add_timer (mp_deadline_after (self->control->queue_timeout_us), queue_timer_cb, self);
+}
+
 void
 mp_job_control_end (MpJob *self)
 {
+  g_clear_pointer (&self->control->queue_timer, mp_hub_remove_timer);
   if (self->control->handler != 0)
     mp_job_drop (self, disconnect, mp_job_ref (self));
 }
@@ -124,8 +151,70 @@ mp_job_cancel (MpJob  *self,
   if (error == NULL)
     error = g_error_new (G_IO_ERROR, G_IO_ERROR_CANCELLED, "task “%s” was cancelled", mp_job_get_name (self));
   mp_job_finish (self, NULL, error, NULL);
+  mp_pool_core_stop_job (self->core, self);
   mp_pool_core_check_end (self->core);
   mp_hub_changed ();
+
+  return TRUE;
+}
+
+/* New attempts. */
+
+/* Whether it could end otherwise. */
+static gboolean
+is_worth_another (const GError *error)
+{
+  return !g_error_matches (error, MP_ERROR, MP_ERROR_NO_SUCH_FUNCTION) &&
+         !g_error_matches (error, MP_ERROR, MP_ERROR_INVALID_TYPE) &&
+         !g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+}
+
+/* That of the last attempt tells of all. */
+static void
+tell_attempts (MpJob        *job,
+               const MpUnit *unit,
+               MpAnswer     *answer)
+{
+  guint n_attempts = unit->attempt + 1u, n_killed = unit->killed + (answer->died ? 1u : 0u);
+  g_autoptr(GVariant) old = g_steal_pointer (&answer->details);
+  GVariantDict dict;
+
+  g_variant_dict_init (&dict, old);
+  g_variant_dict_insert (&dict, "attempts", "u", n_attempts);
+  g_variant_dict_insert (&dict, "killed-workers", "u", n_killed);
+  answer->details = g_variant_ref_sink (g_variant_dict_end (&dict));
+  if (n_killed > 0)
+    g_prefix_error (&answer->error, "task “%s” killed %u worker%s in %u attempt%s: ", mp_job_get_name (job),
+                    n_killed, n_killed == 1 ? "" : "s", n_attempts, n_attempts == 1 ? "" : "s");
+}
+
+gboolean
+mp_pool_core_retry (MpPoolCore   *core,
+                    const MpUnit *unit,
+                    MpAnswer     *answer)
+{
+  MpJob *job = unit->job;
+  MpUnit again = *unit;
+
+  if (job->done || job->control->max_attempts < 2 || (answer->error == NULL && !answer->per_item))
+    return FALSE;
+  if (unit->attempt + 1u >= job->control->max_attempts ||
+      (answer->error != NULL && !is_worth_another (answer->error)))
+    {
+      if (answer->error != NULL)
+        tell_attempts (job, unit, answer);
+      return FALSE;
+    }
+
+  job->control->begun = TRUE;
+  again.attempt++;
+  again.killed += answer->died;
+  /* Too large for company: another task is not to wait behind one that may kill its worker again. */
+  again.size = MAX (unit->size, MP_POOL_AHEAD_BYTES + 1);
+  mp_pool_drop_variant (g_steal_pointer (&answer->value));
+  mp_answer_clear (answer);
+  mp_pool_core_give_back (core, &again);
+  mp_pool_core_dispatch (core);
 
   return TRUE;
 }

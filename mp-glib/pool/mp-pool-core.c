@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include "mp-glib/pool/mp-future-private.h"
+#include "mp-glib/pool/mp-pool-control-private.h"
 #include "mp-glib/pool/mp-pool-worker-private.h"
 
 #include "mp-glib/base/mp-hub-state-private.h"
@@ -46,6 +47,8 @@ mp_pool_core_new (MpPool *pool)
   g_queue_init (&self->returned);
   self->pace.functions = g_array_new (FALSE, TRUE, sizeof (gint64));
   self->levels = mp_pool_levels_new ();
+  self->cancel_grace_us = MP_POOL_CANCEL_GRACE_US;
+  self->terminate_grace_us = MP_POOL_TERMINATE_GRACE_US;
   self->functions = g_hash_table_new (g_str_hash, g_str_equal);
   self->function_names = g_ptr_array_new_with_free_func (g_free);
   self->tally = mp_tally_new ();
@@ -299,6 +302,8 @@ mp_pool_core_submit (MpPoolCore  *self,
     n_units = mp_map_get_n_chunks (job->map);
   mp_tally_add (self, job, job->map != NULL ? mp_map_get_n_chunks (job->map) : 1);
   mp_pool_core_enqueue (self, job, n_units);
+  if (job->control != NULL)
+    mp_job_control_begin (job);
   if (job->map != NULL && mp_map_get_n_chunks (job->map) == 0)
     mp_map_unit_ended (job, 0, NULL);
   job->submitting = TRUE;
@@ -316,6 +321,8 @@ mp_pool_core_unit_ended (MpPoolCore   *self,
 {
   MpJob *job = unit->job;
 
+  if (job->control != NULL && mp_pool_core_retry (self, unit, answer))
+    return;
   if (answer->error != NULL && !job->done)
     mp_pool_post_failed (self, mp_pool_core_name_of (self, job->function), answer->error, answer->details);
   if (!job->done)

@@ -50,6 +50,8 @@ typedef struct
   guint64  size;    /* bytes, about */
   gint64   sent_us; /* when it went to the worker that has it, in g_get_monotonic_time() terms */
   gint64   cost_ns; /* what it will take, about */
+  guint16  attempt; /* how often it has begun and come to nothing, … */
+  guint16  killed;  /* … and how many workers died of that */
 } MpUnit;
 
 /* How a unit ended. Everything is owned. */
@@ -60,6 +62,7 @@ typedef struct
   GVariant *details;    /* (nullable) */
   gboolean  wrapped;    /* each item of value is in a variant because their types differ */
   gboolean  per_item;   /* value is a(bv): MP_RESULT_PER_ITEM */
+  gboolean  died;       /* its worker did, while it ran */
   gboolean  plain;      /* it is known that no objects came in value */
 } MpAnswer;
 
@@ -177,6 +180,10 @@ struct _MpPoolWorker
   guint          n_revoked;     /* of those in flight, taken back and not yet answered */
   guint64        first_seq;     /* number of the first in flight; first_seq + n_flight is the next to be given */
   gsize          flight_bytes;
+  guint64        stopping;      /* number of the one that runs and is not wanted any more (its job is NULL); 0: none */
+  MpTimer       *stop_timer;    /* how long that may go on */
+  MpTimer       *run_timer;     /* the next look at whether what runs has had its time, … */
+  gint64         run_look;      /* … and when that is due */
   guint          n_left;        /* tasks until it is replaced; G_MAXUINT: no bound */
   guint64        n_answered;
   guint64        n_seen;        /* n_answered when the balance timer last looked */
@@ -228,6 +235,7 @@ struct _MpPoolCore
   MpJob         *first_queued;    /* the most urgent one */
   GArray        *levels;          /* (owned) of the queue, see mp-pool-queue.c */
   gboolean       has_priorities;  /* not all jobs have had the same */
+  gint64         cancel_grace_us, terminate_grace_us;   /* see mp-pool-control-private.h */
   GQueue         returned;        /* (element-type MpUnit), g_slice: to be sent before anything else */
   gsize          n_pending;       /* units that may be sent now, those returned included */
   GHashTable    *functions;       /* name → number */
@@ -389,6 +397,15 @@ gboolean    mp_pool_queue_encoded    (MpWire              *wire,
                                       GError             **error);
 /* Takes back what the worker has not begun; it goes to the front of the queue. */
 void        mp_pool_worker_take_back (MpPoolWorker        *self);
+/* The two halves of it. Between them nothing begins: the number of the last that has. */
+guint64     mp_pool_worker_revoke    (MpPoolWorker        *self);
+void        mp_pool_worker_let_begin (MpPoolWorker        *self);
+static inline MpUnit *
+mp_pool_worker_unit_at (MpPoolWorker *self,
+                        guint         index)
+{
+  return &self->flight[(self->first + index) % MP_POOL_WINDOW];
+}
 
 /* mp-pool-busy.c: one call at a time. */
 /* For some microseconds at most, or not at all; to be called in any case. */
@@ -413,6 +430,7 @@ void        mp_job_finish            (MpJob               *self,
 void        mp_job_unit_gone         (MpJob               *self);                 /* one of n_out */
 void        mp_job_release_if_over   (MpJob               *self);
 gboolean    mp_job_is_done           (gpointer             data);
+/* Nobody will ask for its results: what has begun goes on, the rest is dropped. */
 void        mp_job_abandon           (MpJob               *self);                 /* (unlocked) */
 GVariant   *mp_job_dup_result        (MpJob               *self,
                                       GError             **error);                /* (unlocked) once it is done */

@@ -212,6 +212,7 @@ mp_pool_core_take_unit (MpPoolCore *self,
   unit->size = job->size;
   unit->sent_us = 0;
   unit->cost_ns = mp_pool_pace_estimate (self, job);
+  unit->attempt = unit->killed = 0;
   job->n_out++;
   job->n_ready--;
   self->n_pending--;

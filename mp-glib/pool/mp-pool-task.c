@@ -260,7 +260,13 @@ void
 mp_job_abandon (MpJob *self)
 {
   mp_hub_lock ();
-  mp_job_cancel (self, g_error_new_literal (G_IO_ERROR, G_IO_ERROR_CANCELLED, "nobody waits for it any more"));
+  if (!self->done)
+    {
+      mp_job_finish (self, NULL, g_error_new_literal (G_IO_ERROR, G_IO_ERROR_CANCELLED, "nobody waits for it any more"),
+                     NULL);
+      mp_pool_core_check_end (self->core);
+      mp_hub_changed ();
+    }
   mp_hub_unlock ();
 }
 
@@ -290,7 +296,11 @@ mp_job_wait (MpJob         *self,
     return TRUE;
 
   if (abandon)
-    mp_job_abandon (self);
+    {
+      mp_hub_lock ();
+      mp_job_cancel (self, NULL);
+      mp_hub_unlock ();
+    }
   return FALSE;
 }
 

@@ -1,6 +1,7 @@
 /* mp-pool-worker.c — SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
+#include "mp-glib/pool/mp-pool-control-private.h"
 #include "mp-glib/pool/mp-pool-worker-private.h"
 
 #include "mp-glib/base/mp-error-private.h"
@@ -43,7 +44,7 @@ gboolean
 mp_pool_worker_has_room (MpPoolWorker *self,
                          const MpUnit *unit)
 {
-  if (self->state != MP_WORKER_READY || self->n_revoked > 0 || self->n_left == 0 || self->size.leaving != NULL ||
+  if (self->state != MP_WORKER_READY || self->n_revoked > 0 || self->stopping > 0 || self->n_left == 0 || self->size.leaving != NULL ||
       self->n_flight == MP_POOL_WINDOW)
     return FALSE;
 
@@ -94,6 +95,8 @@ send_unit (MpPoolWorker  *self,
   self->flight_bytes += unit->size;
   self->flight_ns += unit->cost_ns;
   self->dirty = TRUE;
+  if (unit->job->control != NULL)
+    mp_pool_worker_limit (self, unit->job);
 
   return TRUE;
 }
@@ -114,8 +117,8 @@ mp_pool_worker_send (MpPoolWorker *self,
     self->n_left--;
 }
 
-void
-mp_pool_worker_take_back (MpPoolWorker *self)
+guint64
+mp_pool_worker_revoke (MpPoolWorker *self)
 {
   guint64 started = __atomic_fetch_or (&self->board->state, MP_BOARD_STOP, __ATOMIC_ACQ_REL) >> 1;
 
@@ -134,8 +137,22 @@ mp_pool_worker_take_back (MpPoolWorker *self)
       if (self->n_left != G_MAXUINT)
         self->n_left++;
     }
-  if (self->n_revoked == 0)
+  return started;
+}
+
+/* A worker that is being stopped begins nothing else. */
+void
+mp_pool_worker_let_begin (MpPoolWorker *self)
+{
+  if (self->n_revoked == 0 && self->stopping == 0)
     __atomic_and_fetch (&self->board->state, ~MP_BOARD_STOP, __ATOMIC_ACQ_REL);
+}
+
+void
+mp_pool_worker_take_back (MpPoolWorker *self)
+{
+  mp_pool_worker_revoke (self);
+  mp_pool_worker_let_begin (self);
 }
 
 /* Ends. */
@@ -166,6 +183,7 @@ mp_pool_worker_end (MpPoolWorker *self,
                     const char   *reason,
                     gint64        grace_us)
 {
+  g_clear_pointer (&self->stop_timer, mp_hub_remove_timer);
   self->state = MP_WORKER_ENDING;
   self->reason = reason;
   self->ops->end (self, grace_us);
@@ -261,8 +279,8 @@ count_answer (MpPoolWorker *self)
 static void
 not_run (MpPoolWorker *self)
 {
-  if (--self->n_revoked == 0)
-    __atomic_and_fetch (&self->board->state, ~MP_BOARD_STOP, __ATOMIC_ACQ_REL);
+  self->n_revoked--;
+  mp_pool_worker_let_begin (self);
 }
 
 gboolean
@@ -273,6 +291,8 @@ mp_pool_worker_expects (MpPoolWorker       *self,
 
   if (self->n_flight == 0 || lead->seq != self->first_seq || lead->status > MP_RESULT_NOT_RUN)
     return FALSE;
+  if (lead->seq == self->stopping)
+    return lead->status != MP_RESULT_NOT_RUN;
   if (unit->job == NULL || lead->status == MP_RESULT_NOT_RUN)
     return unit->job == NULL && lead->status == MP_RESULT_NOT_RUN;
   return lead->status != MP_RESULT_PER_ITEM || unit->job->imap != NULL;
@@ -287,6 +307,11 @@ mp_pool_worker_pop_answered (MpPoolWorker       *self,
   if (lead->status == MP_RESULT_NOT_RUN)
     {
       not_run (self);
+    }
+  else if (lead->seq == self->stopping)
+    {
+      mp_pool_worker_stopped (self);
+      count_answer (self);
     }
   else
     {
@@ -362,6 +387,7 @@ fail_running (MpPoolWorker *self,
     {
       g_autofree char *end = mp_pool_worker_describe_end (self);
 
+      answer.died = TRUE;
       answer.error = g_error_new (MP_ERROR, MP_ERROR_WORKER_DIED, "function “%s”: worker %u (pid %d) %s while it ran it",
                                   name, self->number, self->pid, end);
     }
@@ -411,6 +437,8 @@ mp_pool_worker_ended (MpPoolWorker *self,
 
   /* The end of its unit may make room for another, which must not be sent here any more. */
   self->state = MP_WORKER_ENDING;
+  if (self->stopping > 0 && self->reason == NULL)
+    self->reason = MP_POOL_STOPPED;
   self->ops->drop_unsent (self);
   if (self->initializing)
     {
@@ -470,6 +498,7 @@ void
 mp_pool_worker_free (MpPoolWorker *self)
 {
   self->ops->drop_unsent (self);
+  mp_pool_worker_drop_timers (self);
   for (guint i = 0; i < self->n_flight; i++)
     {
       MpUnit *unit = &self->flight[RING (self->first + i)];

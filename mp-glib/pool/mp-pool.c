@@ -1,7 +1,7 @@
 /* mp-pool.c — SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
-#include "mp-glib/pool/mp-pool-private.h"
+#include "mp-glib/pool/mp-pool-control-private.h"
 
 #include "mp-glib/base/mp-error.h"
 #include "mp-glib/pool/mp-pool-view-private.h"
@@ -34,8 +34,17 @@
  * Errors come out as what the function set: same domain, code and message, with the details that
  * [func@Mp.Error.dup_details] gives.
  *
- * When a blocking call runs out of time or is cancelled, or an asynchronous one is cancelled, its waiting ends. What of it was
- * not sent to a worker yet is dropped; what runs, runs on, and nobody hears of it.
+ * ## Cancelling
+ *
+ * [method@Mp.Future.cancel], the cancellable of an asynchronous call or of [class@Mp.TaskOptions], and the cancellable or the
+ * timeout of [method@Mp.Pool.apply] and [method@Mp.Pool.map], whose result nobody else can get, call the task off. For the
+ * caller that is its end, at once. What waits is dropped, wherever it waits. What runs is stopped: the worker is told, and
+ * the function may ask ([method@Mp.Invocation.is_cancelled], [method@Mp.Invocation.get_cancellable]); when it has not
+ * returned after [property@Mp.Pool:cancel-grace-us] its worker gets SIGTERM, after [property@Mp.Pool:terminate-grace-us]
+ * more SIGKILL, and is replaced. Nothing else is hit by that: a worker begins no other task before it has answered.
+ *
+ * The cancellable and the timeout of [method@Mp.Future.get] and of [class@Mp.ResultIter] end the waiting only: the result
+ * can be asked for again.
  *
  * ## Items
  *
@@ -259,7 +268,8 @@ mp_pool_get_property (GObject    *object,
       break;
     default:
       if (!mp_pool_view_get_property (self, prop_id, value) && !mp_pool_size_get_property (self, prop_id, value) &&
-          !mp_pool_room_get_property (object, prop_id, value))
+          !mp_pool_room_get_property (object, prop_id, value) &&
+          !mp_pool_control_get_property (self, prop_id, value))
         G_OBJECT_WARN_INVALID_PROPERTY_ID (object, prop_id, pspec);
     }
 }
@@ -288,7 +298,8 @@ mp_pool_set_property (GObject      *object,
       break;
     default:
       if (!mp_pool_size_set_property (self, prop_id, value) && !mp_pool_view_set_property (self, prop_id, value) &&
-          !mp_pool_room_set_property (object, prop_id, value))
+          !mp_pool_room_set_property (object, prop_id, value) &&
+          !mp_pool_control_set_property (self, prop_id, value))
         G_OBJECT_WARN_INVALID_PROPERTY_ID (object, prop_id, pspec);
     }
 }
@@ -355,6 +366,7 @@ mp_pool_class_init (MpPoolClass *klass)
   install_properties (object_class);
   mp_pool_size_install (object_class);
   mp_pool_room_install (object_class);
+  mp_pool_control_install (object_class);
 
   /**
    * MpPool::worker-started:
@@ -377,8 +389,8 @@ mp_pool_class_init (MpPoolClass *klass)
    * @pid: its process
    * @exit_status: how it ended, as [method@Mp.Process.get_exit_status] says it
    * @reason: `"pool closed"`, `"pool terminated"`, `"pool failed"`, `"recycled"` (it had done its number of tasks),
-   *   `"idle"`, `"shrunk"`, `"too old"`, `"too large"` (what it was allowed of that), `"died"`, `"did not start"`,
-   *   `"initializer failed"` or `"protocol error"`
+   *   `"idle"`, `"shrunk"`, `"too old"`, `"too large"` (what it was allowed of that), `"stopped"` (it went on with a task
+   *   that was called off), `"died"`, `"did not start"`, `"initializer failed"` or `"protocol error"`
    *
    * Emitted when a worker's process has ended.
    *

@@ -99,10 +99,11 @@ typedef struct
   guint64 state;      /* atomic: number of the task << 1 | MP_BOARD_STOP; the owner copies it and bounds it by what it has sent */
   gint64  started_us; /* atomic: when that task began; stored before @state */
   guint32 n_cpus;     /* atomic: the CPUs that the worker's own pools may count on, when that has changed; 0: it has not */
-  guint32 padding;
+  guint32 stop_word;  /* a futex: counts how often … */
+  guint64 stopped;    /* … this was stored, atomic: number of a task that had begun and that the owner does not want any more */
   guint64 wake_at;    /* atomic: by the owner: when this task is done it wants to be woken, if it sleeps, and when nothing is
                        * left to be done, and by whatever else comes, but not by the tasks before */
-  guint64 reserved[4];
+  guint64 reserved[3];
 } MpBoard;
 
 #define MP_BOARD_STOP G_GUINT64_CONSTANT (1)
