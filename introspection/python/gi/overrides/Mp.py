@@ -30,7 +30,8 @@ _Mp = get_introspection_module('Mp')
 gi.require_version('Mp', '1')
 
 from . import _mp_boot, _mp_connection, _mp_context, _mp_errors  # noqa: E402
-from . import _mp_executor, _mp_function, _mp_lock, _mp_pool, _mp_process, _mp_result, _mp_worker  # noqa: E402
+from . import _mp_executor, _mp_function, _mp_futures, _mp_lock, _mp_pool, _mp_process  # noqa: E402
+from . import _mp_result, _mp_worker  # noqa: E402
 
 Connection = override(_mp_connection.Connection)
 Context = override(_mp_context.Context)
@@ -57,6 +58,7 @@ WorkerStartError = _mp_errors.WorkerStartError
 
 Pipe = _mp_connection.Pipe
 active_children = _mp_process.active_children
+as_completed = _mp_futures.as_completed
 current_process = _mp_process.current_process
 function = _mp_function.function
 function_register = _mp_function.function_register
@@ -91,9 +93,10 @@ __all__ = [
     'AsyncResult', 'AuthenticationError', 'BrokenProcessPool', 'BufferTooShort', 'Connection', 'Context',
     'ExecutorFuture', 'IMapIterator', 'Lock', 'NoSuchFunctionError', 'Pipe', 'Pool', 'PoolTerminatedError',
     'Process', 'ProcessError', 'ProcessPoolExecutor', 'RemoteError', 'RemoteTraceback', 'TimeoutError',
-    'WorkerDiedError', 'WorkerStartError', 'active_children', 'cpu_count', 'current_process', 'freeze_support',
-    'function', 'function_register', 'get_all_start_methods', 'get_context', 'get_logger', 'get_start_method',
-    'init', 'log_to_stderr', 'parent_process', 'set_executable', 'set_forkserver_preload', 'set_start_method',
+    'WorkerDiedError', 'WorkerStartError', 'active_children', 'as_completed', 'cpu_count', 'current_process',
+    'freeze_support', 'function', 'function_register', 'get_all_start_methods', 'get_context', 'get_logger',
+    'get_start_method', 'init', 'log_to_stderr', 'parent_process', 'set_executable', 'set_forkserver_preload',
+    'set_start_method',
 ]
 
 _mp_boot.forget_mark()

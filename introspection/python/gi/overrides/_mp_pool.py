@@ -17,6 +17,7 @@ from . import _mp_call
 from . import _mp_context
 from . import _mp_errors as errors
 from . import _mp_function
+from . import _mp_futures
 from . import _mp_pickle as values
 from . import _mp_pool_size
 from . import _mp_worker as worker
@@ -66,7 +67,7 @@ def _initializer(initializer, initargs):
     return worker.INITIALIZER, values.pack(head + data, handles)
 
 
-class Pool(_mp_pool_size.Sized, _Mp.Pool):
+class Pool(_mp_futures.Bounded, _mp_pool_size.Sized, _Mp.Pool):
     """Worker processes that run functions.
 
     As multiprocessing.Pool; a function given as a text is called by that name, with GLib.Variants or with plain

@@ -138,6 +138,10 @@ class AsyncResult:
             raise ValueError('{0!r} not ready'.format(self))
         return self._outcome[0]
 
+    def cancel(self):
+        """Calls it off, running or not. True when this has decided its end; get() raises what a cancelled call does."""
+        return self._future is not None and self._outcome is None and _Mp.Future.cancel(self._future)
+
     def __await__(self):
         return self._await().__await__()
 
