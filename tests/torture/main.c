@@ -18,6 +18,7 @@ static const TorturePrimitive *const primitives[] = {
   &torture_cell,
   &torture_lock,
   &torture_ring,
+  &torture_transport,
 };
 
 #define LONG_FORM 5000   /* from so many kills on, every point must have been reached */

@@ -28,7 +28,7 @@ typedef struct
   void            (* figures) (GString *line);  /* (nullable) what else there is to say */
 } TorturePrimitive;
 
-extern const TorturePrimitive torture_self, torture_arena, torture_cell, torture_lock, torture_ring;
+extern const TorturePrimitive torture_self, torture_arena, torture_cell, torture_lock, torture_ring, torture_transport;
 
 #define TORTURE_N_CHILDREN 4
 
