@@ -95,6 +95,27 @@ test_demand (void)
   events_clear (&events);
 }
 
+/* From its last task on, not from its start. */
+static void
+test_last_task (void)
+{
+  const gint64 timeout = 50 * 1000;
+  MpPool *pool = elastic_pool (1, 0, timeout);
+  gint64 first = g_get_monotonic_time (), last = first;
+  Events events;
+
+  events_init (&events, pool);
+  while (last < first + 2 * timeout)
+    {
+      last = g_get_monotonic_time ();
+      apply_int (pool, MP_FUNCTION (tell_pid), NULL);
+    }
+  events_await_exits (&events, events.n_exited + 1);
+  g_assert_cmpint (g_get_monotonic_time (), >=, last + timeout);
+  finish (pool);
+  events_clear (&events);
+}
+
 /* Set later it counts from then; unset, all come back. */
 static void
 test_set_later (void)
@@ -311,6 +332,7 @@ static void
 test_rate_lifted (void)
 {
   MpPool *pool = g_object_new (MP_TYPE_POOL, "n-workers", 3, "max-start-rate", 0.001, NULL);
+  Held held[2];
   Events events;
 
   events_init (&events, pool);
@@ -321,6 +343,21 @@ test_rate_lifted (void)
   check_n_at_work (pool, 3);
   finish (pool);
   events_clear (&events);
+
+  /* And in one that follows its work. */
+  pool = elastic_pool (3, 0, LONG);
+  g_object_set (pool, "max-start-rate", 0.001, NULL);
+  held_begin (&held[0], pool);
+  held_submit (&held[1], pool);
+  turn_for (5000);
+  gate_open (&held[0].gate);
+  g_assert_cmpint (get_int (held[0].future), ==, held[0].pid);
+  held_clear (&held[0]);
+  held_await (&held[1]);
+  held_end (&held[1]);
+  g_object_set (pool, "max-start-rate", 0.0, NULL);
+  check_n_at_work (pool, 3);
+  finish (pool);
 
   pool = g_object_new (MP_TYPE_POOL, "n-workers", 3, "max-start-rate", 0.001, NULL);
   mp_pool_terminate (pool);
@@ -392,6 +429,7 @@ main (int argc, char **argv)
   g_test_add_func ("/pool-life/idle/from-nothing", test_from_nothing);
   g_test_add_func ("/pool-life/idle/minimum", test_minimum);
   g_test_add_func ("/pool-life/idle/demand", test_demand);
+  g_test_add_func ("/pool-life/idle/last-task", test_last_task);
   g_test_add_func ("/pool-life/idle/set-later", test_set_later);
   g_test_add_func ("/pool-life/idle/thrash", test_thrash);
   g_test_add_func ("/pool-life/idle/death", test_death_unwanted);
