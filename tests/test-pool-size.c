@@ -272,6 +272,7 @@ noted_cb (GObject *object, GAsyncResult *result, gpointer user_data)
   g_autoptr(GVariant) value = mp_pool_apply_finish (MP_POOL (object), result, &error);
 
   g_assert_no_error (error);
+  g_assert_nonnull (value);
   load->n_done++;
   /* From inside of callbacks, too. */
   if (load->n_done % 64 == 0)
