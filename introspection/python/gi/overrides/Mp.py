@@ -30,7 +30,7 @@ _Mp = get_introspection_module('Mp')
 gi.require_version('Mp', '1')
 
 from . import _mp_boot, _mp_connection, _mp_context, _mp_errors  # noqa: E402
-from . import _mp_executor, _mp_function, _mp_futures, _mp_lock, _mp_pool, _mp_process  # noqa: E402
+from . import _mp_executor, _mp_function, _mp_futures, _mp_imap, _mp_lock, _mp_pool, _mp_process  # noqa: E402
 from . import _mp_result, _mp_worker  # noqa: E402
 
 Connection = override(_mp_connection.Connection)
@@ -42,7 +42,7 @@ Process = override(_mp_process.Process)
 AsyncResult = _mp_result.AsyncResult
 BrokenProcessPool = _mp_executor.BrokenProcessPool
 ExecutorFuture = _mp_executor.ExecutorFuture
-IMapIterator = _mp_result.IMapIterator
+IMapIterator = _mp_imap.IMapIterator
 ProcessPoolExecutor = _mp_executor.ProcessPoolExecutor
 
 AuthenticationError = _mp_errors.AuthenticationError

@@ -215,6 +215,11 @@ def _interruptible(function, *args):
     return result
 
 
+def user_code():
+    """A context for code of the user in a callback of the library: as if there was no blocking call around it."""
+    return _signals.suspended()
+
+
 def run_callback(function, *args):
     """Calls a function of the user from a callback of the library: nothing may be raised into C.
 

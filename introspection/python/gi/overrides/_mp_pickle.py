@@ -173,8 +173,8 @@ def _batch_ends(variant, data):
 
 
 def unpack_batch(variant):
-    """Yields, for each element of an 'a(tbv)' of results, the number of the item; whether it has succeeded; and
-    (bytes, objects) or (error, details)."""
+    """Yields, for each element of an 'a(tbv)' of results that are pickles, the number of the item; whether it has
+    succeeded; and (bytes, objects) or (error, details)."""
     data = variant_bytes(variant)
     view = memoryview(data)
     start = 0
@@ -188,6 +188,15 @@ def unpack_batch(variant):
             outcome = variant.get_child_value(i).get_child_value(2).get_variant()
             yield index, success, unpack(outcome) if success else _unpack_error(outcome)
         start = end
+
+
+def unpack_variants(variant):
+    """As unpack_batch(), of results that are any variants."""
+    for i in range(variant.n_children()):
+        child = variant.get_child_value(i)
+        outcome = child.get_child_value(2).get_variant()
+        success = child.get_child_value(1).get_boolean()
+        yield child.get_child_value(0).get_uint64(), success, outcome if success else _unpack_error(outcome)
 
 
 def _unpack_error(outcome):

@@ -21,7 +21,8 @@ from . import _mp_futures
 from . import _mp_pickle as values
 from . import _mp_pool_size
 from . import _mp_worker as worker
-from ._mp_result import AsyncResult, IMapIterator, collect_chunks, decode_blob, decode_chunks, decode_outcomes
+from ._mp_imap import Asked, HandedOver, IMapIterator, collect_chunks, read_some
+from ._mp_result import AsyncResult, decode_blob, decode_chunks
 
 _Mp = get_introspection_module('Mp')
 
@@ -237,42 +238,58 @@ class Pool(_mp_futures.Bounded, _mp_pool_size.Sized, _Mp.Pool):
         return AsyncResult(self, future, decode, callback, error_callback)
 
     def imap(self, func, iterable, chunksize=1):
-        """An iterator of the results of func for each item, in order; the input is taken some items at a time."""
-        return self._imap('imap', func, iterable, chunksize)
+        """An iterator of the results of func for each item, in order; the input is taken as there is need of it."""
+        return self._imap(True, func, iterable, chunksize)
 
     def imap_unordered(self, func, iterable, chunksize=1):
         """As imap(); results come as they are ready."""
-        return self._imap('imap_unordered', func, iterable, chunksize)
+        return self._imap(False, func, iterable, chunksize)
 
-    def _imap(self, method, func, iterable, chunksize):
+    def _imap(self, ordered, func, iterable, chunksize):
         self._check_running()
         if chunksize < 1:
             raise ValueError('Chunksize must be 1+, not {0:n}'.format(chunksize))
         if isinstance(func, str):
-            return self._imap_named(method, func, iterable, chunksize)
+            return self._imap_named(ordered, func, iterable, chunksize)
         chunked = chunksize > 1
         head = worker.task_head(func, worker.EACH if chunked else worker.SINGLE)
         if chunked:
             iterable = _chunks(iterable, chunksize)
 
-        def submit(items):
-            return _mp_call.plain(getattr(_Mp.Pool, method), self, worker.TASK, _pack_tasks(head, items), 1)
+        def pack(body):
+            data, handles = values.dumps(body)
+            return values.pack(head + data, handles)
 
-        return IMapIterator(self, submit, iterable, decode_outcomes if chunked else decode_blob, chunked,
-                            method == 'imap', func)
+        calls = self._hand_over(ordered, worker.TASK, iterable, 1, lambda bodies: _pack_tasks(head, bodies), pack)
+        return IMapIterator(self, calls, None, chunked, func)
 
-    def _imap_named(self, method, name, iterable, chunksize):
+    def _imap_named(self, ordered, name, iterable, chunksize):
         if isinstance(iterable, GLib.Variant):
             iterable = _children(iterable)
         iterator = iter(iterable)
         first = list(itertools.islice(iterator, 1))
         is_plain = not (first and isinstance(first[0], GLib.Variant))
+        calls = self._hand_over(ordered, name, itertools.chain(first, iterator), chunksize,
+                                lambda items: _mp_function.items_variant(items, False)[0], values.variant_from)
+        return IMapIterator(self, calls, values.plain if is_plain else _same)
 
-        def submit(items):
-            return _mp_call.plain(getattr(_Mp.Pool, method), self, name,
-                                  _mp_function.items_variant(items, False)[0], chunksize)
+    def _hand_over(self, ordered, name, bodies, chunksize, pack_all, pack):
+        """The calls of an imap. In order, they are handed over many at a time; else one by one as the pool asks, so
+        that results are waited for together, but for those few that there are at once."""
+        method = _Mp.Pool.imap if ordered else _Mp.Pool.imap_unordered
 
-        return IMapIterator(self, submit, itertools.chain(first, iterator), values.plain if is_plain else _same)
+        def submit(bodies):
+            return _mp_call.plain(method, self, name, pack_all(bodies), chunksize)
+
+        n_workers = self.get_n_workers()
+        if ordered:
+            return HandedOver(submit, bodies, n_workers)
+        bodies, is_short = read_some(bodies, 2 * n_workers)
+        if is_short:
+            return HandedOver(submit, bodies, n_workers)
+        asked = Asked(bodies, pack)
+        asked.iterator = _mp_call.plain(_Mp.Pool.imap_with, self, name, asked.items(), chunksize, False, None)
+        return asked
 
     def close(self):
         """No more calls; those that were accepted are done."""
