@@ -16,6 +16,7 @@
 #include "mp-glib/process/mp-init.h"
 #include "mp-glib/process/mp-context.h"
 #include "mp-glib/process/mp-process.h"
+#include "mp-glib/pool/mp-backend.h"
 #include "mp-glib/pool/mp-future.h"
 #include "mp-glib/pool/mp-future-list.h"
 #include "mp-glib/pool/mp-items.h"

@@ -113,6 +113,9 @@ gboolean  mp_hub_wait_for_owners  (const gconstpointer *owners,
                                    GCancellable   *cancellable,
                                    GError        **error);
 
+/* Whether this thread is in one: then a post that it runs has been called from there. */
+gboolean  mp_hub_is_waiting       (void);
+
 /* For a blocking call of @owner that waits by other means than mp_hub_wait(): runs the posts that are due, as that does.
  * Without the lock. How many that were. */
 guint     mp_hub_run_due          (gconstpointer   owner);

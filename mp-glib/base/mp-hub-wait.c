@@ -305,6 +305,14 @@ report (Wait        *wait,
   return FALSE;
 }
 
+static __thread guint n_waits;   /* of this thread, one in another */
+
+gboolean
+mp_hub_is_waiting (void)
+{
+  return n_waits > 0;
+}
+
 gboolean
 mp_hub_wait_for_owners (const gconstpointer  *owners,
                         guint                 n_owners,
@@ -330,7 +338,9 @@ mp_hub_wait_for_owners (const gconstpointer  *owners,
   mp_hub_lock ();
   mp_hub_ensure ();
   g_assert (mp_hub.depth == 1);
+  n_waits++;
   wait_until_over (&wait);
+  n_waits--;
   is_done = done (data);
   mp_hub_unlock ();
 

@@ -3,7 +3,7 @@
 
 #include "mp-glib/pool/mp-future-private.h"
 #include "mp-glib/pool/mp-pool-control-private.h"
-#include "mp-glib/pool/mp-pool-worker-private.h"
+#include "mp-glib/pool/mp-pool-local-private.h"
 
 #include "mp-glib/base/mp-hub-state-private.h"
 
@@ -41,7 +41,6 @@ mp_pool_core_new (MpPool *pool)
   self->generation = g_atomic_int_get (&fork_generation);
   self->context = mp_hub_ref_context (NULL);
   g_weak_ref_init (&self->pool, pool);
-  self->worker_ops = &mp_pool_process_ops;
   mp_pool_size_init (&self->size);
   mp_pool_room_init (&self->room);
   g_queue_init (&self->returned);
@@ -76,6 +75,7 @@ mp_pool_core_unref (MpPoolCore *self)
   g_clear_error (&self->failure);
   g_clear_pointer (&self->failure_details, g_variant_unref);
   mp_pool_size_clear (&self->size);
+  g_clear_pointer (&self->inline_state, mp_inline_free);
   g_free (self->workers);
   g_array_unref (self->pace.functions);
   g_hash_table_unref (self->functions);

@@ -30,6 +30,7 @@ typedef struct
   GVariant  *value;      /* (owned) an array, serialised */
   MpEncoded *encoded;    /* (owned) (nullable) when it holds objects */
   gsize      n_items;
+  gboolean   holds;      /* the value holds references to objects */
 } Chunk;
 
 struct _MpFeed
@@ -45,6 +46,7 @@ struct _MpFeed
 
   /* Whoever asks: */
   char       *function;  /* (owned) */
+  gboolean    is_local;  /* the workers are in this process */
   GPtrArray  *values;    /* (owned) of the chunk that is being read */
   GPtrArray  *objects;   /* (owned) those that handles in it stand for */
   char       *type;      /* (owned) (nullable) of the last value that was checked */
@@ -61,7 +63,7 @@ chunk_free (gpointer data)
   if (self->encoded != NULL)
     mp_encoded_clear (self->encoded);
   g_free (self->encoded);
-  g_variant_unref (self->value);
+  g_clear_pointer (&self->value, g_variant_unref);
   g_slice_free (Chunk, self);
 }
 
@@ -101,6 +103,7 @@ mp_job_new_fed (MpPoolCore  *core,
   self->max_ahead = MAX_AHEAD * (gsize) mp_pool_size_get (core);
   self->open = TRUE;
   self->function = g_strdup (function);
+  self->is_local = core->is_local;
   self->values = g_ptr_array_new_with_free_func ((GDestroyNotify) g_variant_unref);
   self->objects = g_ptr_array_new_with_free_func (g_object_unref);
 
@@ -204,7 +207,7 @@ mp_feed_chunk_ended (MpJob   *job,
 
   self->n_ended++;
   /* The bytes are the library's own; objects are not. */
-  if (chunk != NULL && chunk->encoded != NULL)
+  if (chunk != NULL && (chunk->encoded != NULL || chunk->holds))
     {
       g_hash_table_steal (self->chunks, GSIZE_TO_POINTER (number));
       mp_job_drop (job, chunk_free, chunk);
@@ -341,7 +344,14 @@ make_chunk (MpFeed *self)
     }
   /* Serialised here, and not under the lock. */
   g_variant_get_data (chunk->value);
-  if (self->objects->len > 0 || mp_type_may_hold_handles (g_variant_get_type (chunk->value)))
+  chunk->holds = self->is_local && self->objects->len > 0;
+  if (self->is_local)
+    {
+      chunk->value = mp_value_hold (chunk->value, &self->error);
+      if (chunk->value == NULL)
+        g_clear_pointer (&chunk, chunk_free);
+    }
+  else if (self->objects->len > 0 || mp_type_may_hold_handles (g_variant_get_type (chunk->value)))
     {
       chunk->encoded = g_new0 (MpEncoded, 1);
       if (!mp_value_encode (chunk->value, chunk->encoded, &self->error))

@@ -152,6 +152,26 @@ mp_map_take_chunk (MpMap *self)
   return self->next++;
 }
 
+GVariant *
+mp_map_ref_items (MpMap   *self,
+                  guint64  chunk,
+                  gsize   *first,
+                  gsize   *n_items)
+{
+  if (self->feed != NULL)
+    {
+      GVariant *value = mp_feed_get_chunk (self->feed, chunk);
+
+      *first = 0;
+      *n_items = g_variant_n_children (value);
+      return g_variant_ref (value);
+    }
+  *first = first_of (self, chunk);
+  *n_items = length_of (self, chunk);
+
+  return g_variant_ref (self->items);
+}
+
 /* Making one. */
 
 static GVariant *
@@ -280,7 +300,12 @@ mp_job_new_map (MpPoolCore  *core,
   MpJob *job = NULL;
   gsize size = 0, n_shares = 0;
 
-  g_variant_ref_sink (items);
+  if (core->is_local)
+    items = mp_value_hold (items, error);
+  else
+    g_variant_ref_sink (items);
+  if (items == NULL)
+    return NULL;
   if (!g_variant_is_of_type (items, G_VARIANT_TYPE_ARRAY))
     {
       g_set_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT, "pool: the items have type “%s”, which is no array",
@@ -313,6 +338,8 @@ mp_job_new_map (MpPoolCore  *core,
   g_variant_get_data (items);
   size = g_variant_get_size (items);
   job->size = self->n_chunks > 0 ? size / self->n_chunks : 0;
+  if (core->is_local)
+    return job;
   if (!encode_handles (self, error))
     {
       mp_job_unref (job);

@@ -7,6 +7,7 @@
 #include "mp-glib/platform/mp-spin-private.h"
 #include "mp-glib/pool/mp-items.h"
 #include "mp-glib/pool/mp-pool-room-private.h"
+#include "mp-glib/pool/mp-pool-backend-private.h"
 #include "mp-glib/pool/mp-pool.h"
 #include "mp-glib/pool/mp-pool-size-private.h"
 #include "mp-glib/process/mp-protocol-private.h"
@@ -29,6 +30,7 @@ typedef struct _MpJob MpJob;
 typedef struct _MpMap MpMap;
 typedef struct _MpImap MpImap;
 typedef struct _MpFeed MpFeed;
+typedef struct _MpInline MpInline;
 typedef struct _MpJobControl MpJobControl;
 typedef struct _MpTally MpTally;
 typedef struct _MpJobWatch MpJobWatch;
@@ -173,10 +175,12 @@ struct _MpPoolWorker
   GError        *cut_off;       /* (owned) (nullable): what it did to be cut off */
   GError        *start_error;   /* (owned) (nullable): why it never was ready for work */
   GVariant      *start_details; /* (owned) (nullable) */
+  gboolean       announced;     /* worker-started has been emitted, or will be */
   gboolean       initializing;  /* the one unit in flight is the initializer */
   MpBoard       *board;
   MpUnit         flight[MP_POOL_WINDOW];   /* a ring */
   guint          first, n_flight;
+  guint          window;        /* most of them */
   guint          n_revoked;     /* of those in flight, taken back and not yet answered */
   guint64        first_seq;     /* number of the first in flight; first_seq + n_flight is the next to be given */
   gsize          flight_bytes;
@@ -223,6 +227,9 @@ struct _MpPoolCore
   MpPoolSize     size;
   guint          tasks_per_worker;
   const MpPoolWorkerOps *worker_ops;   /* what its workers are */
+  gboolean       is_local;        /* they are in this process: values need not be encoded */
+  MpPoolBackend  backend;
+  MpInline      *inline_state;    /* (owned) (nullable) mp-pool-inline.c */
   MpContext     *mp_context;      /* borrowed from the pool, NULL once that is gone */
   MpPoolState    state;
   GError        *failure;         /* (owned) (nullable): why this pool can do nothing any more */
@@ -390,7 +397,8 @@ void        mp_pool_worker_end       (MpPoolWorker        *self,
 void        mp_pool_worker_abandon   (MpPoolWorker        *self,
                                       gint64               grace_us);
 int         mp_pool_worker_get_exit_status (MpPoolWorker  *self);
-char       *mp_pool_worker_describe_end (MpPoolWorker     *self);                 /* (full) */
+/* "worker 3 (pid 4711) was killed by signal 9 (SIGKILL)" (full) */
+char       *mp_pool_worker_describe_with_end (MpPoolWorker *self);
 gboolean    mp_pool_queue_encoded    (MpWire              *wire,
                                       const MpTaskLead    *lead,
                                       MpEncoded           *encoded,
@@ -495,6 +503,11 @@ gsize       mp_map_get_n_ended       (MpMap               *self);
 gsize       mp_map_get_chunk_length  (MpMap               *self,
                                       guint64              chunk);
 guint64     mp_map_take_chunk        (MpMap               *self);
+/* The array that a chunk is a part of (full), and its place there. */
+GVariant   *mp_map_ref_items         (MpMap               *self,
+                                      guint64              chunk,
+                                      gsize               *first,
+                                      gsize               *n_items);
 gboolean    mp_map_queue_chunk       (MpMap               *self,
                                       guint64              chunk,
                                       MpWire              *wire,

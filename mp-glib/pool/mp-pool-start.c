@@ -178,10 +178,9 @@ mp_pool_core_worker_ended (MpPoolCore   *self,
 
       if (start_error == NULL && worker->n_answered == 0 && lived < PROOF_US && worker->reason == NULL)
         {
-          g_autofree char *end = mp_pool_worker_describe_end (worker);
+          g_autofree char *end = mp_pool_worker_describe_with_end (worker);
 
-          idle_error = g_error_new (MP_ERROR, MP_ERROR_WORKER_START, "pool: worker %u (pid %d) %s before it did anything",
-                                    worker->number, worker->pid, end);
+          idle_error = g_error_new (MP_ERROR, MP_ERROR_WORKER_START, "pool: %s before it did anything", end);
           start_error = idle_error;
         }
       if (start_error != NULL)

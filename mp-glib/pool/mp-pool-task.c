@@ -134,9 +134,16 @@ mp_job_new_call (MpPoolCore  *core,
 {
   MpJob *self = mp_job_new (core, MP_JOB_CALL);
 
-  self->value = args != NULL ? g_variant_ref_sink (args) : g_variant_ref_sink (g_variant_new_tuple (NULL, 0));
+  if (args == NULL)
+    args = g_variant_new_tuple (NULL, 0);
+  self->value = core->is_local ? mp_value_hold (args, error) : g_variant_ref_sink (args);
+  if (self->value == NULL)
+    {
+      mp_job_unref (self);
+      return NULL;
+    }
   self->size = g_variant_get_size (self->value);
-  if (mp_type_may_hold_handles (g_variant_get_type (self->value)))
+  if (!core->is_local && mp_type_may_hold_handles (g_variant_get_type (self->value)))
     {
       self->encoded = g_new0 (MpEncoded, 1);
       if (!mp_value_encode (self->value, self->encoded, error))

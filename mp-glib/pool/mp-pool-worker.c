@@ -44,8 +44,8 @@ gboolean
 mp_pool_worker_has_room (MpPoolWorker *self,
                          const MpUnit *unit)
 {
-  if (self->state != MP_WORKER_READY || self->n_revoked > 0 || self->stopping > 0 || self->n_left == 0 || self->size.leaving != NULL ||
-      self->n_flight == MP_POOL_WINDOW)
+  if (self->state != MP_WORKER_READY || self->n_revoked > 0 || self->stopping > 0 || self->n_left == 0 ||
+      self->size.leaving != NULL || self->n_flight == self->window)
     return FALSE;
 
   if (self->n_flight == 0)
@@ -205,9 +205,13 @@ mp_pool_worker_get_exit_status (MpPoolWorker *self)
 }
 
 char *
-mp_pool_worker_describe_end (MpPoolWorker *self)
+mp_pool_worker_describe_with_end (MpPoolWorker *self)
 {
-  return self->ops->describe_end (self);
+  g_autofree char *end = self->ops->describe_end (self);
+
+  if (self->pid == 0)
+    return g_strdup_printf ("worker %u %s", self->number, end);
+  return g_strdup_printf ("worker %u (pid %d) %s", self->number, self->pid, end);
 }
 
 void
@@ -338,6 +342,7 @@ mp_pool_worker_started (MpPoolWorker *self,
                         int           pid)
 {
   self->pid = pid;
+  self->announced = TRUE;
   mp_pool_post_started (self->core, self->number, pid);
 }
 
@@ -385,11 +390,10 @@ fail_running (MpPoolWorker *self,
     }
   else
     {
-      g_autofree char *end = mp_pool_worker_describe_end (self);
+      g_autofree char *end = mp_pool_worker_describe_with_end (self);
 
       answer.died = TRUE;
-      answer.error = g_error_new (MP_ERROR, MP_ERROR_WORKER_DIED, "function “%s”: worker %u (pid %d) %s while it ran it",
-                                  name, self->number, self->pid, end);
+      answer.error = g_error_new (MP_ERROR, MP_ERROR_WORKER_DIED, "function “%s”: %s while it ran it", name, end);
     }
   if (details != NULL)
     {
@@ -443,12 +447,11 @@ mp_pool_worker_ended (MpPoolWorker *self,
   if (self->initializing)
     {
       MpUnit unit = flight_pop (self);
-      g_autofree char *end = mp_pool_worker_describe_end (self);
+      g_autofree char *end = mp_pool_worker_describe_with_end (self);
 
       if (self->reason == NULL)
-        self->start_error = g_error_new (MP_ERROR, MP_ERROR_WORKER_START,
-                                         "pool: worker %u (pid %d) %s in the initializer “%s”", self->number, self->pid,
-                                         end, mp_pool_core_name_of (core, unit.job->function));
+        self->start_error = g_error_new (MP_ERROR, MP_ERROR_WORKER_START, "pool: %s in the initializer “%s”", end,
+                                         mp_pool_core_name_of (core, unit.job->function));
       self->initializing = FALSE;
       mp_job_unit_gone (unit.job);
     }
@@ -463,7 +466,7 @@ mp_pool_worker_ended (MpPoolWorker *self,
       self->start_error = g_error_copy (error);
     }
   settle_flight (self, details);
-  if (self->pid != 0)
+  if (self->announced)
     mp_pool_post_exited (core, self->number, self->pid, mp_pool_worker_get_exit_status (self),
                          self->reason != NULL ? self->reason : self->start_error != NULL ? "did not start" : "died");
   mp_pool_core_worker_ended (core, self, self->start_error,
@@ -488,6 +491,7 @@ mp_pool_worker_init (MpPoolWorker          *self,
   self->ops = ops;
   self->core = core;
   self->number = number;
+  self->window = MP_POOL_WINDOW;
   self->start_time = g_get_monotonic_time ();
   self->serial = ++core->serial;
   self->first_seq = 1;

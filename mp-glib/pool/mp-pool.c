@@ -11,7 +11,7 @@
 /**
  * MpPool:
  *
- * Worker processes that run functions.
+ * Workers that run functions: processes, if nothing else is asked for.
  *
  * A pool starts its workers by itself and hands them tasks: a call of a function by [method@Mp.Pool.apply] and
  * [method@Mp.Pool.submit], one for each item of an array by [method@Mp.Pool.map] and [method@Mp.Pool.imap]. What a function
@@ -72,6 +72,24 @@
  * when there is something. Workers are replaced by fresh ones after a number of tasks
  * ([property@Mp.Pool:tasks-per-worker]), at an age ([property@Mp.Pool:worker-max-age-us]) or when they have grown
  * ([property@Mp.Pool:worker-max-growth]). None of it costs a task, nor runs one twice.
+ *
+ * ## Backends
+ *
+ * Workers are processes unless [property@Mp.Pool:backend] says something else. The calls, their errors, signals and promises
+ * are the same with all; values need not be encoded where they stay in this process, but are checked as those that travel.
+ *
+ * With `MP_BACKEND_THREADS` each worker is a thread, which calls the functions of this process. A thread cannot be killed: a
+ * task that is called off is told so, and one that has to end and does not is given up after the time that a process would
+ * get. For the pool its worker has ended then, with the exit status `MP_EXIT_STATUS_UNKNOWN`, and another takes its place; the
+ * thread goes when the function returns. Functions of JavaScript cannot run in threads: a program in GJS gets
+ * `G_IO_ERROR_NOT_SUPPORTED`.
+ *
+ * With `MP_BACKEND_INLINE` a task runs in the program itself: in a blocking call on the pool, or in its main context, never in
+ * a call that only submits. It is meant for tests of an application, for which it brings about what may happen in a pool:
+ * the workers are made up, and when which of them runs a task, how late ([property@Mp.Pool:inline-max-delay-us]) and whether
+ * it dies ([property@Mp.Pool:inline-death-rate]) is decided by [property@Mp.Pool:inline-seed] alone. A task cannot be
+ * interrupted there, and a blocking call returns late when its time is up during one. An asynchronous function that
+ * is called within a blocking call has the pool's main context turned until it answers.
  *
  * ## Ends
  *
@@ -222,6 +240,7 @@ mp_pool_constructed (GObject *object)
 
   if (self->context == NULL)
     self->context = g_object_ref (mp_context_get_default ());
+  mp_pool_backend_begin (self->core);
   mp_pool_core_start (self->core, self->tasks_per_worker, self->context, self->initializer, self->initializer_args);
 }
 
@@ -269,7 +288,8 @@ mp_pool_get_property (GObject    *object,
     default:
       if (!mp_pool_view_get_property (self, prop_id, value) && !mp_pool_size_get_property (self, prop_id, value) &&
           !mp_pool_room_get_property (object, prop_id, value) &&
-          !mp_pool_control_get_property (self, prop_id, value))
+          !mp_pool_control_get_property (self, prop_id, value) &&
+          !mp_pool_backend_get_property (self, prop_id, value))
         G_OBJECT_WARN_INVALID_PROPERTY_ID (object, prop_id, pspec);
     }
 }
@@ -299,7 +319,8 @@ mp_pool_set_property (GObject      *object,
     default:
       if (!mp_pool_size_set_property (self, prop_id, value) && !mp_pool_view_set_property (self, prop_id, value) &&
           !mp_pool_room_set_property (object, prop_id, value) &&
-          !mp_pool_control_set_property (self, prop_id, value))
+          !mp_pool_control_set_property (self, prop_id, value) &&
+          !mp_pool_backend_set_property (self, prop_id, value))
         G_OBJECT_WARN_INVALID_PROPERTY_ID (object, prop_id, pspec);
     }
 }
@@ -367,14 +388,15 @@ mp_pool_class_init (MpPoolClass *klass)
   mp_pool_size_install (object_class);
   mp_pool_room_install (object_class);
   mp_pool_control_install (object_class);
+  mp_pool_backend_install (object_class);
 
   /**
    * MpPool::worker-started:
    * @self: the pool
    * @number: the worker's number in the pool, from 0
-   * @pid: its process
+   * @pid: its process; 0 when it is none
    *
-   * Emitted when a worker's process has been started.
+   * Emitted when a worker has been started.
    *
    * Since: 0.1
    */
@@ -386,13 +408,13 @@ mp_pool_class_init (MpPoolClass *klass)
    * MpPool::worker-exited:
    * @self: the pool
    * @number: the worker's number in the pool, from 0; the one that replaces it has the same
-   * @pid: its process
+   * @pid: its process; 0 when it is none
    * @exit_status: how it ended, as [method@Mp.Process.get_exit_status] says it
    * @reason: `"pool closed"`, `"pool terminated"`, `"pool failed"`, `"recycled"` (it had done its number of tasks),
    *   `"idle"`, `"shrunk"`, `"too old"`, `"too large"` (what it was allowed of that), `"stopped"` (it went on with a task
    *   that was called off), `"died"`, `"did not start"`, `"initializer failed"` or `"protocol error"`
    *
-   * Emitted when a worker's process has ended.
+   * Emitted when a worker has ended. A thread that was given up is one whose status is unknown.
    *
    * Since: 0.1
    */

@@ -7,6 +7,7 @@
 
 #include <gio/gio.h>
 #include "mp-glib/base/mp-version-macros.h"
+#include "mp-glib/pool/mp-backend.h"
 #include "mp-glib/pool/mp-future.h"
 #include "mp-glib/pool/mp-items.h"
 #include "mp-glib/pool/mp-result-iter.h"
@@ -33,6 +34,11 @@ MpPool       *mp_pool_new_full        (guint                 n_workers,
                                        GVariant             *initializer_args,
                                        guint                 tasks_per_worker,
                                        MpContext            *context);
+MP_AVAILABLE_IN_ALL
+MpPool       *mp_pool_new_for_backend (MpBackend             backend,
+                                       guint                 n_workers);
+MP_AVAILABLE_IN_ALL
+MpBackend     mp_pool_get_backend     (MpPool               *self);
 MP_AVAILABLE_IN_ALL
 guint         mp_pool_get_n_workers   (MpPool               *self);
 MP_AVAILABLE_IN_ALL

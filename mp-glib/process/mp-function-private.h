@@ -39,6 +39,15 @@ gboolean          mp_function_check_result (const MpFunction *function,
                                            GVariant          *result,
                                            GError           **error);
 
+/* Arguments, or the type of items, against the declared type, where the function is called. */
+gboolean          mp_function_check_argument (const MpFunction    *function,
+                                           const GVariantType  *type,
+                                           GError             **error);
+/* The result of a function that takes a whole chunk: NULL when it is an array of @n_items, else the error (full). */
+GError           *mp_function_check_chunk (const MpFunction    *function,
+                                           GVariant            *result,
+                                           gsize                n_items);
+
 /* Calls a synchronous function and keeps its promises: a result (sunk, full) or an error, never both or none; result
  * type checked. */
 GVariant         *mp_function_call        (const MpFunction  *function,
@@ -60,5 +69,7 @@ GVariant         *mp_function_call_bare   (const MpFunction  *function,
  * none. Both in the thread that runs functions, between two calls. */
 gboolean          mp_script_collect       (void);
 void              mp_script_count_call    (void);
+/* Whether that is so in this thread. Anywhere. */
+gboolean          mp_script_is_here       (void);
 
 G_END_DECLS

@@ -571,6 +571,36 @@ mp_function_check_result (const MpFunction  *function,
   return FALSE;
 }
 
+gboolean
+mp_function_check_argument (const MpFunction    *function,
+                            const GVariantType  *type,
+                            GError             **error)
+{
+  const GVariantType *wanted = function->argument_type;
+
+  if (wanted == NULL || g_variant_type_is_subtype_of (type, wanted))
+    return TRUE;
+
+  g_set_error (error, MP_ERROR, MP_ERROR_INVALID_TYPE, "function “%s” was called with “%.*s”, but takes “%.*s”",
+               mp_function_display_name (function->name),
+               (int) g_variant_type_get_string_length (type), g_variant_type_peek_string (type),
+               (int) g_variant_type_get_string_length (wanted), g_variant_type_peek_string (wanted));
+  return FALSE;
+}
+
+GError *
+mp_function_check_chunk (const MpFunction *function,
+                         GVariant         *result,
+                         gsize             n_items)
+{
+  if (g_variant_is_of_type (result, G_VARIANT_TYPE_ARRAY) && g_variant_n_children (result) == n_items)
+    return NULL;
+
+  return g_error_new (MP_ERROR, MP_ERROR_INVALID_TYPE,
+                      "function “%s” got a chunk of %" G_GSIZE_FORMAT " items, and returned no array of as many",
+                      mp_function_display_name (function->name), n_items);
+}
+
 GVariant *
 mp_function_check_call (const MpFunction  *function,
                         GVariant          *result,

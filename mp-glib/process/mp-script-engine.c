@@ -50,6 +50,14 @@ mp_script_collect (void)
   return TRUE;
 }
 
+gboolean
+mp_script_is_here (void)
+{
+  Engine *engine = find_engine ();
+
+  return engine != NULL && engine->get_current () != NULL;
+}
+
 void
 mp_script_count_call (void)
 {

@@ -36,6 +36,9 @@ gboolean  mp_results_queue     (MpResults     *self,
                                 MpWire        *wire,
                                 MpResultLead  *lead,
                                 GError       **error);
+/* The answer itself, instead: (full), not floating. @lead: status and index are filled in. */
+GVariant *mp_results_take      (MpResults     *self,
+                                MpResultLead  *lead);
 /* After the answer has left. */
 void      mp_results_drop      (MpResults     *self);
 void      mp_results_clear     (MpResults     *self);

@@ -228,6 +228,33 @@ make_array (MpResults    *self,
   return g_variant_builder_end (&builder);
 }
 
+/* Of those that are no block. */
+static GVariant *
+make_value (MpResults    *self,
+            MpResultLead *lead)
+{
+  lead->status = self->n_failed > 0 ? MP_RESULT_PER_ITEM : MP_RESULT_VALUE;
+  lead->index = 0;
+  return g_variant_ref_sink (self->n_failed > 0 ? make_outcomes (self) : make_array (self, lead));
+}
+
+GVariant *
+mp_results_take (MpResults    *self,
+                 MpResultLead *lead)
+{
+  g_autofree char *type = NULL;
+  g_autoptr(GBytes) bytes = NULL;
+
+  if (self->raw_size == 0)
+    return make_value (self, lead);
+
+  lead->status = MP_RESULT_VALUE;
+  lead->index = 0;
+  type = g_strconcat ("a", self->raw_type, NULL);
+  bytes = g_bytes_new (self->block, self->n * self->raw_size);
+  return g_variant_ref_sink (g_variant_new_from_bytes (G_VARIANT_TYPE (type), bytes, TRUE));
+}
+
 gboolean
 mp_results_queue (MpResults     *self,
                   MpWire        *wire,
@@ -242,8 +269,6 @@ mp_results_queue (MpResults     *self,
       return TRUE;
     }
 
-  lead->status = self->n_failed > 0 ? MP_RESULT_PER_ITEM : MP_RESULT_VALUE;
-  lead->index = 0;
-  value = g_variant_ref_sink (self->n_failed > 0 ? make_outcomes (self) : make_array (self, lead));
+  value = make_value (self, lead);
   return mp_serve_queue_value (wire, lead, value, error);
 }

@@ -203,16 +203,7 @@ check_type (Server              *self,
             const GVariantType  *type,
             GError             **error)
 {
-  const GVariantType *wanted = self->known->function->argument_type;
-
-  if (wanted == NULL || g_variant_type_is_subtype_of (type, wanted))
-    return TRUE;
-
-  g_set_error (error, MP_ERROR, MP_ERROR_INVALID_TYPE, "function “%s” was called with “%.*s”, but takes “%.*s”",
-               mp_function_display_name (self->known->name),
-               (int) g_variant_type_get_string_length (type), g_variant_type_peek_string (type),
-               (int) g_variant_type_get_string_length (wanted), g_variant_type_peek_string (wanted));
-  return FALSE;
+  return mp_function_check_argument (self->known->function, type, error);
 }
 
 static void
@@ -366,12 +357,8 @@ settle_call (Server *self)
       g_clear_error (&error);
       value = g_variant_ref_sink (g_variant_new_tuple (NULL, 0));
     }
-  if (error == NULL && is_chunk &&
-      (!g_variant_is_container (value) || !g_variant_type_is_array (g_variant_get_type (value)) ||
-       g_variant_n_children (value) != g_variant_n_children (self->args)))
-    error = g_error_new (MP_ERROR, MP_ERROR_INVALID_TYPE,
-                         "function “%s” got a chunk of %" G_GSIZE_FORMAT " items, and returned no array of as many",
-                         mp_function_display_name (self->known->name), g_variant_n_children (self->args));
+  if (error == NULL && is_chunk)
+    error = mp_function_check_chunk (self->known->function, value, g_variant_n_children (self->args));
 
   if (error != NULL)
     {
