@@ -4,6 +4,7 @@
 #include "pool-test.h"
 
 #include <signal.h>
+#include <sys/wait.h>
 
 #include "mp-glib/pool/mp-pool-private.h"
 
@@ -106,6 +107,36 @@ test_deaths (void)
           g_assert_cmpint (g_variant_get_int32 (value), ==, x + 1);
         }
     }
+}
+
+/* More want to run than there are CPUs: whoever looks busily keeps the others from it, and himself from being woken. */
+static void
+test_load (void)
+{
+  g_autoptr(MpPool) pool = mp_pool_new (1);
+  guint n_hogs = 2 * mp_get_n_usable_cpus ();
+  g_autofree int *hogs = g_new (int, n_hogs);
+  gint64 end = g_get_monotonic_time () + LONG;
+
+  become_busy (pool);
+  for (guint i = 0; i < n_hogs; i++)
+    {
+      hogs[i] = fork ();
+      if (hogs[i] == 0)
+        for (gint64 x = 0; g_get_monotonic_time () < end; x++)
+          ;
+    }
+  do
+    g_assert_cmpint (call (pool, 3), ==, 9);
+  while (is_busy (pool) && g_get_monotonic_time () < end);
+  g_assert_false (is_busy (pool));
+  for (guint i = 0; i < n_hogs; i++)
+    {
+      kill (hogs[i], SIGKILL);
+      g_assert_cmpint (waitpid (hogs[i], NULL, 0), ==, hogs[i]);
+    }
+  /* When they are gone it pays again. */
+  become_busy (pool);
 }
 
 static gpointer
@@ -223,6 +254,7 @@ main (int   argc,
   g_test_add_func ("/pool-busy/pays", test_pays);
   g_test_add_func ("/pool-busy/sizes", test_sizes);
   g_test_add_func ("/pool-busy/deaths", test_deaths);
+  g_test_add_func ("/pool-busy/load", test_load);
   g_test_add_func ("/pool-busy/threads", test_threads);
   g_test_add_func ("/pool-busy/stopped", test_stopped);
   g_test_add_func ("/pool-busy/cancelled", test_cancelled);

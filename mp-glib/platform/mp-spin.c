@@ -9,6 +9,8 @@
 #define SPIN_US    50
 #define MAX_CREDIT 8
 #define MAX_SKIP   256
+/* A yield gave the CPU to others for as long as this: then more want to run than there are CPUs. */
+#define LOADED_US  500
 
 gint64
 mp_spin_begin (MpSpin *self)
@@ -33,15 +35,17 @@ mp_spin_end (MpSpin   *self,
              gint64    until,
              gboolean  found)
 {
+  gint64 now = g_get_monotonic_time ();
+
   /* Where a yield gives the CPU to others for long, it was found late: one that sleeps would have been woken sooner. */
-  if (found && g_get_monotonic_time () < until + SPIN_US)
+  if (found && now < until + SPIN_US)
     {
       self->credit = MIN (self->credit + 1, MAX_CREDIT);
       self->last_skip = 0;
       return;
     }
 
-  self->credit = MAX (self->credit - 2, 0);
+  self->credit = now < until + LOADED_US ? MAX (self->credit - 2, 0) : 0;
   if (self->credit == 0)
     self->to_skip = self->last_skip = CLAMP (2 * self->last_skip, 1, MAX_SKIP);
 }
