@@ -57,9 +57,21 @@ class AsyncioTest(unittest.IsolatedAsyncioTestCase):
             async with Mp.Pool(1) as pool:
                 result = pool.apply_async(slow_then, (path, 2))
                 with self.assertRaises(asyncio.TimeoutError):
-                    await asyncio.wait_for(_await(result), 0.02)
+                    await asyncio.wait_for(asyncio.shield(_await(result)), 0.02)
                 open(path, 'w').close()
                 self.assertEqual(await result, 2)
+
+    async def test_cancelled_wait_stops_its_task(self):
+        with support.tempfile.TemporaryDirectory() as directory:
+            path = os.path.join(directory, 'go')
+            async with Mp.Pool(1) as pool:
+                result = pool.apply_async(slow_then, (path, 2))
+                other = pool.apply_async(square, (3,))
+                with self.assertRaises(asyncio.TimeoutError):
+                    await asyncio.wait_for(_await(result), 0.02)
+                self.assertTrue(result.cancelled())
+                # Its worker has been made to stop, or this would wait for what never comes.
+                self.assertEqual(await other, 9)
 
     async def test_callbacks(self):
         got = asyncio.Queue()

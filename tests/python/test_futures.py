@@ -3,6 +3,7 @@
 """Futures, lists of them, and room in a pool's queue."""
 
 import asyncio
+import concurrent.futures
 import gc
 import queue
 import unittest
@@ -94,8 +95,9 @@ class FutureTest(unittest.TestCase):
         behind = self.pool.apply_async(square, (3,))
         self.gate.opened(self.waits)
         self.assertTrue(behind.cancel())
-        self.assertFalse(behind.cancel())
-        with self.assertRaises(Exception):
+        self.assertTrue(behind.cancel())
+        self.assertTrue(behind.cancelled())
+        with self.assertRaises(concurrent.futures.CancelledError):
             behind.get(TIMEOUT)
         self.assertEqual(behind.future.get_state(), Mp.FutureState.CANCELLED)
         self.gate.open()

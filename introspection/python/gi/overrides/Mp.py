@@ -66,6 +66,7 @@ get_all_start_methods = _mp_context.get_all_start_methods
 get_context = _mp_context.get_context
 get_logger = _mp_util.get_logger
 get_start_method = _mp_context.get_start_method
+idempotent = _mp_function.idempotent
 init = _mp_boot.init
 log_to_stderr = _mp_util.log_to_stderr
 parent_process = _mp_process.parent_process
@@ -95,8 +96,8 @@ __all__ = [
     'Process', 'ProcessError', 'ProcessPoolExecutor', 'RemoteError', 'RemoteTraceback', 'TimeoutError',
     'WorkerDiedError', 'WorkerStartError', 'active_children', 'as_completed', 'cpu_count', 'current_process',
     'freeze_support', 'function', 'function_register', 'get_all_start_methods', 'get_context', 'get_logger',
-    'get_start_method', 'init', 'log_to_stderr', 'parent_process', 'set_executable', 'set_forkserver_preload',
-    'set_start_method',
+    'get_start_method', 'idempotent', 'init', 'log_to_stderr', 'parent_process', 'set_executable',
+    'set_forkserver_preload', 'set_start_method',
 ]
 
 _mp_boot.forget_mark()

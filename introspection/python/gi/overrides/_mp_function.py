@@ -1,7 +1,9 @@
 # _mp_function.py — SPDX-License-Identifier: LGPL-2.1-or-later
 """Functions that are called by a name: what a Python worker offers to owners in any language."""
 
+import functools
 import inspect
+import operator
 
 from gi.repository import GLib
 
@@ -67,6 +69,37 @@ def function(func=None, *, name=None, raw=False, argument_type=None, result_type
     if isinstance(func, str):
         name, func = func, None
     return register if func is None else register(func)
+
+
+def idempotent(func=None, *, attempts=2):
+    """Decorator: to run the function twice does no harm.
+
+        @Mp.idempotent(attempts=3)
+        def fetch(url): …
+
+    A call of it that fails, or whose worker dies, is begun anew, until it has been tried @attempts times; the last
+    error tells of them all."""
+    def mark(function):
+        function.__mp_attempts__ = attempts
+        return function
+
+    attempts = operator.index(attempts)
+    if attempts < 1:
+        raise ValueError('attempts must be at least 1')
+    return mark if func is None else mark(func)
+
+
+def options_for(func, options=None):
+    """The options of a call of @func: @options, an Mp.TaskOptions or None, and what idempotent() says of it."""
+    while isinstance(func, functools.partial):
+        func = func.func
+    attempts = getattr(func, '__mp_attempts__', 1)
+    if attempts == 1:
+        return options
+    own = {spec.name: options.get_property(spec.name) for spec in options.list_properties()} if options else {}
+    if own.get('max-attempts', 1) == 1:
+        own['max-attempts'] = attempts
+    return _Mp.TaskOptions(**{name.replace('-', '_'): value for name, value in own.items()} | {'idempotent': True})
 
 
 def call_variant(args, kwds):

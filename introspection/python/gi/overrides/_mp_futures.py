@@ -35,13 +35,22 @@ class Bounded:
     def _result(self, future, decode, func):
         return AsyncResult(self, future, decode, function=None if isinstance(func, str) else func)
 
+    def submit(self, func, /, *args, options=None, **kwds):
+        """Calls func (*args, **kwds) in a worker; an AsyncResult.
+
+        @options: an Mp.TaskOptions, with priority, deadlines and so on."""
+        name, variant, decode = self._make(func, args, kwds)
+        options = _mp_function.options_for(func, options)
+        future = _mp_call.plain(_Mp.Pool.submit_with, self, name, variant, options)
+        return self._result(future, decode, func)
+
     def try_submit(self, func, /, *args, options=None, **kwds):
         """Calls func (*args, **kwds) in a worker; an AsyncResult. queue.Full when max_queued calls wait already.
 
         @options: an Mp.TaskOptions."""
         name, variant, decode = self._make(func, args, kwds)
         try:
-            future = _Mp.Pool.try_submit(self, name, variant, options)
+            future = _Mp.Pool.try_submit(self, name, variant, _mp_function.options_for(func, options))
         except GLib.Error as error:
             exc = queue.Full() if errors.is_mp(error, _Mp.Error.FULL) else errors.translate(error)
         else:
@@ -53,6 +62,7 @@ class Bounded:
 
         To be awaited under asyncio. A wait that is cancelled drops the call."""
         name, variant, decode = self._make(func, args, kwds)
+        options = _mp_function.options_for(func, options)
         future = await _mp_asyncio.wait(
             lambda cancellable, done: _Mp.Pool.submit_async(self, name, variant, options, cancellable, done),
             self._finish_submit, self._undo_submit)
@@ -125,9 +135,10 @@ class as_completed:
 
     async def _await_next(self):
         futures = self._list
-        coroutine = _mp_asyncio.wait(lambda cancellable, done: _Mp.FutureList.next_done_async(futures, cancellable, done),
-                                     lambda result: _Mp.FutureList.next_done_finish(futures, result),
-                                     self._undo_next)
+        coroutine = _mp_asyncio.wait(
+            lambda cancellable, done: _Mp.FutureList.next_done_async(futures, cancellable, done),
+            lambda result: _Mp.FutureList.next_done_finish(futures, result),
+            self._undo_next)
         try:
             return await asyncio.wait_for(coroutine, self._left())
         except asyncio.TimeoutError:

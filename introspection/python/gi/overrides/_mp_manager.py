@@ -18,6 +18,7 @@ from gi.repository import GLib
 from ..module import get_introspection_module
 from . import _mp_boot as boot
 from . import _mp_errors as errors
+from . import _mp_function
 from . import _mp_pickle as values
 from . import _mp_worker as worker
 from ._mp_pool import Pool
@@ -174,13 +175,13 @@ class Manager:
         self._ended.add_done_callback(lambda _ended: future.cancelled() or future.set_result(None))
         return future
 
-    def force_down(self, kill):
+    def force_down(self):
         with self._lock:
             self.shut_down(True)
             if self._thread is None or self._ended.done():
                 return
             self._forced = True
-        end_workers(self._pool, kill)
+        self._pool.terminate()
         self._wake()
 
     def forget(self):
@@ -240,7 +241,7 @@ class Manager:
             works, blobs = self._take()
             first = 0
             for i, work in enumerate(works):
-                if work.cost >= _LONG:
+                if work.cost >= _LONG or hasattr(work.function, '__mp_attempts__'):
                     self._hand_over(works[first:i], blobs[first:i])
                     self._hand_over([work], [blobs[i]])
                     first = i + 1
@@ -299,7 +300,8 @@ class Manager:
             self._break(errors.translate(error, None, None, self._settings.initializer), *works)
 
     def _hand_over_alone(self, work, task):
-        handle = _Mp.Pool.submit(self._pool, worker.TASK, task)
+        options = _mp_function.options_for(work.function)
+        handle = _Mp.Pool.submit_with(self._pool, worker.TASK, task, options)
         work.handle = handle
         self._out.add(work)
         self._n_out += 1
@@ -457,10 +459,6 @@ def settle(work, value, exc=None):
     except InvalidStateError:
         if not future.cancelled():
             raise
-
-
-def end_workers(pool, kill):
-    pool.terminate()
 
 
 def _end_all():

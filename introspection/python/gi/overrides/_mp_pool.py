@@ -158,7 +158,11 @@ class Pool(_mp_futures.Bounded, _mp_pool_size.Sized, _Mp.Pool):
         except Exception as exc:
             return AsyncResult.settled(self, False, exc, callback, error_callback)
         try:
-            future = _Mp.Pool.submit(self, name, variant)
+            options = _mp_function.options_for(func)
+            if options is None:
+                future = _Mp.Pool.submit(self, name, variant)
+            else:
+                future = _Mp.Pool.submit_with(self, name, variant, options)
         except GLib.Error as error:
             return AsyncResult.settled(self, False, errors.translate(error), callback, error_callback)
         return AsyncResult(self, future, decode, callback, error_callback, func)
@@ -197,7 +201,7 @@ class Pool(_mp_futures.Bounded, _mp_pool_size.Sized, _Mp.Pool):
         chunksize = self._chunk_size(len(iterable), chunksize)
         try:
             items = _pack_tasks(worker.task_head(func, mode), _chunks(iterable, chunksize))
-            future = _Mp.Pool.submit_map(self, worker.TASK, items, 1)
+            future = _submit_map(self, func, items)
         except GLib.Error as error:
             return AsyncResult.settled(self, False, errors.translate(error), callback, error_callback)
         except Exception as exc:
@@ -219,7 +223,7 @@ class Pool(_mp_futures.Bounded, _mp_pool_size.Sized, _Mp.Pool):
             for size in (self.get_n_workers(), None):
                 tasks = _pack_tasks(head, itertools.islice(chunks, size))
                 if tasks.n_children():
-                    parts.append((_mp_call.plain(_Mp.Pool.imap, self, worker.TASK, tasks, 1), tasks.n_children()))
+                    parts.append((_mp_call.plain(_imap, self, func, tasks), tasks.n_children()))
         return collect_chunks(self, func, parts)
 
     def _map_named(self, name, iterable, mode, chunksize, callback, error_callback):
@@ -260,7 +264,8 @@ class Pool(_mp_futures.Bounded, _mp_pool_size.Sized, _Mp.Pool):
             data, handles = values.dumps(body)
             return values.pack(head + data, handles)
 
-        calls = self._hand_over(ordered, worker.TASK, iterable, 1, lambda bodies: _pack_tasks(head, bodies), pack)
+        calls = self._hand_over(ordered, worker.TASK, iterable, 1, lambda bodies: _pack_tasks(head, bodies), pack,
+                                _mp_function.options_for(func))
         return IMapIterator(self, calls, None, chunked, func)
 
     def _imap_named(self, ordered, name, iterable, chunksize):
@@ -273,13 +278,12 @@ class Pool(_mp_futures.Bounded, _mp_pool_size.Sized, _Mp.Pool):
                                 lambda items: _mp_function.items_variant(items, False)[0], values.variant_from)
         return IMapIterator(self, calls, values.plain if is_plain else _same)
 
-    def _hand_over(self, ordered, name, bodies, chunksize, pack_all, pack):
+    def _hand_over(self, ordered, name, bodies, chunksize, pack_all, pack, options=None):
         """The calls of an imap. In order, they are handed over many at a time; else one by one as the pool asks, so
         that results are waited for together, but for those few that there are at once."""
-        method = _Mp.Pool.imap if ordered else _Mp.Pool.imap_unordered
-
         def submit(bodies):
-            return _mp_call.plain(method, self, name, pack_all(bodies), chunksize)
+            items = _Mp.Items.new_for_array(pack_all(bodies))
+            return _mp_call.plain(_Mp.Pool.imap_with, self, name, items, chunksize, ordered, options)
 
         n_workers = self.get_n_workers()
         if ordered:
@@ -288,7 +292,7 @@ class Pool(_mp_futures.Bounded, _mp_pool_size.Sized, _Mp.Pool):
         if is_short:
             return HandedOver(submit, bodies, n_workers)
         asked = Asked(bodies, pack)
-        asked.iterator = _mp_call.plain(_Mp.Pool.imap_with, self, name, asked.items(), chunksize, False, None)
+        asked.iterator = _mp_call.plain(_Mp.Pool.imap_with, self, name, asked.items(), chunksize, False, options)
         return asked
 
     def close(self):
@@ -358,6 +362,22 @@ def _children(variant):
 
 def _plain_children(variant):
     return list(map(values.plain, _children(variant)))
+
+
+def _submit_map(pool, func, tasks):
+    """The Mp.Future of the tasks of a map of @func."""
+    options = _mp_function.options_for(func)
+    if options is None:
+        return _Mp.Pool.submit_map(pool, worker.TASK, tasks, 1)
+    return _Mp.Pool.submit_map_with(pool, worker.TASK, _Mp.Items.new_for_array(tasks), 1, options)
+
+
+def _imap(pool, func, tasks):
+    """The Mp.ResultIter of the tasks of a map of @func, in order."""
+    options = _mp_function.options_for(func)
+    if options is None:
+        return _Mp.Pool.imap(pool, worker.TASK, tasks, 1)
+    return _Mp.Pool.imap_with(pool, worker.TASK, _Mp.Items.new_for_array(tasks), 1, True, options)
 
 
 def _pack_tasks(head, bodies):

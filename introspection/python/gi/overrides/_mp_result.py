@@ -47,8 +47,14 @@ class AsyncResult:
         return self._future
 
     def cancel(self):
-        """Calls it off, also when it runs: True when that decides its end, which is CancelledError of concurrent.futures."""
-        self._cancelled = self._outcome is None and _Mp.Future.cancel(self._future) or self._cancelled
+        """Calls it off, also when it runs: its worker is made to stop. True when it is cancelled: get() then raises the
+        CancelledError of concurrent.futures."""
+        if self._outcome is None and not self._cancelled:
+            self._cancelled = _Mp.Future.cancel(self._future)
+        return self._cancelled
+
+    def cancelled(self):
+        """Whether it was called off."""
         return self._cancelled
 
     def is_settled(self):
@@ -76,16 +82,21 @@ class AsyncResult:
             from concurrent.futures import CancelledError
             self._outcome = (False, CancelledError())
             return
+        function, self._function = self._function, None
         if error is not None:
-            self._outcome = (False, errors.translate(error, _Mp.Future.dup_error_details(self._future),
-                                                    self._function, self._pool.own_initializer))
-            self._function = None
+            self._outcome = (False, self._exception(error, function))
             return
-        self._function = None
         try:
             self._outcome = (True, self._decode(variant))
         except Exception as exc:
             self._outcome = (False, exc)
+
+    def _exception(self, error, function):
+        if errors._is_io(error, errors.IO_TIMED_OUT):
+            # Of the call, not of a wait for it.
+            return errors.TimeoutError(error.message)
+        details = _Mp.Future.dup_error_details(self._future)
+        return errors.translate(error, details, function, self._pool.own_initializer)
 
     def notify(self):
         """Calls the callback that is due, once."""
@@ -137,14 +148,11 @@ class AsyncResult:
             raise ValueError('{0!r} not ready'.format(self))
         return self._outcome[0]
 
-    def cancel(self):
-        """Calls it off, running or not. True when this has decided its end; get() raises what a cancelled call does."""
-        return self._future is not None and self._outcome is None and _Mp.Future.cancel(self._future)
-
     def __await__(self):
         return self._await().__await__()
 
     async def _await(self):
+        """An await that is cancelled calls off what it waits for, as asyncio does with its own futures."""
         if self._outcome is None:
             future = self._future
             try:
@@ -152,6 +160,9 @@ class AsyncResult:
                                        lambda result: _Mp.Future.wait_finish(future, result))
             except errors.PoolTerminatedError:
                 pass
+            except BaseException:
+                self.cancel()
+                raise
         return self.get()
 
 
