@@ -184,6 +184,53 @@ test_pool_ends (void)
     }
 }
 
+/* An iterator that is closed is at its end for everybody, and its input is let go of. */
+static void
+test_close (void)
+{
+  MpPool *pool = mp_pool_new (2);
+
+  for (int ordered = 0; ordered < 2; ordered++)
+    {
+      Count count = count_to (G_MAXINT);
+      g_autoptr(MpResultIter) iter = iterate_count (pool, MP_FUNCTION (square), &count, 5, ordered);
+      g_autoptr(MpResultIter) array = NULL;
+      g_autoptr(GAsyncResult) result = NULL;
+      g_autoptr(GVariant) handle = NULL;
+      g_autoptr(GError) error = NULL;
+      Gate gate = gate_new ();
+      int n = 0;
+
+      for (int x = 0; x < 103; x++)
+        next_int (iter);
+      settle (pool, &count);
+      n = count.n_asked;
+      mp_result_iter_close (iter);
+      mp_result_iter_close (iter);
+      expect_end (iter);
+      g_assert_null (mp_result_iter_next_batch (iter, 0, LONG, NULL, &error));
+      g_assert_no_error (error);
+      while (!count.freed)
+        settle (pool, &count);
+      g_assert_cmpint (count.n_asked, ==, n);
+
+      /* Somebody waits. */
+      handle = g_variant_ref_sink (gate_handle (&gate));
+      array = mp_pool_imap (pool, MP_FUNCTION (wait_at_gate), g_variant_new_array (NULL, &handle, 1), 1, &error);
+      g_assert_no_error (error);
+      gate_await (&gate);
+      mp_result_iter_next_async (array, NULL, result_cb, &result);
+      mp_result_iter_close (array);
+      while (result == NULL)
+        g_main_context_iteration (NULL, TRUE);
+      g_assert_null (mp_result_iter_next_finish (array, result, &error));
+      g_assert_no_error (error);
+      gate_open (&gate);
+      gate_clear (&gate);
+    }
+  finish (pool);
+}
+
 /* What the function that gives the items does besides. */
 
 typedef struct
@@ -358,6 +405,7 @@ main (int argc, char **argv)
   g_test_add_func ("/pool-bounds/little-ahead", test_little_ahead);
   g_test_add_func ("/pool-bounds/join", test_join);
   g_test_add_func ("/pool-bounds/pool-ends", test_pool_ends);
+  g_test_add_func ("/pool-bounds/close", test_close);
   g_test_add_func ("/pool-bounds/mischief", test_mischief);
   g_test_add_func ("/pool-bounds/reader-in-thread", test_reader_in_thread);
   g_test_add_func ("/pool-bounds/main-loop", test_main_loop);

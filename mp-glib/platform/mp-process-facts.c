@@ -29,6 +29,16 @@ describe_thread (const char *tid)
   return access (path, F_OK) == 0 ? g_strdup_printf ("? (%s)", tid) : NULL;
 }
 
+gboolean
+mp_platform_is_main_thread (void)
+{
+  static __thread int known;   /* 1: it is; -1: it is not */
+
+  if (G_UNLIKELY (known == 0))
+    known = syscall (SYS_gettid) == getpid () ? 1 : -1;
+  return known == 1;
+}
+
 char **
 mp_platform_list_threads (void)
 {

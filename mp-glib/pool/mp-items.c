@@ -6,6 +6,8 @@
 #include "mp-glib/base/mp-home-private.h"
 #include "mp-glib/base/mp-hub-private.h"
 #include "mp-glib/base/mp-shareable.h"
+#include "mp-glib/platform/mp-process-control-private.h"
+#include "mp-glib/process/mp-function-private.h"
 
 /**
  * MpItems:
@@ -19,6 +21,8 @@
  * it gives items to.
  *
  * Each object can be given to one call.
+ *
+ * A function in JavaScript that gave nothing is asked once more, because that is also how GJS refuses a call.
  *
  * ## Errors
  *
@@ -286,6 +290,25 @@ convert_item (GObject  *item,
   return NULL;
 }
 
+/* GJS refuses a call between two steps of its collection (mp-script-engine.c): as nothing, which would be the end. Then it is
+ * made again. */
+static GVariant *
+ask (MpItems  *self,
+     GObject  *item,
+     GError  **error)
+{
+  GVariant *value = NULL;
+  gboolean again = TRUE;
+
+  while (TRUE)
+    {
+      value = item != NULL ? self->convert (item, self->user_data, error) : self->func (self->user_data, error);
+      if (value != NULL || *error != NULL || !again || !mp_platform_is_main_thread () || !mp_script_collect ())
+        return value;
+      again = FALSE;
+    }
+}
+
 static GVariant *
 next_of_model (MpItems  *self,
                GError  **error)
@@ -297,8 +320,8 @@ next_of_model (MpItems  *self,
     return NULL;
 
   self->position++;
-  value = self->convert != NULL ? self->convert (item, self->user_data, error) : convert_item (item, error);
-  if (value == NULL && error != NULL && *error == NULL)
+  value = self->convert != NULL ? ask (self, item, error) : convert_item (item, error);
+  if (value == NULL && *error == NULL)
     g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT, "pool: the function that converts items gave nothing");
   return value;
 }
@@ -307,7 +330,11 @@ GVariant *
 mp_items_next (MpItems  *self,
                GError  **error)
 {
-  GVariant *value = self->model != NULL ? next_of_model (self, error) : self->func (self->user_data, error);
+  GVariant *value = NULL;
+
+  if (mp_platform_is_main_thread ())
+    mp_script_count_call ();
+  value = self->model != NULL ? next_of_model (self, error) : ask (self, NULL, error);
 
   return value != NULL ? g_variant_take_ref (value) : NULL;
 }

@@ -1,7 +1,7 @@
 /* mp-pool-imap.c — SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
-#include "mp-glib/pool/mp-pool-private.h"
+#include "mp-glib/pool/mp-pool-control-private.h"
 
 #include "mp-glib/base/mp-error-private.h"
 
@@ -27,6 +27,7 @@ struct _MpImap
   gsize     ahead;       /* bound of n_allowed - n_taken */
   gsize     max_ahead;
   gboolean  told;        /* the job's own error has been given */
+  gboolean  closed;      /* nobody wants any more */
   gboolean  serving;     /* those who wait are just being given what there is … */
   gboolean  more;        /* … and more has come meanwhile */
 };
@@ -288,6 +289,8 @@ is_at_end (MpJob *job)
 {
   MpImap *self = job->imap;
 
+  if (self->closed)
+    return TRUE;
   if (self->n_taken == mp_map_get_n_chunks (job->map) && (job->feed == NULL || job->done))
     return TRUE;
   return job->done && job->error != NULL;
@@ -301,6 +304,8 @@ find_current (MpJob *job)
 
   if (self->current != NULL)
     return TRUE;
+  if (self->closed)
+    return FALSE;
   self->current = next_outcome (job);
   if (self->current == NULL)
     return FALSE;
@@ -409,6 +414,29 @@ mp_imap_take_batch (MpJob   *job,
       send_more (job);
     }
   return TRUE;
+}
+
+static void
+drop_outcome (gpointer outcome,
+              gpointer user_data)
+{
+  if (outcome != NULL)
+    mp_hub_run_unlocked ((GDestroyNotify) mp_outcome_free, outcome);
+}
+
+void
+mp_imap_close (MpJob *job)
+{
+  MpImap *self = job->imap;
+
+  self->closed = self->told = TRUE;
+  drop_outcome (g_steal_pointer (&self->current), NULL);
+  for (gsize i = 0; i < self->n_slots; i++)
+    drop_outcome (g_steal_pointer (&self->slots[i]), NULL);
+  g_queue_foreach (&self->ready, drop_outcome, NULL);
+  g_queue_clear (&self->ready);
+  mp_job_cancel (job, NULL);
+  mp_imap_serve (job);
 }
 
 static gboolean

@@ -556,6 +556,8 @@ void        mp_imap_lift_bounds      (MpPoolCore          *core);
 /* TRUE: @answer is the next item, or empty at the end. FALSE: nothing is there yet; more is asked for. */
 gboolean    mp_imap_take             (MpJob               *job,
                                       MpAnswer            *answer);
+/* Nobody wants any more of it: calls it off, and whoever waits gets the end. */
+void        mp_imap_close            (MpJob               *job);
 gboolean    mp_imap_take_batch       (MpJob               *job,
                                       MpBatch             *batch);
 void        mp_outcome_free          (MpOutcome           *outcome);              /* (unlocked) or without values */

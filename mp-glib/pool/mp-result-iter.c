@@ -376,6 +376,31 @@ mp_result_iter_next_batch_finish (MpResultIter  *self,
 }
 
 /**
+ * mp_result_iter_close:
+ * @self: a result iterator
+ *
+ * Ends it before its time.
+ *
+ * What has not been computed is called off, what has been is dropped, and its input is not asked for any more. Whoever waits
+ * for the next result gets the end, as does everybody from now on. A dropped iterator does the same by itself; this is for
+ * languages that drop what nobody needs only some time later.
+ *
+ * Since: 0.1
+ */
+void
+mp_result_iter_close (MpResultIter *self)
+{
+  g_return_if_fail (MP_IS_RESULT_ITER (self));
+
+  if (!mp_pool_core_is_ours (self->job->core, NULL))
+    return;
+  mp_hub_lock ();
+  mp_imap_close (self->job);
+  mp_hub_changed ();
+  mp_hub_unlock ();
+}
+
+/**
  * mp_result_iter_get_n_items:
  * @self: a result iterator
  *

@@ -48,6 +48,8 @@ GVariant *mp_result_iter_next_batch_finish
                                       (MpResultIter         *self,
                                        GAsyncResult         *result,
                                        GError              **error);
+MP_AVAILABLE_IN_ALL
+void      mp_result_iter_close        (MpResultIter         *self);
 /* Items of the input. */
 MP_AVAILABLE_IN_ALL
 gsize     mp_result_iter_get_n_items  (MpResultIter         *self);

@@ -4,13 +4,14 @@
 
 const {_registerType} = imports._common;
 const {GLib, GObject, Gio} = imports.gi;
+const Items = imports.overrides.MpItems;
 const Values = imports.overrides.MpValues;
 const {attempt, decode, display, encode, pack, packArguments, packItems, quote, toException, toGError, unpack,
     unpackArguments, unpackResults, TAG_CALL, TAG_ITEMS, TAG_OUTCOMES, TAG_RESULTS, TAG_TRIES, TAG_VALUE} = Values;
 
 // In a function for speed, as MpValues.js is.
 var {_init} = (function () {
-const {Array, Error, Math, Number, Object, Promise, RangeError, String, Symbol, TypeError, WeakMap} = globalThis;
+const {Array, Error, Math, Number, Object, Promise, RangeError, String, Symbol, TypeError, WeakMap, WeakSet} = globalThis;
 
 let Mp;
 
@@ -169,6 +170,7 @@ const original = {};                  // the functions that this file replaces
 // Futures of maps have it. Not a WeakSet: that would forget one that only the library holds.
 const isMap = Symbol('map');
 const iterItems = new WeakMap();      // of result iterators that give the items of chunks
+const lazyIters = new WeakSet();      // result iterators whose input has not been seen to end
 let defaultContext = null;
 
 // Makes NAME_async () give a promise unless a callback comes behind its first @nLeading parameters. @packParameters
@@ -328,6 +330,19 @@ function packMap(func, items, chunkSize) {
     return [nameOf(func), packItems(all, TAG_ITEMS, size), 1];
 }
 
+// The same for input that is asked for as there is room.
+function packLazy(func, items, chunkSize, options) {
+    checkChunkSize(chunkSize);
+    return [nameOf(func), Items.toItems(items), chunkSize, toOptions(options)];
+}
+
+// NAME() and NAME_with() are one, which takes items of all kinds.
+function joinMaps(name, call, callWith) {
+    Mp.Pool.prototype[name] = function (func, items, ...rest) {
+        return (Items.isLazy(items) ? callWith : call).call(this, func, items, ...rest);
+    };
+}
+
 // What GJS would silently make a number of.
 function checkCount(what, count, max) {
     if (count === undefined || count === null)
@@ -337,6 +352,11 @@ function checkCount(what, count, max) {
     if (!Number.isInteger(count) || count < 0 || count > max)
         throw new RangeError(`The number of ${what} is an integer from 0 to ${max}, not ${count}`);
     return count;
+}
+
+function markMap(future) {
+    future[isMap] = true;
+    return future;
 }
 
 function overridePool() {
@@ -376,22 +396,51 @@ function overridePool() {
         [...packApply(func, args), toOptions(options), cancellable]);
     wrapMethod(Mp.Pool, 'submit_map', function (func, items, chunkSize = 0) {
         return packMap.call(this, func, items, chunkSize);
-    }, future => {
-        future[isMap] = true;
-        return future;
-    });
+    }, markMap);
     const dupStatistics = Mp.Pool.prototype.dup_statistics;
     Mp.Pool.prototype.dup_statistics = function () {
         return dupStatistics.call(this).recursiveUnpack();
     };
-    overrideImap('imap');
-    overrideImap('imap_unordered');
+    overrideMaps();
+    overrideImap('imap', true);
+    overrideImap('imap_unordered', false);
 }
 
-function overrideImap(name) {
+// map(), submit_map() and map_async() take lists and generators, too.
+function overrideMaps() {
+    const {map, map_async: mapAsync, submit_map: submitMap} = Mp.Pool.prototype;
+
+    promisify(Mp.Pool, 'map_with', 2, (func, items, chunkSize = 0, options = null, cancellable = null) =>
+        [...packLazy(func, items, chunkSize, options), cancellable], unpackResults);
+    wrapMethod(Mp.Pool, 'map_with', (func, items, chunkSize = 0, options = null, timeout = -1, cancellable = null) =>
+        [...packLazy(func, items, chunkSize, options), timeout, cancellable], unpackResults);
+    wrapMethod(Mp.Pool, 'submit_map_with', (func, items, chunkSize = 0, options = null) =>
+        packLazy(func, items, chunkSize, options), markMap);
+    wrapMethod(Mp.Pool, 'imap_with', (func, items, chunkSize = 1, ordered = true, options = null) => {
+        const [name, source, size, taskOptions] = packLazy(func, items, chunkSize, options);
+        return [name, source, size, ordered, taskOptions];
+    }, iter => {
+        lazyIters.add(iter);
+        return iter;
+    });
+
+    joinMaps('map', map, function (func, items, chunkSize = 0, timeout = -1, cancellable = null) {
+        return this.map_with(func, items, chunkSize, null, timeout, cancellable);
+    });
+    joinMaps('map_async', mapAsync, function (func, items, chunkSize = 0, ...rest) {
+        return this.map_with_async(func, items, chunkSize, null, ...rest);
+    });
+    joinMaps('submit_map', submitMap, function (func, items, chunkSize = 0) {
+        return this.submit_map_with(func, items, chunkSize);
+    });
+}
+
+function overrideImap(name, ordered) {
     const imap = Mp.Pool.prototype[name];
     Mp.Pool.prototype[name] = function (func, items, chunkSize = 1) {
         checkChunkSize(chunkSize);
+        if (Items.isLazy(items))
+            return this.imap_with(func, items, chunkSize, ordered);
         if (items instanceof GLib.Variant)
             return attempt(() => imap.call(this, nameOf(func), items, chunkSize));
         const all = toArray(items);
@@ -400,7 +449,7 @@ function overrideImap(name) {
             : Mp.blob_new_array(all.map(item => encode(TAG_CALL, [item])));
         const iter = attempt(() => imap.call(this, nameOf(func), packed, 1));
         if (chunkSize > 1)
-            iterItems.set(iter, new Items(all.length, chunkSize));
+            iterItems.set(iter, new ChunkItems(all.length, chunkSize));
         return iter;
     };
 }
@@ -449,7 +498,7 @@ function overrideFutureList() {
 }
 
 // What a result iterator has of the plain values that it was made for.
-class Items {
+class ChunkItems {
     constructor(nItems, chunkSize) {
         this.nItems = nItems;
         this.chunkSize = chunkSize;
@@ -486,14 +535,57 @@ class Items {
 
 // What C's next gave, in the form of JavaScript's iterators.
 function unpackNext(variant) {
-    if (variant === null)
+    if (variant === null) {
+        lazyIters.delete(this);
         return {value: undefined, done: true};
+    }
     const [tag, value] = decode(variant) ?? [null, variant];
     if (tag !== TAG_OUTCOMES)
         return {value, done: false};
     const items = iterItems.get(this);
     items.fill(value);
     return items.take();
+}
+
+// The exception that an error of a batch stands for.
+function restoreError(variant) {
+    const [domain, code, message] = variant.deepUnpack();
+    const error = new GLib.Error(GLib.quark_from_string(domain), code, message);
+    const details = variant.get_child_value(3);
+    if (details.n_children() > 0)
+        Mp.error_set_details(error, details);
+    return toException(error);
+}
+
+// What C's next_batch gave: {index, value} or {index, error} for each item.
+function unpackBatch(variant) {
+    if (variant === null) {
+        lazyIters.delete(this);
+        return null;
+    }
+    const {nItems = 0, chunkSize = 1} = iterItems.get(this) ?? {};
+    const all = [];
+    const n = variant.n_children();
+    for (let i = 0; i < n; i++) {
+        const child = variant.get_child_value(i);
+        const first = child.get_child_value(0).get_uint64() * chunkSize;
+        const content = child.get_child_value(2).get_variant();
+        if (!child.get_child_value(1).get_boolean()) {
+            const error = restoreError(content);
+            const end = chunkSize === 1 ? first + 1 : Math.min(first + chunkSize, nItems);
+            for (let index = first; index < end; index++)
+                all.push({index, error});
+            continue;
+        }
+        const [tag, value] = decode(content) ?? [null, content];
+        if (tag !== TAG_OUTCOMES) {
+            all.push({index: first, value});
+            continue;
+        }
+        value.forEach(([result, failed], j) =>
+            all.push(failed ? {index: first + j, error: result} : {index: first + j, value: result}));
+    }
+    return all;
 }
 
 function overrideResultIter() {
@@ -514,6 +606,12 @@ function overrideResultIter() {
     promisify(Mp.ResultIter, 'next', 0, (cancellable = null) => [cancellable], unpackNext);
     wrapMethod(Mp.ResultIter, 'next', (timeout = -1, cancellable = null) => [timeout, cancellable], unpackNext);
 
+    // Many at once: a list of {index, value} or {index, error}; null at the end.
+    promisify(Mp.ResultIter, 'next_batch', 0, (maxItems = 0, cancellable = null) => [maxItems, cancellable],
+        unpackBatch);
+    wrapMethod(Mp.ResultIter, 'next_batch', (maxItems = 0, timeout = -1, cancellable = null) =>
+        [maxItems, timeout, cancellable], unpackBatch);
+
     const {next, next_async: nextAsync, get_n_items: getNItems} = proto;
     proto.next = function (...args) {
         const items = iterItems.get(this);
@@ -528,14 +626,26 @@ function overrideResultIter() {
         items.last = items.last.then(take, take);
         return items.last;
     };
+    // The number that stands for an unknown one in C is none in JavaScript.
     proto.get_n_items = function () {
-        return iterItems.get(this)?.nItems ?? getNItems.call(this);
+        return lazyIters.has(this) ? Infinity : iterItems.get(this)?.nItems ?? getNItems.call(this);
+    };
+    // A loop that is left before the end calls the rest off: its collector would do that much later.
+    const leave = function (iter) {
+        iter.close();
+        return {value: undefined, done: true};
     };
     proto[Symbol.iterator] = function () {
-        return {next: () => this.next()};
+        return {next: () => this.next(), return: () => leave(this)};
     };
     proto[Symbol.asyncIterator] = function () {
-        return {next: () => this.next_async()};
+        return {next: () => this.next_async(), return: async () => leave(this)};
+    };
+    const {close} = proto;
+    proto.close = function () {
+        lazyIters.delete(this);
+        iterItems.get(this)?.fill([]);
+        close.call(this);
     };
 }
 
@@ -640,6 +750,7 @@ function overrideLock() {
 function _init() {
     Mp = this;
     Values.init(this);
+    Items.init(this);
 
     for (const name of ['function_register', 'function_register_async'])
         original[name] = Mp[name];
