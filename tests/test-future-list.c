@@ -250,7 +250,6 @@ test_notify (void)
 {
   MpPool *pool = mp_pool_new (2);
   g_autoptr(MpFutureList) list = mp_future_list_new ();
-  g_autoptr(GError) error = NULL;
   Seen seen = { 0 };
 
   for (int i = 0; i < 1000; i++)
