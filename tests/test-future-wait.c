@@ -191,6 +191,49 @@ test_async_cancelled (void)
   finish (pool);
 }
 
+/* Workers of all kinds do their part in a wait that is for several of them. */
+static void
+test_backends (void)
+{
+  MpPool *pools[3] = { mp_pool_new_for_backend (MP_BACKEND_PROCESSES, 1), mp_pool_new_for_backend (MP_BACKEND_THREADS, 1),
+                       mp_pool_new_for_backend (MP_BACKEND_INLINE, 1) };
+  g_autoptr(MpFutureList) list = mp_future_list_new ();
+  g_autoptr(GError) error = NULL;
+  MpFuture *futures[30];
+  int n_done = 0;
+
+  for (int i = 0; i < 30; i++)
+    {
+      futures[i] = submit (pools[i % 3], MP_FUNCTION (square), g_variant_new_int32 (i));
+      g_signal_connect (futures[i], "done", G_CALLBACK (count_cb), &n_done);
+      mp_future_list_add (list, futures[i]);
+    }
+  for (int i = 0; i < 15; i++)
+    {
+      g_autoptr(MpFuture) future = mp_future_list_next_done (list, LONG, NULL, &error);
+
+      g_assert_no_error (error);
+      g_assert_nonnull (future);
+    }
+  for (int i = 0; i < 3; i++)
+    {
+      g_autoptr(MpFuture) first = mp_future_wait_any (futures + i, 1, LONG, NULL, &error);
+
+      g_assert_true (first == futures[i]);
+    }
+  g_assert_true (mp_future_wait_all (futures, 30, LONG, NULL, &error));
+  g_assert_no_error (error);
+  g_assert_cmpint (n_done, ==, 30);
+  for (int i = 0; i < 30; i++)
+    {
+      g_assert_cmpint (get_int (futures[i]), ==, i * i);
+      g_object_unref (futures[i]);
+    }
+  g_clear_object (&list);
+  for (int i = 0; i < 3; i++)
+    finish (pools[i]);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -202,5 +245,6 @@ main (int argc, char **argv)
   g_test_add_func ("/future-wait/ends", test_ends);
   g_test_add_func ("/future-wait/async", test_async);
   g_test_add_func ("/future-wait/async-cancelled", test_async_cancelled);
+  g_test_add_func ("/future-wait/backends", test_backends);
   return g_test_run ();
 }

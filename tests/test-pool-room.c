@@ -192,6 +192,26 @@ test_more_room (void)
   jam_end (&jam);
 }
 
+/* Neither is what was called off in the way. */
+static void
+test_less_in_it (void)
+{
+  Jam jam = jam_new (1);
+  g_autoptr(GAsyncResult) result = NULL;
+  g_autoptr(MpFuture) future = NULL;
+  guint last = fill (&jam) - 1;
+
+  mp_pool_submit_async (jam.pool, MP_FUNCTION (square), g_variant_new_int32 (3), NULL, NULL, result_cb, &result);
+  g_main_context_iteration (NULL, FALSE);
+  g_assert_null (result);
+  g_assert_true (mp_future_cancel (g_ptr_array_index (jam.ahead, last)));
+  future = submitted (jam.pool, &result);
+  g_ptr_array_set_size (jam.ahead, last);
+  gate_open (&jam.gate);
+  g_assert_cmpint (get_int (future), ==, 9);
+  jam_end (&jam);
+}
+
 /* Before the call, while it waits, and by the options' cancellable. */
 static void
 test_cancel (void)
@@ -358,6 +378,7 @@ main (int argc, char **argv)
   g_test_add_func ("/pool-room/full", test_full);
   g_test_add_func ("/pool-room/wait", test_wait_for_room);
   g_test_add_func ("/pool-room/more", test_more_room);
+  g_test_add_func ("/pool-room/less", test_less_in_it);
   g_test_add_func ("/pool-room/cancel", test_cancel);
   g_test_add_func ("/pool-room/close", test_close);
   g_test_add_func ("/pool-room/terminate", test_terminate);

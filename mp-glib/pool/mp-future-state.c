@@ -24,7 +24,7 @@ static gboolean
 runs (MpPoolWorker *worker,
       MpJob        *job)
 {
-  guint64 started = __atomic_load_n (&worker->board->state, __ATOMIC_ACQUIRE) >> 1;
+  guint64 started = worker->board != NULL ? __atomic_load_n (&worker->board->state, __ATOMIC_ACQUIRE) >> 1 : 0;
 
   if (started < worker->first_seq || started - worker->first_seq >= worker->n_flight)
     return FALSE;
