@@ -284,7 +284,7 @@ test_own (void)
   packet.index = ref.index;
 
   copy = mp_fd_memory_file ("copy", ref.arena->layout.size);
-  g_assert_cmpint (pwrite (copy, ref.arena->base, ref.arena->layout.size, 0), ==, ref.arena->layout.size);
+  g_assert_cmpint (pwrite (copy, ref.arena->base, ref.arena->layout.mapped, 0), ==, ref.arena->layout.mapped);
   refuse (packet_get_state (&packet), copy, MALFORMED "its memory is a copy");
   mp_fd_close (&copy);
 
@@ -399,7 +399,7 @@ limit_files (int unused)
   set_limit (RLIMIT_FSIZE, 16 * 1024 * 1024);
   make_slot (&ref, FALSE);
   g_assert_cmpuint (ref.arena->n_slots, <, MP_ARENA_N_SLOTS);
-  g_assert_cmpuint (ref.arena->n_slots, >=, 4096);
+  g_assert_cmpuint (ref.arena->n_slots, >=, 1024);
   mp_slot_clear (&ref);
 
   set_limit (RLIMIT_FSIZE, 4096);

@@ -13,6 +13,7 @@ G_BEGIN_DECLS
 #define MP_ARENA_PAGE       4096u
 #define MP_ARENA_SLOT_BYTE  (G_GUINT64_CONSTANT (1) << 40)   /* of slot 0, for those on their way */
 #define MP_ARENA_HOLDS      1024u                            /* slots to a block of counts */
+#define MP_ARENA_HOLDINGS_SLOTS 512u                         /* slots to a block of holdings: a page for each participant */
 
 /* In shared memory. Constant after the making but for what is said. */
 typedef struct
@@ -49,6 +50,10 @@ typedef struct
   gsize slots;
   gsize rows;
   gsize row_words;
+  gsize mapped;              /* up to here by everybody; what follows block by block, when it is wanted */
+  gsize holdings_block;      /* bytes of one */
+  guint holdings_slots;      /* slots to one */
+  guint n_holdings_blocks;
   gsize size;
 } MpArenaLayout;
 
@@ -73,6 +78,7 @@ struct _MpArena
   guint64        *rows;
 
   guint32       **holds;       /* (owned): blocks of counts, made when they are wanted */
+  guint64       **holdings;    /* (owned): blocks, mapped when they are wanted, atomic: mp-holdings-private.h */
   guint           n_held;      /* the highest slot ever held, plus 1 */
 
   /* The maker's. */

@@ -11,6 +11,7 @@ G_BEGIN_DECLS
  *   participants   a table: one entry for each process that has mapped it
  *   slots          of 64 bytes, one for each small object
  *   rows           for each participant a bit for each slot: "this process refers to it"
+ *   holdings       for each participant a number for each slot: what it has of it (mp-holdings-private.h)
  *
  * The file is sparse: what is not used takes no memory. Only the process that made an arena gives out slots of it, so what
  * is free is known to it alone, and never torn; a process makes its own arena when it makes its first object. Nobody
@@ -56,6 +57,13 @@ typedef enum
 {
   MP_SLOT_FREE,
   MP_SLOT_LOCK,
+  MP_SLOT_RLOCK,
+  MP_SLOT_EVENT,
+  MP_SLOT_SEMAPHORE,
+  MP_SLOT_CONDITION,
+  MP_SLOT_BARRIER,
+  MP_SLOT_VALUE,
+  MP_SLOT_QUEUE,
   MP_SLOT_TEST = 255,
 } MpSlotKind;
 

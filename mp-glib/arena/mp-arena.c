@@ -16,10 +16,10 @@
 #include <unistd.h>
 
 #define MAGIC   G_GUINT64_CONSTANT (0x61726570417a6c67)
-#define VERSION 1u
+#define VERSION 2u
 
 /* A default arena is never smaller, whatever the limits. */
-#define FEWEST_SLOTS 4096u
+#define FEWEST_SLOTS 1024u
 
 MpArenaCounts mp_arena_counts;
 GPtrArray *mp_arenas;
@@ -40,6 +40,12 @@ mp_arena_unlock (void)
   pthread_mutex_unlock (&lock);
 }
 
+static gsize
+to_pages (gsize size)
+{
+  return (size + MP_ARENA_PAGE - 1) / MP_ARENA_PAGE * MP_ARENA_PAGE;
+}
+
 /* FALSE for counts that no arena has. */
 static gboolean
 lay_out (guint          n_slots,
@@ -54,8 +60,11 @@ lay_out (guint          n_slots,
   layout->slots = layout->participants + n_participants * sizeof (MpParticipant);
   layout->rows = layout->slots + (gsize) n_slots * sizeof (MpSlot);
   layout->row_words = n_slots / 64;
-  layout->size = layout->rows + n_participants * layout->row_words * sizeof (guint64);
-  layout->size = (layout->size + MP_ARENA_PAGE - 1) / MP_ARENA_PAGE * MP_ARENA_PAGE;
+  layout->mapped = to_pages (layout->rows + n_participants * layout->row_words * sizeof (guint64));
+  layout->holdings_slots = MIN (n_slots, MP_ARENA_HOLDINGS_SLOTS);
+  layout->holdings_block = to_pages ((gsize) n_participants * layout->holdings_slots * sizeof (guint64));
+  layout->n_holdings_blocks = (n_slots + layout->holdings_slots - 1) / layout->holdings_slots;
+  layout->size = layout->mapped + layout->n_holdings_blocks * layout->holdings_block;
   return TRUE;
 }
 
@@ -95,7 +104,10 @@ free_arena (MpArena *self)
   g_free (self->holds);
   g_free (self->released);
   mp_fd_close (&self->fd);
-  mp_fd_unmap (self->base, self->layout.size);
+  for (i = 0; self->holdings != NULL && i < self->layout.n_holdings_blocks; i++)
+    mp_fd_unmap (self->holdings[i], self->layout.holdings_block);
+  g_free (self->holdings);
+  mp_fd_unmap (self->base, self->layout.mapped);
   g_free (self);
 }
 
@@ -117,7 +129,7 @@ map_arena (int   fd,
   self->n_participants = n_participants;
   lay_out (n_slots, n_participants, &self->layout);
   if (fd >= 0 && map_fd >= 0 && fstat (fd, &status) == 0)
-    self->base = mp_fd_map_memory_file (map_fd, self->layout.size);
+    self->base = mp_fd_map_memory_file (map_fd, self->layout.mapped);
   if (self->base == NULL)
     {
       int saved_errno = errno;
@@ -134,6 +146,7 @@ map_arena (int   fd,
   self->slots = (gpointer) (self->base + self->layout.slots);
   self->rows = (gpointer) (self->base + self->layout.rows);
   self->holds = g_new0 (guint32 *, (n_slots - 1) / MP_ARENA_HOLDS + 1);
+  self->holdings = g_new0 (guint64 *, self->layout.n_holdings_blocks);
   self->ref_count = 1;
   return self;
 }

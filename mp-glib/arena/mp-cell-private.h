@@ -82,8 +82,11 @@ gboolean     mp_cell_is_inconsistent (const MpSlotRef *ref);   /* or its owner i
 /* Held by this process: FALSE if not. */
 gboolean     mp_cell_mark_consistent (const MpSlotRef *ref);
 
+/* A consistent copy, held or not; while somebody writes all the time, after some tries a torn one. */
 void         mp_cell_read_state      (const MpSlotRef *ref,
-                                      guint64          state[2]);   /* a consistent copy, held or not */
+                                      guint64          state[2]);
+void         mp_cell_read_own_state  (const MpSlotRef *ref,
+                                      guint64          state[2]);   /* held */
 void         mp_cell_write_state     (const MpSlotRef *ref,
                                       const guint64    state[2]);   /* held */
 

@@ -3,12 +3,10 @@
 
 #include "mp-glib/arena/mp-cell-private.h"
 
-#include "mp-glib/arena/mp-async-private.h"
+#include "mp-glib/arena/mp-sleeper-private.h"
 #include "mp-glib/base/mp-error-private.h"
-#include "mp-glib/base/mp-hub-private.h"
 #include "mp-glib/platform/mp-deadline-private.h"
 #include "mp-glib/platform/mp-futex-private.h"
-#include "mp-glib/platform/mp-poll-private.h"
 
 #define FLAGS        G_GUINT64_CONSTANT (0xffff)
 #define WAITERS      ((guint64) MP_CELL_WAITERS)
@@ -23,19 +21,8 @@
 #define N_PAUSES   600
 #define MAX_PAUSES 64
 
-/* One blocking call. */
-typedef struct
-{
-  const MpSlotRef *ref;
-  const char      *what;
-  gconstpointer    owner;
-  gint64           deadline;      /* -1: none */
-  GCancellable    *cancellable;   /* (nullable) */
-  gulong           cancel_id;
-  int              interrupt_fd;
-  MpAsyncBlocked  *blocked;
-  gboolean         slept;
-} Wait;
+/* Of a state that changes all the time. */
+#define MAX_READS 1000
 
 static inline guint64
 load (const MpSlotRef *ref)
@@ -164,52 +151,6 @@ spin (const MpSlotRef *ref)
   return FALSE;
 }
 
-static void
-cancelled_cb (GCancellable *cancellable,
-              gpointer      user_data)
-{
-  mp_async_unblock (user_data);
-}
-
-static gboolean
-is_interrupted (Wait *wait)
-{
-  GPollFD fd = { wait->interrupt_fd, G_IO_IN, 0 };
-
-  return fd.fd >= 0 && mp_poll_fds (&fd, 1, 0) > 0;
-}
-
-/* Until somebody gives it back, or there is something else to do, or it is time to see whether the owner lives. @woken
- * is what blocked->word was before all that was looked at. */
-static void
-sleep_on (Wait    *wait,
-          guint64  seen,
-          guint32  woken)
-{
-  gint64 left = mp_deadline_left (wait->deadline);
-  gboolean whole_slice = left < 0 || left > MP_CELL_SLICE_US;
-  gint64 timeout_us = whole_slice ? MP_CELL_SLICE_US : left;
-  MpFutexResult result;
-
-  /* Where nobody could wake it for anything else, the one word is enough. (That no asynchronous wait is left does not
-   * say so: the last one may have won the cell just now, for this process, and be about to be told.) */
-  if (wait->cancellable == NULL && !mp_async_thread_runs ())
-    result = mp_futex_wait (lower_half (wait->ref), (guint32) seen, timeout_us);
-  else
-    {
-      MpFutexWait words[] = {
-        { lower_half (wait->ref), (guint32) seen, FALSE },
-        { &wait->blocked->word, woken, TRUE },
-      };
-
-      result = mp_futex_wait_many (words, G_N_ELEMENTS (words), timeout_us);
-    }
-
-  wait->slept = TRUE;
-  if (result == MP_FUTEX_TIMED_OUT && whole_slice && OWNER (load (wait->ref)) == 0)
-    g_atomic_int_inc (&mp_arena_counts.n_lost_wakes);
-}
-
 /* One who goes without it may have been woken for it: the next one then has to be. */
 static void
 pass_on (const MpSlotRef *ref)
@@ -234,73 +175,37 @@ set_lost (const char  *what,
 }
 
 static gboolean
-is_over (Wait    *wait,
-         GError **error)
-{
-  if (g_cancellable_is_cancelled (wait->cancellable))
-    g_set_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED, "%s: cancelled", wait->what);
-  else if (is_interrupted (wait))
-    g_set_error (error, MP_ERROR, MP_ERROR_INTERRUPTED, "%s: interrupted by a signal", wait->what);
-  else if (mp_deadline_left (wait->deadline) == 0)
-    g_set_error (error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT, "%s: timed out", wait->what);
-  else
-    return FALSE;
-
-  return TRUE;
-}
-
-static gboolean
-take_or_sleep (Wait    *wait,
-               GError **error)
+take_or_sleep (const MpSlotRef  *ref,
+               MpSleeper        *sleeper,
+               GError          **error)
 {
   for (;;)
     {
-      guint32 woken = __atomic_load_n (&wait->blocked->word, __ATOMIC_SEQ_CST);
       guint64 seen = 0;
       MpCellResult result;
 
-      mp_hub_run_due (wait->owner);
+      mp_sleeper_awake (sleeper);
       /* One that has slept cannot know whether others still do. */
-      result = try_take (wait->ref, wait->slept ? WAITERS : 0, &seen);
+      result = try_take (ref, sleeper->slept ? WAITERS : 0, &seen);
       if (result == MP_CELL_LOST)
-        return set_lost (wait->what, error);
+        return set_lost (sleeper->what, error);
       if (result != MP_CELL_BUSY)
         return TRUE;
-      if (is_over (wait, error))
+      if (mp_sleeper_is_over (sleeper, error))
         return FALSE;
 
       if ((seen & WAITERS) == 0)
         {
-          if (!change (wait->ref, &seen, seen | WAITERS))
+          if (!change (ref, &seen, seen | WAITERS))
             continue;
           seen |= WAITERS;
           MP_TORTURE_POINT ("cell-waits");
         }
-      sleep_on (wait, seen, woken);
+      /* Until somebody gives it back, or it is time to see whether its owner lives. */
+      if (mp_sleeper_sleep (sleeper, lower_half (ref), (guint32) seen) && OWNER (load (ref)) == 0)
+        g_atomic_int_inc (&mp_arena_counts.n_lost_wakes);
       MP_TORTURE_POINT ("cell-woken");
     }
-}
-
-static gboolean
-take_slowly (Wait    *wait,
-             GError **error)
-{
-  MpAsyncBlocked blocked;
-  gboolean success;
-
-  wait->blocked = &blocked;
-  mp_async_begin_blocking (&blocked, wait->owner);
-  if (wait->cancellable != NULL)
-    wait->cancel_id = g_cancellable_connect (wait->cancellable, G_CALLBACK (cancelled_cb), &blocked, NULL);
-
-  success = take_or_sleep (wait, error);
-
-  if (wait->cancel_id != 0)
-    g_cancellable_disconnect (wait->cancellable, wait->cancel_id);
-  mp_async_end_blocking (&blocked);
-  if (!success && wait->slept)
-    pass_on (wait->ref);
-  return success;
 }
 
 gboolean
@@ -311,18 +216,25 @@ mp_cell_take (const MpSlotRef  *ref,
               GCancellable     *cancellable,
               GError          **error)
 {
-  Wait wait = { ref, what, owner, -1, cancellable, 0, -1, NULL, FALSE };
+  MpSleeper sleeper;
+  gboolean success;
 
   if (g_cancellable_is_cancelled (cancellable))
-    return !is_over (&wait, error);
+    {
+      g_set_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED, "%s: cancelled", what);
+      return FALSE;
+    }
   if (mp_cell_take_quickly (ref))
     return TRUE;
   if (timeout_us != 0 && spin (ref))
     return TRUE;
 
-  wait.interrupt_fd = mp_hub_get_interrupt_fd ();
-  wait.deadline = mp_deadline_after (timeout_us);
-  return take_slowly (&wait, error);
+  mp_sleeper_begin (&sleeper, owner, what, mp_deadline_after (timeout_us), cancellable);
+  success = take_or_sleep (ref, &sleeper, error);
+  mp_sleeper_end (&sleeper);
+  if (!success && sleeper.slept)
+    pass_on (ref);
+  return success;
 }
 
 /* @word: what it was until now. */
@@ -411,8 +323,8 @@ mp_cell_read_state (const MpSlotRef *ref,
   MpSlot *slot = ref->slot;
   guint32 which = __atomic_load_n (&slot->which, __ATOMIC_ACQUIRE), now;
 
-  /* The copy in force is not written to before the other one is. */
-  for (;;)
+  /* The copy in force is not written to before the other one is. Who writes without end has bad intentions. */
+  for (guint i = 0; i < MAX_READS; i++)
     {
       state[0] = __atomic_load_n (&slot->state[which & 1][0], __ATOMIC_ACQUIRE);
       state[1] = __atomic_load_n (&slot->state[which & 1][1], __ATOMIC_ACQUIRE);
@@ -421,6 +333,16 @@ mp_cell_read_state (const MpSlotRef *ref,
         return;
       which = __atomic_load_n (&slot->which, __ATOMIC_ACQUIRE);
     }
+}
+
+void
+mp_cell_read_own_state (const MpSlotRef *ref,
+                        guint64          state[2])
+{
+  const guint64 *copy = ref->slot->state[__atomic_load_n (&ref->slot->which, __ATOMIC_ACQUIRE) & 1];
+
+  state[0] = __atomic_load_n (&copy[0], __ATOMIC_RELAXED);
+  state[1] = __atomic_load_n (&copy[1], __ATOMIC_RELAXED);
 }
 
 void

@@ -28,6 +28,9 @@ gboolean mp_fd_is_sealed        (int          fd);
 /* Checks size and seals of a memory file got from another process, then maps it shared. NULL sets errno. */
 gpointer mp_fd_map_memory_file  (int          fd,
                                  gsize        size);
+gpointer mp_fd_map_part         (int          fd,
+                                 guint64      offset,      /* a multiple of the size of a page */
+                                 gsize        size);
 void     mp_fd_unmap            (gpointer     address,
                                  gsize        size);
 /* Anonymous memory for large buffers, huge pages asked for. mp_fd_unmap() frees it. */

@@ -195,20 +195,28 @@ gpointer
 mp_fd_map_memory_file (int   fd,
                        gsize size)
 {
+  return mp_fd_map_part (fd, 0, size);
+}
+
+gpointer
+mp_fd_map_part (int     fd,
+                guint64 offset,
+                gsize   size)
+{
   struct stat status;
   gpointer address;
 
   if (fstat (fd, &status) < 0)
     return NULL;
 
-  if (!mp_fd_is_sealed (fd) || size == 0 ||
-      status.st_size < 0 || (guint64) status.st_size < size)
+  if (!mp_fd_is_sealed (fd) || size == 0 || status.st_size < 0 ||
+      (guint64) status.st_size < size || (guint64) status.st_size - size < offset)
     {
       errno = EINVAL;
       return NULL;
     }
 
-  address = mmap (NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  address = mmap (NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t) offset);
   return address != MAP_FAILED ? address : NULL;
 }
 
