@@ -3,15 +3,9 @@
 
 #include "mp-glib/sync/mp-lock-private.h"
 
-#include "mp-glib/arena/mp-async-private.h"
-#include "mp-glib/arena/mp-cell-private.h"
 #include "mp-glib/base/mp-error.h"
-#include "mp-glib/base/mp-hub-private.h"
 #include "mp-glib/base/mp-shareable-private.h"
-
-#include <errno.h>
-
-#define KIND "lock"
+#include "mp-glib/sync/mp-sync-private.h"
 
 /**
  * MpLock:
@@ -56,28 +50,12 @@
  */
 struct _MpLock
 {
-  GObject    parent_instance;
+  GObject  parent_instance;
 
-  MpSlotRef  slot;        /* constant after the construction */
-  GError    *error;       /* (owned) (nullable): why there is no slot */
-  gboolean   isolated;    /* as asked for */
-  int        n_pending;   /* atomic: asynchronous calls that wait */
+  MpSync   sync;
 };
 
-/* An asynchronous call that waits. The hub's lock guards what changes. */
-typedef struct
-{
-  gatomicrefcount      ref_count;
-  MpLock              *lock;        /* borrowed: of the task */
-  GTask               *task;        /* (owned) (nullable): until it is delivered */
-  GMainContext        *context;     /* (owned) */
-  GAsyncReadyCallback  callback;
-  gpointer             user_data;
-  MpAsyncWait         *wait;        /* (nullable): while it waits */
-  gulong               cancel_id;
-  gboolean             cancelled;
-  GError              *error;       /* (owned) (nullable): the result, if not success */
-} Acquire;
+static const MpSyncKind lock_kind = { "lock", MP_SLOT_LOCK, FALSE, 0 };
 
 enum { PROP_0, PROP_ISOLATED, N_PROPS };
 static GParamSpec *props[N_PROPS];
@@ -98,27 +76,7 @@ static inline gboolean
 is_plain (MpLock *self)
 {
   return self != NULL && self->parent_instance.g_type_instance.g_class != NULL && G_OBJECT_TYPE (self) == lock_type &&
-         self->slot.arena != NULL;
-}
-
-static gboolean
-set_unusable (MpLock      *self,
-              const char  *what,
-              GError     **error)
-{
-  if (self->error != NULL)
-    g_set_error (error, self->error->domain, self->error->code, "%s: %s", what, self->error->message);
-  else
-    g_set_error (error, MP_ERROR, MP_ERROR_FAILED, "%s: this process was forked when there was no room for it beside "
-                 "the others that share the memory", what);
-  return FALSE;
-}
-
-/* A lock whose memory was refused, and one in a fork that has no part in it, can do nothing. */
-static inline gboolean
-is_usable (MpLock *self)
-{
-  return self->slot.arena != NULL && MP_ARENA_SELF (self->slot.arena) != 0;
+         self->sync.slot.arena != NULL;
 }
 
 static GVariant *
@@ -126,15 +84,7 @@ mp_lock_describe (MpShareable  *shareable,
                   GArray       *fds,
                   GError      **error)
 {
-  MpLock *self = MP_LOCK (shareable);
-
-  if (!is_usable (self))
-    {
-      set_unusable (self, "Cannot send a lock", error);
-      return NULL;
-    }
-
-  return mp_slot_describe (&self->slot, fds, KIND, error);
+  return mp_sync_describe (&MP_LOCK (shareable)->sync, fds, error);
 }
 
 static MpShareable *
@@ -146,7 +96,7 @@ mp_lock_adopt (GVariant  *state,
   MpSlotRef slot = { NULL };
   MpLock *self;
 
-  if (!mp_slot_adopt (&slot, MP_SLOT_LOCK, state, fds, n_fds, KIND, error))
+  if (!mp_slot_adopt (&slot, MP_SLOT_LOCK, state, fds, n_fds, lock_kind.kind, error))
     return NULL;
 
   slot_to_adopt = &slot;
@@ -158,15 +108,13 @@ mp_lock_adopt (GVariant  *state,
 static gboolean
 mp_lock_get_isolated (MpShareable *shareable)
 {
-  MpLock *self = MP_LOCK (shareable);
-
-  return self->slot.arena != NULL ? mp_slot_is_isolated (&self->slot) : self->isolated;
+  return mp_sync_is_isolated (&MP_LOCK (shareable)->sync);
 }
 
 static void
 mp_lock_shareable_init (MpShareableInterface *iface)
 {
-  iface->kind = KIND;
+  iface->kind = lock_kind.kind;
   iface->describe = mp_lock_describe;
   iface->get_isolated = mp_lock_get_isolated;
 }
@@ -178,7 +126,7 @@ mp_lock_ensure_kind (void)
 
   if (g_once_init_enter (&done))
     {
-      mp_shareable_register_kind (KIND, mp_lock_adopt);
+      mp_shareable_register_kind (lock_kind.kind, mp_lock_adopt);
       g_once_init_leave (&done, 1);
     }
 }
@@ -186,7 +134,7 @@ mp_lock_ensure_kind (void)
 const MpSlotRef *
 mp_lock_get_slot (MpLock *self)
 {
-  return &self->slot;
+  return &self->sync.slot;
 }
 
 static void
@@ -214,7 +162,7 @@ mp_lock_set_property (GObject      *object,
   switch (prop_id)
     {
     case PROP_ISOLATED:
-      MP_LOCK (object)->isolated = g_value_get_boolean (value);
+      MP_LOCK (object)->sync.isolated = g_value_get_boolean (value);
       break;
     default:
       G_OBJECT_WARN_INVALID_PROPERTY_ID (object, prop_id, pspec);
@@ -226,10 +174,7 @@ mp_lock_constructed (GObject *object)
 {
   MpLock *self = MP_LOCK (object);
 
-  if (slot_to_adopt != NULL)
-    self->slot = *slot_to_adopt;
-  else
-    mp_slot_new (&self->slot, MP_SLOT_LOCK, 0, self->isolated, KIND, &self->error);
+  mp_sync_init (&self->sync, &lock_kind, 0, slot_to_adopt);
 
   G_OBJECT_CLASS (mp_lock_parent_class)->constructed (object);
 }
@@ -239,9 +184,7 @@ mp_lock_finalize (GObject *object)
 {
   MpLock *self = MP_LOCK (object);
 
-  if (self->slot.arena != NULL)
-    mp_slot_clear (&self->slot);
-  g_clear_error (&self->error);
+  mp_sync_clear (&self->sync);
 
   G_OBJECT_CLASS (mp_lock_parent_class)->finalize (object);
 }
@@ -323,10 +266,10 @@ acquire_slowly (MpLock        *self,
   g_return_val_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable), FALSE);
   g_return_val_if_fail (error == NULL || *error == NULL, FALSE);
 
-  if (!is_usable (self))
-    return set_unusable (self, "lock acquire", error);
+  if (!mp_sync_is_usable (&self->sync))
+    return mp_sync_set_unusable (&self->sync, "lock acquire", error);
 
-  return mp_cell_take (&self->slot, self, "lock acquire", timeout_us, cancellable, error);
+  return mp_cell_take (&self->sync.slot, self, "lock acquire", timeout_us, cancellable, error);
 }
 
 /**
@@ -358,7 +301,7 @@ mp_lock_acquire (MpLock        *self,
                  GCancellable  *cancellable,
                  GError       **error)
 {
-  if (G_LIKELY (cancellable == NULL && is_plain (self) && mp_cell_take_quickly (&self->slot)))
+  if (G_LIKELY (cancellable == NULL && is_plain (self) && mp_cell_take_quickly (&self->sync.slot)))
     return TRUE;
 
   return acquire_slowly (self, timeout_us, cancellable, error);
@@ -371,10 +314,10 @@ try_acquire_slowly (MpLock *self)
 
   g_return_val_if_fail (MP_IS_LOCK (self), FALSE);
 
-  if (!is_usable (self))
+  if (!mp_sync_is_usable (&self->sync))
     return FALSE;
 
-  result = mp_cell_try_take (&self->slot);
+  result = mp_cell_try_take (&self->sync.slot);
   return result == MP_CELL_TAKEN || result == MP_CELL_ABANDONED;
 }
 
@@ -393,169 +336,32 @@ try_acquire_slowly (MpLock *self)
 gboolean
 mp_lock_try_acquire (MpLock *self)
 {
-  if (G_LIKELY (is_plain (self) && mp_cell_take_quickly (&self->slot)))
+  if (G_LIKELY (is_plain (self) && mp_cell_take_quickly (&self->sync.slot)))
     return TRUE;
 
   return try_acquire_slowly (self);
 }
 
-static void
-acquire_unref (gpointer data)
+static MpSyncStep
+acquire_step (MpSyncCall  *call,
+              GError     **error)
 {
-  Acquire *self = data;
-
-  if (!g_atomic_ref_count_dec (&self->ref_count))
-    return;
-
-  g_clear_error (&self->error);
-  g_free (self);
-}
-
-/* In the context of the call. */
-static void
-acquire_deliver (gpointer data)
-{
-  Acquire *self = data;
-  g_autoptr(GTask) task = g_steal_pointer (&self->task);
-
-  /* Not g_cancellable_disconnect(): that waits for a handler that runs, perhaps further up this very stack. */
-  if (self->cancel_id != 0)
-    g_signal_handler_disconnect (g_task_get_cancellable (task), self->cancel_id);
-  self->cancel_id = 0;
-
-  if (self->error != NULL)
-    g_task_return_error (task, g_steal_pointer (&self->error));
-  else
-    g_task_return_boolean (task, TRUE);
-  if (self->callback != NULL)
-    self->callback (g_task_get_source_object (task), G_ASYNC_RESULT (task), self->user_data);
-  mp_hub_complete_task (task);
-}
-
-static void
-acquire_delivered (gpointer data)
-{
-  Acquire *self = data;
-
-  mp_hub_unref_context (g_steal_pointer (&self->context));
-  acquire_unref (self);
-}
-
-/* With the hub's lock held. */
-static void
-acquire_post (Acquire *self)
-{
-  mp_hub_post (self->context, self->lock, acquire_deliver, self, acquire_delivered);
-  mp_async_wake_blocked (self->lock);
-}
-
-static GError *
-cancelled_error (void)
-{
-  return g_error_new_literal (G_IO_ERROR, G_IO_ERROR_CANCELLED, "lock acquire: cancelled");
-}
-
-static gboolean
-acquire_try (const MpSlotRef *slot,
-             gpointer         data)
-{
-  MpCellResult result = mp_cell_try_take_watching (slot);
-
-  return result == MP_CELL_TAKEN || result == MP_CELL_ABANDONED;
-}
-
-/* It has the lock; whoever has called it off meanwhile does not want it. */
-static void
-acquire_done (gpointer data)
-{
-  Acquire *self = data;
-
-  self->wait = NULL;
-  g_atomic_int_add (&self->lock->n_pending, -1);
-  if (self->cancelled)
+  switch (mp_cell_try_take_watching (&call->sync->slot))
     {
-      mp_cell_give_back (&self->lock->slot);
-      self->error = cancelled_error ();
+    case MP_CELL_BUSY:
+      return MP_SYNC_NOT_YET;
+    case MP_CELL_LOST:
+      mp_sync_set_unusable (call->sync, call->what, error);
+      return MP_SYNC_FAILED;
+    default:
+      return MP_SYNC_DONE;
     }
-  acquire_post (self);
 }
 
 static void
-acquire_cancelled_cb (GCancellable *cancellable,
-                      gpointer      data)
+acquire_undo (MpSyncCall *call)
 {
-  Acquire *self = data;
-
-  mp_hub_lock ();
-  self->cancelled = TRUE;
-  if (self->wait != NULL && mp_async_cancel (self->wait))
-    {
-      self->wait = NULL;
-      g_atomic_int_add (&self->lock->n_pending, -1);
-      self->error = cancelled_error ();
-      acquire_post (self);
-    }
-  mp_hub_unlock ();
-}
-
-static Acquire *
-acquire_new (MpLock              *lock,
-             GCancellable        *cancellable,
-             GAsyncReadyCallback  callback,
-             gpointer             user_data)
-{
-  Acquire *self = g_new0 (Acquire, 1);
-
-  g_atomic_ref_count_init (&self->ref_count);
-  self->lock = lock;
-  self->task = g_task_new (lock, cancellable, NULL, NULL);
-  g_task_set_source_tag (self->task, mp_lock_acquire_async);
-  g_task_set_name (self->task, "[mp-glib] lock acquire");
-  /* The result says who has the lock. */
-  g_task_set_check_cancellable (self->task, FALSE);
-  self->context = mp_hub_ref_context (g_task_get_context (self->task));
-  self->callback = callback;
-  self->user_data = user_data;
-  return self;
-}
-
-/* Those that wait already come first. TRUE: there is a result. */
-static gboolean
-acquire_at_once (Acquire *self)
-{
-  MpLock *lock = self->lock;
-
-  if (!is_usable (lock))
-    return !set_unusable (lock, "lock acquire", &self->error);
-  if (g_cancellable_is_cancelled (g_task_get_cancellable (self->task)))
-    self->error = cancelled_error ();
-
-  return self->error != NULL || (g_atomic_int_get (&lock->n_pending) == 0 && mp_lock_try_acquire (lock));
-}
-
-/* With the hub's lock held. */
-static void
-acquire_wait (Acquire *self)
-{
-  int saved_errno;
-
-  if (self->cancelled)
-    {
-      self->error = cancelled_error ();
-      acquire_post (self);
-      return;
-    }
-
-  g_atomic_int_inc (&self->lock->n_pending);
-  self->wait = mp_async_add (&self->lock->slot, acquire_try, acquire_done, self);
-  saved_errno = errno;
-  if (self->wait == NULL)
-    {
-      g_atomic_int_add (&self->lock->n_pending, -1);
-      self->error = g_error_new (G_IO_ERROR, g_io_error_from_errno (saved_errno),
-                                 "lock acquire: cannot start a thread to wait: %s", g_strerror (saved_errno));
-      acquire_post (self);
-    }
+  mp_cell_give_back (&call->sync->slot);
 }
 
 /**
@@ -583,31 +389,15 @@ mp_lock_acquire_async (MpLock              *self,
                        GAsyncReadyCallback  callback,
                        gpointer             user_data)
 {
-  Acquire *acquire;
+  MpSyncCall *call;
 
   g_return_if_fail (MP_IS_LOCK (self));
   g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
 
-  acquire = acquire_new (self, cancellable, callback, user_data);
-  if (acquire_at_once (acquire))
-    {
-      mp_hub_lock ();
-      acquire_post (acquire);
-      mp_hub_unlock ();
-      return;
-    }
-
-  g_atomic_ref_count_inc (&acquire->ref_count);
-  if (cancellable != NULL)
-    {
-      g_atomic_ref_count_inc (&acquire->ref_count);
-      acquire->cancel_id = g_cancellable_connect (cancellable, G_CALLBACK (acquire_cancelled_cb), acquire,
-                                                  acquire_unref);
-    }
-  mp_hub_lock ();
-  acquire_wait (acquire);
-  mp_hub_unlock ();
-  acquire_unref (acquire);
+  call = mp_sync_call_new (self, &self->sync, "lock acquire", mp_lock_acquire_async, cancellable, callback, user_data);
+  call->step = acquire_step;
+  call->undo = acquire_undo;
+  mp_sync_call_run (call);
 }
 
 /**
@@ -641,9 +431,9 @@ release_slowly (MpLock  *self,
   g_return_val_if_fail (MP_IS_LOCK (self), FALSE);
   g_return_val_if_fail (error == NULL || *error == NULL, FALSE);
 
-  if (!is_usable (self))
-    return set_unusable (self, "lock release", error);
-  if (mp_cell_give_back (&self->slot))
+  if (!mp_sync_is_usable (&self->sync))
+    return mp_sync_set_unusable (&self->sync, "lock release", error);
+  if (mp_cell_give_back (&self->sync.slot))
     return TRUE;
 
   g_set_error_literal (error, MP_ERROR, MP_ERROR_NOT_OWNER, "lock release: it is not locked");
@@ -669,7 +459,7 @@ gboolean
 mp_lock_release (MpLock  *self,
                  GError **error)
 {
-  if (G_LIKELY (is_plain (self) && mp_cell_give_back_quickly (&self->slot)))
+  if (G_LIKELY (is_plain (self) && mp_cell_give_back_quickly (&self->sync.slot)))
     return TRUE;
 
   return release_slowly (self, error);
@@ -692,7 +482,7 @@ mp_lock_is_locked (MpLock *self)
 {
   g_return_val_if_fail (MP_IS_LOCK (self), FALSE);
 
-  return is_usable (self) && mp_cell_is_taken (&self->slot);
+  return mp_sync_is_usable (&self->sync) && mp_cell_is_taken (&self->sync.slot);
 }
 
 /**
@@ -712,7 +502,7 @@ mp_lock_is_abandoned (MpLock *self)
 {
   g_return_val_if_fail (MP_IS_LOCK (self), FALSE);
 
-  return is_usable (self) && mp_cell_is_inconsistent (&self->slot);
+  return mp_sync_is_usable (&self->sync) && mp_cell_is_inconsistent (&self->sync.slot);
 }
 
 /**
@@ -734,9 +524,9 @@ mp_lock_mark_consistent (MpLock  *self,
 {
   g_return_val_if_fail (MP_IS_LOCK (self), FALSE);
 
-  if (!is_usable (self))
-    return set_unusable (self, "lock mark consistent", error);
-  if (mp_cell_mark_consistent (&self->slot))
+  if (!mp_sync_is_usable (&self->sync))
+    return mp_sync_set_unusable (&self->sync, "lock mark consistent", error);
+  if (mp_cell_mark_consistent (&self->sync.slot))
     return TRUE;
 
   g_set_error_literal (error, MP_ERROR, MP_ERROR_NOT_OWNER,

@@ -1,0 +1,144 @@
+/* mp-sync-private.h — SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "mp-glib/arena/mp-holdings-private.h"
+#include "mp-glib/platform/mp-spin-private.h"
+
+G_BEGIN_DECLS
+
+/* What the objects of this floor have in common: a place in shared memory, and ways to wait for it to change.
+ *
+ * A kind says what is to be done in a function (MpSyncTry) that is called with the slot's cell held, and looks, changes
+ * and says whether that was it. Those for whom it was not sleep on the slot's `sequence`: its lowest bit says that
+ * somebody sleeps, the others count changes. Who changes what others wait for calls mp_sync_change() under the cell, and
+ * mp_sync_tell() without. The bit is taken away by one who has woken fewer than there might be, and only if nobody has
+ * come meanwhile; who comes counts as a change. */
+
+typedef struct
+{
+  const char *kind;          /* static: "semaphore" */
+  MpSlotKind  slot_kind;
+  gboolean    has_holdings;
+  guint16     flags;         /* of a fresh slot */
+} MpSyncKind;
+
+typedef struct
+{
+  const MpSyncKind *kind;
+  MpSlotRef         slot;      /* constant after the construction */
+  GError           *error;     /* (owned) (nullable): why there is no slot */
+  gboolean          isolated;  /* as asked for, before init() */
+  int               n_pending; /* atomic: asynchronous calls that wait */
+  MpSpin            spin;      /* of blocking calls; races in it do no harm */
+} MpSync;
+
+/* @adopted: (nullable) a slot, taken; else a fresh one is made. @flags: of a fresh one, besides the kind's. */
+void      mp_sync_init         (MpSync            *self,
+                                const MpSyncKind  *kind,
+                                guint16            flags,
+                                MpSlotRef         *adopted);
+void      mp_sync_clear        (MpSync            *self);
+/* One whose memory was refused, and one in a fork that has no part in it, can do nothing. */
+gboolean  mp_sync_is_usable    (MpSync            *self);
+gboolean  mp_sync_set_unusable (MpSync            *self,
+                                const char        *what,
+                                GError           **error);
+gboolean  mp_sync_is_isolated  (MpSync            *self);
+GVariant *mp_sync_describe     (MpSync            *self,
+                                GArray            *fds,
+                                GError           **error);
+
+/* The cell, for the time of some stores. FALSE sets @error: NULL stands for no wish to know. */
+gboolean  mp_sync_enter        (MpSync            *self,
+                                gconstpointer      owner,
+                                const char        *what,
+                                gint64             timeout_us,
+                                GCancellable      *cancellable,
+                                GError           **error);
+void      mp_sync_leave        (MpSync            *self);
+/* In between. What it returns is for tell(). */
+guint32   mp_sync_change       (MpSync            *self);
+/* Wakes @n sleepers of all processes, and rings all who wait asynchronously. */
+void      mp_sync_tell         (MpSync            *self,
+                                guint32            change,
+                                int                n);
+
+typedef enum
+{
+  MP_SYNC_DONE,
+  MP_SYNC_NOT_YET,
+  MP_SYNC_FAILED,   /* sets the error */
+} MpSyncStep;
+
+/* With the cell held; never sleeps, calls nothing that could come back. Now and then @settle is TRUE: it is time to look
+ * for processes that have died. A change of what others wait for: *@wake is set to how many of them are to be woken. */
+typedef MpSyncStep (* MpSyncTry) (MpSync    *self,
+                                  gboolean   settle,
+                                  gpointer   data,
+                                  int       *wake,
+                                  GError   **error);
+
+/* Until @try says DONE or FAILED. @owner: the object, key of its posts. FALSE also with TIMED_OUT, CANCELLED,
+ * MP_ERROR_INTERRUPTED. With @timeout_us 0 the dead are looked for at once. */
+gboolean  mp_sync_wait         (MpSync            *self,
+                                gconstpointer      owner,
+                                const char        *what,
+                                MpSyncTry          try_func,
+                                gpointer           data,
+                                gint64             timeout_us,
+                                GCancellable      *cancellable,
+                                GError           **error);
+/* Once, for what never has to wait but for the cell. */
+MpSyncStep mp_sync_do          (MpSync            *self,
+                                gconstpointer      owner,
+                                const char        *what,
+                                gboolean           settle,
+                                MpSyncTry          try_func,
+                                gpointer           data,
+                                GError           **error);
+
+/* mp-sync-call.c: the same without blocking. */
+typedef struct _MpSyncCall MpSyncCall;
+
+struct _MpSyncCall
+{
+  MpSync         *sync;
+  const char     *what;       /* static: "semaphore acquire" */
+  /* Called in any thread; as MpSyncTry, but takes the cell by itself, by try_take_watching. */
+  MpSyncStep   (* step)      (MpSyncCall *call, GError **error);
+  MpSyncTry       try_func;   /* of mp_sync_call_step() */
+  gpointer        data;       /* (owned) (nullable): freed by @free_data, in the context of the call */
+  GDestroyNotify  free_data;
+  /* It is done, but was cancelled meanwhile: is to be undone. (nullable): the result is given all the same. */
+  void         (* undo)      (MpSyncCall *call);
+  /* In the context of the call, before the callback (nullable). TRUE: the result is given; else @error is. */
+  gboolean     (* finish)    (MpSyncCall *call, GError **error);
+
+  /*< mp-sync-call.c's >*/
+  gatomicrefcount      ref_count;
+  GTask               *task;        /* (owned) (nullable): until it is delivered */
+  GMainContext        *context;     /* (owned) */
+  GAsyncReadyCallback  callback;
+  gpointer             user_data;
+  struct _MpAsyncWait *wait;        /* (nullable): while it waits */
+  gulong               cancel_id;
+  gboolean             cancelled;
+  gint64               settled_us;  /* when the dead were last looked for */
+  GError              *error;       /* (owned) (nullable): the result, if not success */
+};
+
+/* The usual step: the cell, @try_func, the cell back, the others told. */
+MpSyncStep  mp_sync_call_step  (MpSyncCall          *call,
+                                GError             **error);
+/* A fresh one, zeros but for these. @object: the source, which has @sync in it. */
+MpSyncCall *mp_sync_call_new   (gpointer             object,
+                                MpSync              *sync,
+                                const char          *what,
+                                gpointer             source_tag,
+                                GCancellable        *cancellable,
+                                GAsyncReadyCallback  callback,
+                                gpointer             user_data);
+/* Takes it. The result is a boolean: g_task_propagate_boolean(). */
+void        mp_sync_call_run   (MpSyncCall          *call);
+
+G_END_DECLS

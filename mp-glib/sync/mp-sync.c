@@ -1,0 +1,291 @@
+/* mp-sync.c — SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include "mp-glib/sync/mp-sync-private.h"
+
+#include "mp-glib/arena/mp-sleeper-private.h"
+#include "mp-glib/base/mp-error.h"
+#include "mp-glib/platform/mp-deadline-private.h"
+#include "mp-glib/platform/mp-futex-private.h"
+
+#define SLEEPS 1u
+#define CHANGE 2u
+
+#define ENTER_US (20 * 1000)
+
+void
+mp_sync_init (MpSync           *self,
+              const MpSyncKind *kind,
+              guint16           flags,
+              MpSlotRef        *adopted)
+{
+  self->kind = kind;
+  if (adopted != NULL)
+    {
+      self->slot = *adopted;
+      *adopted = (MpSlotRef) { NULL };
+    }
+  else if (!mp_slot_new (&self->slot, kind->slot_kind, kind->flags | flags, self->isolated, kind->kind, &self->error))
+    {
+      return;
+    }
+
+  if (kind->has_holdings && !mp_holdings_map (&self->slot, adopted == NULL, kind->kind, &self->error))
+    mp_slot_clear (&self->slot);
+}
+
+void
+mp_sync_clear (MpSync *self)
+{
+  mp_slot_clear (&self->slot);
+  g_clear_error (&self->error);
+}
+
+gboolean
+mp_sync_is_usable (MpSync *self)
+{
+  return self->slot.arena != NULL && MP_ARENA_SELF (self->slot.arena) != 0;
+}
+
+gboolean
+mp_sync_set_unusable (MpSync      *self,
+                      const char  *what,
+                      GError     **error)
+{
+  if (self->error != NULL)
+    g_set_error (error, self->error->domain, self->error->code, "%s: %s", what, self->error->message);
+  else
+    g_set_error (error, MP_ERROR, MP_ERROR_FAILED, "%s: this process was forked when there was no room for it beside "
+                 "the others that share the memory", what);
+  return FALSE;
+}
+
+gboolean
+mp_sync_is_isolated (MpSync *self)
+{
+  return self->slot.arena != NULL ? mp_slot_is_isolated (&self->slot) : self->isolated;
+}
+
+GVariant *
+mp_sync_describe (MpSync  *self,
+                  GArray  *fds,
+                  GError **error)
+{
+  if (!mp_sync_is_usable (self))
+    {
+      g_autofree char *what = g_strdup_printf ("Cannot send a %s", self->kind->kind);
+
+      mp_sync_set_unusable (self, what, error);
+      return NULL;
+    }
+  return mp_slot_describe (&self->slot, fds, self->kind->kind, error);
+}
+
+/* The cell. */
+
+gboolean
+mp_sync_enter (MpSync         *self,
+               gconstpointer   owner,
+               const char     *what,
+               gint64          timeout_us,
+               GCancellable   *cancellable,
+               GError        **error)
+{
+  if (!mp_sync_is_usable (self))
+    return mp_sync_set_unusable (self, what, error);
+  if (!mp_cell_take_quickly (&self->slot) &&
+      !mp_cell_take (&self->slot, owner, what, timeout_us, cancellable, error))
+    return FALSE;
+
+  if (self->kind->has_holdings)
+    mp_holdings_enter (&self->slot);
+  return TRUE;
+}
+
+void
+mp_sync_leave (MpSync *self)
+{
+  if (!mp_cell_give_back_quickly (&self->slot))
+    mp_cell_give_back (&self->slot);
+}
+
+static guint32 *
+get_sequence (MpSync *self)
+{
+  return &self->slot.slot->sequence;
+}
+
+/* @bits: SLEEPS to set it, too. Changed by who has the cell, but for the taking away of that bit. */
+static guint32
+advance (MpSync  *self,
+         guint32  bits)
+{
+  guint32 seen = __atomic_load_n (get_sequence (self), __ATOMIC_SEQ_CST);
+
+  while (!__atomic_compare_exchange_n (get_sequence (self), &seen, (seen + CHANGE) | bits, FALSE,
+                                       __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+    ;
+  MP_TORTURE_POINT ("sync-sequence");
+  return (seen + CHANGE) | bits;
+}
+
+guint32
+mp_sync_change (MpSync *self)
+{
+  return advance (self, 0);
+}
+
+void
+mp_sync_tell (MpSync  *self,
+              guint32  change,
+              int      n)
+{
+  if (n > 0 && (change & SLEEPS) != 0)
+    {
+      MP_TORTURE_POINT ("sync-tell");
+      if (mp_futex_wake (get_sequence (self), n, FALSE) < (guint) n)
+        __atomic_compare_exchange_n (get_sequence (self), &change, change & ~SLEEPS, FALSE,
+                                     __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+    }
+  if (n > 0 && __atomic_load_n (&self->slot.slot->watchers, __ATOMIC_SEQ_CST) != 0)
+    {
+      guint64 watchers = __atomic_exchange_n (&self->slot.slot->watchers, 0, __ATOMIC_SEQ_CST);
+
+      MP_TORTURE_POINT ("sync-watchers-taken");
+      if (watchers != 0)
+        mp_arena_ring (&self->slot, watchers);
+    }
+}
+
+/* Waiting. */
+
+/* One call of @try. @seen: (nullable) what to sleep on, if it was not yet. */
+static MpSyncStep
+attempt (MpSync         *self,
+         gboolean        settle,
+         MpSyncTry       try_func,
+         gpointer        data,
+         guint32        *seen,
+         GError        **error)
+{
+  guint32 change = 0;
+  int wake = 0;
+  MpSyncStep step = try_func (self, settle, data, &wake, error);
+
+  if (wake > 0)
+    change = mp_sync_change (self);
+  if (step == MP_SYNC_NOT_YET && seen != NULL)
+    *seen = advance (self, SLEEPS);
+  MP_TORTURE_POINT ("sync-tried");
+  mp_sync_leave (self);
+  mp_sync_tell (self, change, wake);
+
+  return step;
+}
+
+MpSyncStep
+mp_sync_do (MpSync         *self,
+            gconstpointer   owner,
+            const char     *what,
+            gboolean        settle,
+            MpSyncTry       try_func,
+            gpointer        data,
+            GError        **error)
+{
+  if (!mp_sync_enter (self, owner, what, -1, NULL, error))
+    return MP_SYNC_FAILED;
+
+  return attempt (self, settle, try_func, data, NULL, error);
+}
+
+/* Most of what is waited for comes soon, or late. TRUE: there was a change. */
+static gboolean
+spin (MpSync  *self,
+      guint32  seen)
+{
+  gint64 until = mp_spin_begin (&self->spin);
+  gboolean changed = FALSE;
+
+  if (until == 0)
+    return FALSE;
+  while (!(changed = __atomic_load_n (get_sequence (self), __ATOMIC_ACQUIRE) != seen) && mp_spin_again (until))
+    ;
+  mp_spin_end (&self->spin, until, changed);
+
+  return changed;
+}
+
+/* Others have the cell for some stores only, unless they were stopped just then. */
+static gint64
+time_to_enter (MpSleeper *sleeper)
+{
+  gint64 left = mp_deadline_left (sleeper->deadline);
+
+  return left < 0 ? -1 : MAX (left, ENTER_US);
+}
+
+static gboolean
+sleep_and_try (MpSync     *self,
+               MpSleeper  *sleeper,
+               MpSyncTry   try_func,
+               gpointer    data,
+               GError    **error)
+{
+  gboolean settle = sleeper->deadline >= 0 && mp_deadline_left (sleeper->deadline) == 0;
+
+  for (;;)
+    {
+      guint32 seen = 0;
+      MpSyncStep step = MP_SYNC_NOT_YET;
+
+      mp_sleeper_awake (sleeper);
+      if (!mp_sync_enter (self, sleeper->owner, sleeper->what, time_to_enter (sleeper), sleeper->cancellable, error))
+        {
+          /* Perhaps it was woken for it: then another one has to be. */
+          if (sleeper->slept)
+            mp_futex_wake (get_sequence (self), 1, FALSE);
+          return FALSE;
+        }
+      step = attempt (self, settle, try_func, data, &seen, error);
+      if (step != MP_SYNC_NOT_YET)
+        return step == MP_SYNC_DONE;
+      if (mp_sleeper_is_over (sleeper, error))
+        return FALSE;
+      settle = FALSE;
+      if (sleeper->slept || !spin (self, seen))
+        settle = mp_sleeper_sleep (sleeper, get_sequence (self), seen);
+      MP_TORTURE_POINT ("sync-woken");
+    }
+}
+
+gboolean
+mp_sync_wait (MpSync         *self,
+              gconstpointer   owner,
+              const char     *what,
+              MpSyncTry       try_func,
+              gpointer        data,
+              gint64          timeout_us,
+              GCancellable   *cancellable,
+              GError        **error)
+{
+  MpSyncStep step = MP_SYNC_NOT_YET;
+  MpSleeper sleeper;
+  gboolean success = FALSE;
+
+  if (g_cancellable_is_cancelled (cancellable))
+    {
+      g_set_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED, "%s: cancelled", what);
+      return FALSE;
+    }
+  /* Mostly there is nothing to wait for. */
+  if (mp_sync_is_usable (self) && mp_cell_take_quickly (&self->slot))
+    step = attempt (self, FALSE, try_func, data, NULL, error);
+  if (step != MP_SYNC_NOT_YET)
+    return step == MP_SYNC_DONE;
+
+  mp_sleeper_begin (&sleeper, owner, what, mp_deadline_after (timeout_us), cancellable);
+  success = sleep_and_try (self, &sleeper, try_func, data, error);
+  mp_sleeper_end (&sleeper);
+
+  return success;
+}
