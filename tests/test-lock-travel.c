@@ -7,6 +7,7 @@
 #include "mp-glib/base/mp-shareable-private.h"
 #include "mp-glib/platform/mp-fd-private.h"
 #include "mp-glib/sync/mp-lock-private.h"
+#include "mp-glib/sync/mp-sync-object-private.h"
 
 #include <signal.h>
 
@@ -327,7 +328,7 @@ test_forged (void)
   guint16 kind;
   int fd;
 
-  mp_lock_ensure_kind ();
+  mp_sync_ensure_kinds ();
   state = MP_SHAREABLE_GET_IFACE (lock)->describe (MP_SHAREABLE (lock), fds, &error);
   g_assert_no_error (error);
   g_assert_cmpuint (fds->len, ==, 1);

@@ -75,7 +75,7 @@ describe_object (Collector *self,
       return FALSE;
     }
 
-  g_variant_builder_add (&self->table, "(suv)", iface->kind, self->fds->len - n_before, state);
+  g_variant_builder_add (&self->table, "(suv)", iface->kind != NULL ? iface->kind : iface->get_kind (object), self->fds->len - n_before, state);
   self->n_entries++;
   return TRUE;
 }

@@ -15,6 +15,8 @@ struct _MpShareableInterface
   /*< private >*/
   /* Name of the kind on the wire, static: "connection". */
   const char  *kind;
+  /* The same, for classes that share an implementation: when @kind is NULL. */
+  const char *(* get_kind) (MpShareable *self);
 
   /* What the other side needs: a state value (any type, no handles in it; returned full, not floating) and descriptors
    * appended to @fds: (element-type int): DUPLICATES (CLOEXEC) that the caller closes. */

@@ -6,10 +6,7 @@
 
 G_BEGIN_DECLS
 
-/* Makes locks known to the codec. mp_wire_new() calls it. */
-void             mp_lock_ensure_kind (void);
-
 /* For tests: the slot that it lives in. */
-const MpSlotRef *mp_lock_get_slot    (MpLock *self);
+const MpSlotRef *mp_lock_get_slot (MpLock *self);
 
 G_END_DECLS

@@ -4,8 +4,7 @@
 #include "mp-glib/sync/mp-lock-private.h"
 
 #include "mp-glib/base/mp-error.h"
-#include "mp-glib/base/mp-shareable-private.h"
-#include "mp-glib/sync/mp-sync-private.h"
+#include "mp-glib/sync/mp-sync-object-private.h"
 
 /**
  * MpLock:
@@ -27,7 +26,7 @@
  *
  * A lock travels to another process as a part of a function's arguments or of a message, see [iface@Mp.Shareable], and
  * is the same lock there. It lives while any process has it, whoever made it. It costs neither a descriptor nor memory
- * but for 64 bytes that are shared, unless it is [property@Mp.Lock:isolated].
+ * but for 64 bytes that are shared, unless it is [property@Mp.SyncObject:isolated].
  *
  * ## When the owner dies
  *
@@ -50,23 +49,13 @@
  */
 struct _MpLock
 {
-  GObject  parent_instance;
-
-  MpSync   sync;
+  MpSyncObject parent_instance;
 };
 
 static const MpSyncKind lock_kind = { "lock", MP_SLOT_LOCK, FALSE, 0 };
 
-enum { PROP_0, PROP_ISOLATED, N_PROPS };
-static GParamSpec *props[N_PROPS];
-
-static void mp_lock_shareable_init (MpShareableInterface *iface);
-
-G_DEFINE_FINAL_TYPE_WITH_CODE (MpLock, mp_lock, G_TYPE_OBJECT,
-                               G_IMPLEMENT_INTERFACE (MP_TYPE_SHAREABLE, mp_lock_shareable_init))
-
-/* What the lock that is being constructed in this thread is to have instead of a slot of its own. */
-static __thread MpSlotRef *slot_to_adopt;
+G_DEFINE_FINAL_TYPE (MpLock, mp_lock, MP_TYPE_SYNC_OBJECT)
+MP_SYNC_DEFINE_KIND (mp_lock, MP_TYPE_LOCK, lock_kind)
 
 /* Set by the class. */
 static GType lock_type;
@@ -75,146 +64,21 @@ static GType lock_type;
 static inline gboolean
 is_plain (MpLock *self)
 {
-  return self != NULL && self->parent_instance.g_type_instance.g_class != NULL && G_OBJECT_TYPE (self) == lock_type &&
-         self->sync.slot.arena != NULL;
-}
-
-static GVariant *
-mp_lock_describe (MpShareable  *shareable,
-                  GArray       *fds,
-                  GError      **error)
-{
-  return mp_sync_describe (&MP_LOCK (shareable)->sync, fds, error);
-}
-
-static MpShareable *
-mp_lock_adopt (GVariant  *state,
-               int       *fds,
-               guint      n_fds,
-               GError   **error)
-{
-  MpSlotRef slot = { NULL };
-  MpLock *self;
-
-  if (!mp_slot_adopt (&slot, MP_SLOT_LOCK, state, fds, n_fds, lock_kind.kind, error))
-    return NULL;
-
-  slot_to_adopt = &slot;
-  self = g_object_new (MP_TYPE_LOCK, NULL);
-  slot_to_adopt = NULL;
-  return MP_SHAREABLE (self);
-}
-
-static gboolean
-mp_lock_get_isolated (MpShareable *shareable)
-{
-  return mp_sync_is_isolated (&MP_LOCK (shareable)->sync);
-}
-
-static void
-mp_lock_shareable_init (MpShareableInterface *iface)
-{
-  iface->kind = lock_kind.kind;
-  iface->describe = mp_lock_describe;
-  iface->get_isolated = mp_lock_get_isolated;
-}
-
-void
-mp_lock_ensure_kind (void)
-{
-  static gsize done;
-
-  if (g_once_init_enter (&done))
-    {
-      mp_shareable_register_kind (lock_kind.kind, mp_lock_adopt);
-      g_once_init_leave (&done, 1);
-    }
+  return self != NULL && ((GTypeInstance *) self)->g_class != NULL && G_OBJECT_TYPE (self) == lock_type &&
+         self->parent_instance.sync.slot.arena != NULL;
 }
 
 const MpSlotRef *
 mp_lock_get_slot (MpLock *self)
 {
-  return &self->sync.slot;
-}
-
-static void
-mp_lock_get_property (GObject    *object,
-                      guint       prop_id,
-                      GValue     *value,
-                      GParamSpec *pspec)
-{
-  switch (prop_id)
-    {
-    case PROP_ISOLATED:
-      g_value_set_boolean (value, mp_lock_get_isolated (MP_SHAREABLE (object)));
-      break;
-    default:
-      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, prop_id, pspec);
-    }
-}
-
-static void
-mp_lock_set_property (GObject      *object,
-                      guint         prop_id,
-                      const GValue *value,
-                      GParamSpec   *pspec)
-{
-  switch (prop_id)
-    {
-    case PROP_ISOLATED:
-      MP_LOCK (object)->sync.isolated = g_value_get_boolean (value);
-      break;
-    default:
-      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, prop_id, pspec);
-    }
-}
-
-static void
-mp_lock_constructed (GObject *object)
-{
-  MpLock *self = MP_LOCK (object);
-
-  mp_sync_init (&self->sync, &lock_kind, 0, slot_to_adopt);
-
-  G_OBJECT_CLASS (mp_lock_parent_class)->constructed (object);
-}
-
-static void
-mp_lock_finalize (GObject *object)
-{
-  MpLock *self = MP_LOCK (object);
-
-  mp_sync_clear (&self->sync);
-
-  G_OBJECT_CLASS (mp_lock_parent_class)->finalize (object);
+  return &self->parent_instance.sync.slot;
 }
 
 static void
 mp_lock_class_init (MpLockClass *klass)
 {
-  GObjectClass *object_class = G_OBJECT_CLASS (klass);
-
   lock_type = G_OBJECT_CLASS_TYPE (klass);
-
-  object_class->get_property = mp_lock_get_property;
-  object_class->set_property = mp_lock_set_property;
-  object_class->constructed = mp_lock_constructed;
-  object_class->finalize = mp_lock_finalize;
-
-  /**
-   * MpLock:isolated:
-   *
-   * Whether the lock shares no memory with other objects.
-   *
-   * Such a lock has a memory file of its own. It may be sent to a process that is not one of this program's own
-   * workers.
-   *
-   * Since: 0.1
-   */
-  props[PROP_ISOLATED] = g_param_spec_boolean ("isolated", NULL, NULL, FALSE,
-                                               G_PARAM_READWRITE | G_PARAM_CONSTRUCT_ONLY | G_PARAM_STATIC_STRINGS);
-
-  g_object_class_install_properties (object_class, N_PROPS, props);
+  ((MpSyncObjectClass *) klass)->kind = &lock_kind;
 }
 
 static void
@@ -242,7 +106,7 @@ mp_lock_new (void)
 /**
  * mp_lock_new_isolated:
  *
- * Makes a lock that shares no memory with other objects: see [property@Mp.Lock:isolated].
+ * Makes a lock that shares no memory with other objects: see [property@Mp.SyncObject:isolated].
  *
  * Returns: (transfer full): a lock
  *
@@ -266,10 +130,10 @@ acquire_slowly (MpLock        *self,
   g_return_val_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable), FALSE);
   g_return_val_if_fail (error == NULL || *error == NULL, FALSE);
 
-  if (!mp_sync_is_usable (&self->sync))
-    return mp_sync_set_unusable (&self->sync, "lock acquire", error);
+  if (!mp_sync_is_usable (&self->parent_instance.sync))
+    return mp_sync_set_unusable (&self->parent_instance.sync, "lock acquire", error);
 
-  return mp_cell_take (&self->sync.slot, self, "lock acquire", timeout_us, cancellable, error);
+  return mp_cell_take (&self->parent_instance.sync.slot, self, "lock acquire", timeout_us, cancellable, error);
 }
 
 /**
@@ -301,7 +165,7 @@ mp_lock_acquire (MpLock        *self,
                  GCancellable  *cancellable,
                  GError       **error)
 {
-  if (G_LIKELY (cancellable == NULL && is_plain (self) && mp_cell_take_quickly (&self->sync.slot)))
+  if (G_LIKELY (cancellable == NULL && is_plain (self) && mp_cell_take_quickly (&self->parent_instance.sync.slot)))
     return TRUE;
 
   return acquire_slowly (self, timeout_us, cancellable, error);
@@ -314,10 +178,10 @@ try_acquire_slowly (MpLock *self)
 
   g_return_val_if_fail (MP_IS_LOCK (self), FALSE);
 
-  if (!mp_sync_is_usable (&self->sync))
+  if (!mp_sync_is_usable (&self->parent_instance.sync))
     return FALSE;
 
-  result = mp_cell_try_take (&self->sync.slot);
+  result = mp_cell_try_take (&self->parent_instance.sync.slot);
   return result == MP_CELL_TAKEN || result == MP_CELL_ABANDONED;
 }
 
@@ -336,7 +200,7 @@ try_acquire_slowly (MpLock *self)
 gboolean
 mp_lock_try_acquire (MpLock *self)
 {
-  if (G_LIKELY (is_plain (self) && mp_cell_take_quickly (&self->sync.slot)))
+  if (G_LIKELY (is_plain (self) && mp_cell_take_quickly (&self->parent_instance.sync.slot)))
     return TRUE;
 
   return try_acquire_slowly (self);
@@ -394,7 +258,7 @@ mp_lock_acquire_async (MpLock              *self,
   g_return_if_fail (MP_IS_LOCK (self));
   g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
 
-  call = mp_sync_call_new (self, &self->sync, "lock acquire", mp_lock_acquire_async, cancellable, callback, user_data);
+  call = mp_sync_call_new (self, &self->parent_instance.sync, "lock acquire", mp_lock_acquire_async, cancellable, callback, user_data);
   call->step = acquire_step;
   call->undo = acquire_undo;
   mp_sync_call_run (call);
@@ -431,9 +295,9 @@ release_slowly (MpLock  *self,
   g_return_val_if_fail (MP_IS_LOCK (self), FALSE);
   g_return_val_if_fail (error == NULL || *error == NULL, FALSE);
 
-  if (!mp_sync_is_usable (&self->sync))
-    return mp_sync_set_unusable (&self->sync, "lock release", error);
-  if (mp_cell_give_back (&self->sync.slot))
+  if (!mp_sync_is_usable (&self->parent_instance.sync))
+    return mp_sync_set_unusable (&self->parent_instance.sync, "lock release", error);
+  if (mp_cell_give_back (&self->parent_instance.sync.slot))
     return TRUE;
 
   g_set_error_literal (error, MP_ERROR, MP_ERROR_NOT_OWNER, "lock release: it is not locked");
@@ -459,7 +323,7 @@ gboolean
 mp_lock_release (MpLock  *self,
                  GError **error)
 {
-  if (G_LIKELY (is_plain (self) && mp_cell_give_back_quickly (&self->sync.slot)))
+  if (G_LIKELY (is_plain (self) && mp_cell_give_back_quickly (&self->parent_instance.sync.slot)))
     return TRUE;
 
   return release_slowly (self, error);
@@ -482,7 +346,7 @@ mp_lock_is_locked (MpLock *self)
 {
   g_return_val_if_fail (MP_IS_LOCK (self), FALSE);
 
-  return mp_sync_is_usable (&self->sync) && mp_cell_is_taken (&self->sync.slot);
+  return mp_sync_is_usable (&self->parent_instance.sync) && mp_cell_is_taken (&self->parent_instance.sync.slot);
 }
 
 /**
@@ -502,7 +366,7 @@ mp_lock_is_abandoned (MpLock *self)
 {
   g_return_val_if_fail (MP_IS_LOCK (self), FALSE);
 
-  return mp_sync_is_usable (&self->sync) && mp_cell_is_inconsistent (&self->sync.slot);
+  return mp_sync_is_usable (&self->parent_instance.sync) && mp_cell_is_inconsistent (&self->parent_instance.sync.slot);
 }
 
 /**
@@ -524,9 +388,9 @@ mp_lock_mark_consistent (MpLock  *self,
 {
   g_return_val_if_fail (MP_IS_LOCK (self), FALSE);
 
-  if (!mp_sync_is_usable (&self->sync))
-    return mp_sync_set_unusable (&self->sync, "lock mark consistent", error);
-  if (mp_cell_mark_consistent (&self->sync.slot))
+  if (!mp_sync_is_usable (&self->parent_instance.sync))
+    return mp_sync_set_unusable (&self->parent_instance.sync, "lock mark consistent", error);
+  if (mp_cell_mark_consistent (&self->parent_instance.sync.slot))
     return TRUE;
 
   g_set_error_literal (error, MP_ERROR, MP_ERROR_NOT_OWNER,

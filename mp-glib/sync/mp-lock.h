@@ -7,12 +7,13 @@
 
 #include <gio/gio.h>
 #include "mp-glib/base/mp-version-macros.h"
+#include "mp-glib/sync/mp-sync-object.h"
 
 G_BEGIN_DECLS
 
 #define MP_TYPE_LOCK (mp_lock_get_type ())
 MP_AVAILABLE_IN_ALL
-G_DECLARE_FINAL_TYPE (MpLock, mp_lock, MP, LOCK, GObject)
+G_DECLARE_FINAL_TYPE (MpLock, mp_lock, MP, LOCK, MpSyncObject)
 
 MP_AVAILABLE_IN_ALL
 MpLock   *mp_lock_new             (void) G_GNUC_WARN_UNUSED_RESULT;
