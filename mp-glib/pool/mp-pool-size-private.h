@@ -38,6 +38,7 @@ typedef struct
 {
   const char *leaving;        /* (nullable) static: why it gets nothing more, and ends after what it runs */
   gboolean    surplus;        /* its place is not taken again */
+  gint64      told_us;        /* when it was told to end; 0: it was not, or is asked no more */
   gint64      idle_since;     /* when it last had nothing to do; 0: not known */
   guint64     memory;         /* when it was ready; 0: not known */
   gint64      memory_due;     /* not to be looked at before */
@@ -60,6 +61,7 @@ guint     mp_pool_size_cpu_budget  (struct _MpPoolCore     *core);              
 /* What happens. After the units have been given out: */
 void      mp_pool_size_consider    (struct _MpPoolCore     *core);
 void      mp_pool_size_ready       (struct _MpPoolWorker   *worker);
+void      mp_pool_size_told        (struct _MpPoolWorker   *worker);
 void      mp_pool_size_answered    (struct _MpPoolWorker   *worker);
 
 /* Properties of MpPool that are installed, got and set here. FALSE: it is none of these. */

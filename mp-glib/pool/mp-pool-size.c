@@ -15,6 +15,10 @@
 
 /* Units that wait for longer than this are worth another worker: what is over at once is not. */
 #define GROW_US    1000
+/* A worker that was told to end and has nothing to do is asked less kindly after that long, and then not at all: threads or
+ * handlers that never end must not keep its place from others. */
+#define EXIT_US    (5 * G_USEC_PER_SEC)
+#define EXIT_GRACE_US G_USEC_PER_SEC
 /* A worker's memory is not looked at more often: to read it costs some ten microseconds. */
 #define MEMORY_US  (100 * 1000)
 
@@ -316,6 +320,21 @@ idle_due (MpPoolWorker *worker,
   return self->idle_timeout_us < G_MAXINT64 - now ? worker->size.idle_since + self->idle_timeout_us : G_MAXINT64;
 }
 
+static gint64
+look_at_ending (MpPoolWorker *worker,
+                gint64        now)
+{
+  gint64 due = worker->size.told_us + EXIT_US;
+
+  if (worker->size.told_us == 0 || !mp_pool_core_wants_workers (worker->core))
+    return G_MAXINT64;
+  if (due > now)
+    return due;
+  worker->size.told_us = 0;
+  mp_pool_worker_end (worker, worker->reason, EXIT_GRACE_US);
+  return G_MAXINT64;
+}
+
 /* Retires one whose time is over; else when that will be. @n_idle: how many may go for having nothing to do. Units may be
  * on their way to one that seems to have nothing. */
 static gint64
@@ -325,6 +344,8 @@ look_at_worker (MpPoolWorker *worker,
 {
   gint64 age_due, due;
 
+  if (worker->state == MP_WORKER_ENDING)
+    return look_at_ending (worker, now);
   if (worker->state != MP_WORKER_READY || worker->size.leaving != NULL)
     return G_MAXINT64;
   age_due = end_of_age (worker);
@@ -387,6 +408,14 @@ mp_pool_size_ready (MpPoolWorker *worker)
   if (worker->core->size.max_growth > 0)
     look_at_memory (worker, now);
   look (worker->core);
+}
+
+void
+mp_pool_size_told (MpPoolWorker *worker)
+{
+  worker->size.told_us = g_get_monotonic_time ();
+  if (mp_pool_core_wants_workers (worker->core))
+    look_until (worker->core, worker->size.told_us + EXIT_US);
 }
 
 void

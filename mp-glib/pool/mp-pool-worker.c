@@ -176,6 +176,7 @@ mp_pool_worker_tell_end (MpPoolWorker *self,
     }
   self->ops->tell_end (self);
   mp_pool_worker_flush (self);
+  mp_pool_size_told (self);
 }
 
 void

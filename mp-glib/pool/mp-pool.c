@@ -71,7 +71,8 @@
  * [property@Mp.Pool:idle-timeout-us] follows its work by itself: workers that have nothing to do end, and are started again
  * when there is something. Workers are replaced by fresh ones after a number of tasks
  * ([property@Mp.Pool:tasks-per-worker]), at an age ([property@Mp.Pool:worker-max-age-us]) or when they have grown
- * ([property@Mp.Pool:worker-max-growth]). None of it costs a task, nor runs one twice.
+ * ([property@Mp.Pool:worker-max-growth]). None of it costs a task, nor runs one twice. One that should have ended and is still
+ * there after five seconds gets SIGTERM, and SIGKILL a second later.
  *
  * ## Backends
  *
