@@ -198,6 +198,24 @@ test_tasks (void)
   finish (pool);
 }
 
+/* Those that have ended with their pool are not listed while its workers still run them. */
+static void
+test_tasks_ended (void)
+{
+  MpPool *pool = mp_pool_new (1);
+  Gate gate = gate_new ();
+  g_autoptr(MpFuture) running = submit (pool, MP_FUNCTION (wait_at_gate), gate_handle (&gate));
+
+  gate_await (&gate);
+  mp_pool_terminate (pool);
+  mp_pool_set_list_tasks (pool, TRUE);
+  g_assert_cmpuint (g_list_model_get_n_items (mp_pool_get_tasks (pool)), ==, 0);
+  g_assert_cmpint (mp_future_get_state (running), ==, MP_FUTURE_STATE_CANCELLED);
+  g_assert_true (mp_pool_join (pool, LONG, NULL, NULL));
+  gate_clear (&gate);
+  g_assert_finalize_object (pool);
+}
+
 /* Listed, not listed, and listed again before anybody has looked. */
 static void
 test_tasks_off_and_on (void)
@@ -324,6 +342,121 @@ test_nobody_looks (void)
   finish (pool);
 }
 
+/* Somebody waits for something in the middle of a change: the next one comes when that is over. */
+typedef struct
+{
+  MpPool   *pool;
+  Gate      gate;
+  MpFuture *future;
+} Waiting;
+
+static void
+wait_inside_cb (GListModel *list, guint position, guint n_removed, guint n_added, gpointer user_data)
+{
+  Waiting *waiting = user_data;
+  gint64 until = g_get_monotonic_time () + 40000;   /* longer than a frame */
+
+  if (waiting->future != NULL)
+    return;
+  waiting->future = submit (waiting->pool, MP_FUNCTION (wait_at_gate), gate_handle (&waiting->gate));
+  while (g_get_monotonic_time () < until)
+    g_assert_cmpint (apply_int (waiting->pool, MP_FUNCTION (square), g_variant_new_int32 (3)), ==, 9);
+}
+
+static void
+test_wait_inside (void)
+{
+  MpPool *pool = mp_pool_new (3);
+  GListModel *tasks = mp_pool_get_tasks (pool);
+  Waiting waiting = { pool, gate_new (), NULL };
+  Gate gate = gate_new ();
+  Mirror *mirror = NULL;
+  G_GNUC_UNUSED g_autoptr(MpFuture) first = NULL;
+
+  g_signal_connect (tasks, "items-changed", G_CALLBACK (wait_inside_cb), &waiting);
+  mirror = mirror_new (tasks);
+  mp_pool_set_list_tasks (pool, TRUE);
+  first = submit (pool, MP_FUNCTION (wait_at_gate), gate_handle (&gate));
+  while (waiting.future == NULL || mirror->items->len != 2)
+    g_main_context_iteration (NULL, TRUE);
+  gate_await (&gate);
+  gate_open (&gate);
+  gate_await (&waiting.gate);
+  gate_open (&waiting.gate);
+  while (mirror->items->len > 0)
+    g_main_context_iteration (NULL, TRUE);
+  mirror_free (mirror, tasks);
+  g_signal_handlers_disconnect_by_data (tasks, &waiting);
+  g_clear_object (&waiting.future);
+  gate_clear (&waiting.gate);
+  gate_clear (&gate);
+  finish (pool);
+}
+
+/* Calls that come from elsewhere, with the lists looked at here. */
+static gpointer
+call_much (gpointer data)
+{
+  MpPool *pool = data;
+
+  for (int i = 0; i < 300; i++)
+    {
+      g_autoptr(MpFuture) first = submit (pool, MP_FUNCTION (square), g_variant_new_int32 (i));
+      g_autoptr(MpFuture) second = submit (pool, MP_FUNCTION (square), g_variant_new_int32 (i));
+
+      if (i % 3 == 0)
+        mp_future_cancel (second);
+      g_assert_cmpint (get_int (first), ==, i * i);
+    }
+  return NULL;
+}
+
+static void
+look_at_all (GListModel *list)
+{
+  for (guint i = 0; i < g_list_model_get_n_items (list); i++)
+    {
+      g_autoptr(GObject) item = g_list_model_get_item (list, i);
+
+      if (MP_IS_FUTURE (item))
+        {
+          g_assert_cmpstr (mp_future_get_name (MP_FUTURE (item)), ==, "square");
+          mp_future_get_state (MP_FUTURE (item));
+        }
+    }
+}
+
+static void
+look_cb (GListModel *list, guint position, guint n_removed, guint n_added, gpointer user_data)
+{
+  look_at_all (list);
+}
+
+static void
+test_threads (void)
+{
+  MpPool *pool = mp_pool_new (2);
+  GListModel *workers = mp_pool_get_workers (pool), *tasks = mp_pool_get_tasks (pool);
+  GThread *threads[2];
+  guint64 n_done = 0;
+
+  g_signal_connect (workers, "items-changed", G_CALLBACK (look_cb), NULL);
+  g_signal_connect (tasks, "items-changed", G_CALLBACK (look_cb), NULL);
+  mp_pool_set_list_tasks (pool, TRUE);
+  for (guint i = 0; i < 2; i++)
+    threads[i] = g_thread_new ("caller", call_much, pool);
+  while (n_done < 2 * 300)
+    {
+      g_main_context_iteration (NULL, TRUE);
+      g_object_get (pool, "n-done", &n_done, NULL);
+    }
+  for (guint i = 0; i < 2; i++)
+    g_thread_join (threads[i]);
+  while (g_list_model_get_n_items (tasks) > 0)
+    g_main_context_iteration (NULL, TRUE);
+  finish (pool);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -333,9 +466,12 @@ main (int argc, char **argv)
   g_test_add_func ("/pool-lists/workers", test_workers);
   g_test_add_func ("/pool-lists/worker-replaced", test_worker_replaced);
   g_test_add_func ("/pool-lists/tasks", test_tasks);
+  g_test_add_func ("/pool-lists/tasks-ended", test_tasks_ended);
   g_test_add_func ("/pool-lists/tasks-off-and-on", test_tasks_off_and_on);
   g_test_add_func ("/pool-lists/tasks-gaps", test_tasks_gaps);
   g_test_add_func ("/pool-lists/outlive", test_outlive);
   g_test_add_func ("/pool-lists/nobody-looks", test_nobody_looks);
+  g_test_add_func ("/pool-lists/wait-inside", test_wait_inside);
+  g_test_add_func ("/pool-lists/threads", test_threads);
   return g_test_run ();
 }

@@ -109,8 +109,10 @@ tell (gpointer data)
   self->n_frames++;
   while ((job = pop (self)) != NULL)
     {
-      MpFuture *future = g_steal_pointer (&job->future);
+      MpFuture *future = job->future;
 
+      /* mp_job_tell_due() looks at it without the lock. */
+      g_atomic_pointer_set (&job->future, NULL);
       /* A blocking call in a handler tells the others. */
       if (self->first != NULL && !self->posted)
         post (self);

@@ -177,21 +177,24 @@ mp_future_find (MpJob *job)
 {
   MpFuture *self = NULL, *kept = NULL;
 
-  /* The job lets go of it in the context of the call: only there it stays for that moment. */
-  if (job->home.context == job->core->context)
+  /* The job lets go of it in the context of the call: who has that knows that it stays for the moment. */
+  if (job->home.context == job->core->context && g_main_context_acquire (job->home.context))
     {
       mp_hub_lock ();
       self = job->future;
       mp_hub_unlock ();
       if (self != NULL)
-        return g_object_ref (self);
+        g_object_ref (self);
+      g_main_context_release (job->home.context);
+      if (self != NULL)
+        return self;
     }
 
   self = make (mp_job_ref (job));
   kept = g_object_ref (self);
   mp_hub_lock ();
   if (!job->done && job->future == NULL)
-    job->future = g_steal_pointer (&kept);
+    g_atomic_pointer_set (&job->future, g_steal_pointer (&kept));
   mp_hub_unlock ();
   g_clear_object (&kept);
 

@@ -14,8 +14,8 @@ struct _MpPoolView
   GListStore    *workers;    /* (owned) (nullable): when somebody has asked for it */
   MpTaskList    *tasks;      /* (owned) (nullable): the same */
   MpTallyCounts  counts;     /* as they were told last */
-  gboolean       telling;    /* further up this very stack */
-  gboolean       again;
+  gboolean       telling;    /* further up this very stack, … */
+  gboolean       again;      /* … and there is something to tell since */
 };
 
 enum
@@ -137,17 +137,23 @@ tell_cb (gpointer data)
   if (self == NULL)
     return;
 
-  /* Who is being told may wait for something, and this is run meanwhile. */
-  self->again = TRUE;
+  /* Who is being told may wait for something, and this is run meanwhile: then it is told later, from the main loop, which
+   * has others to serve. */
+  self->again = self->telling;
   if (self->telling)
     return;
+
   self->telling = TRUE;
-  while (self->again)
+  tell_once (self);
+  self->telling = FALSE;
+  if (self->again)
     {
       self->again = FALSE;
-      tell_once (self);
+      mp_hub_lock ();
+      core->tally->armed = FALSE;
+      mp_pool_view_changed (core);
+      mp_hub_unlock ();
     }
-  self->telling = FALSE;
 }
 
 /* Properties. */
