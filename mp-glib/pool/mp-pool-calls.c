@@ -239,7 +239,7 @@ mp_pool_apply_finish (MpPool        *self,
  * @self: a pool
  * @function: the function's name
  * @items: an array; a floating reference is taken
- * @chunk_size: how many items make one task; 0 for four tasks for each worker
+ * @chunk_size: how many items make one task; 0 for four tasks for each worker, or more, of 128 KiB at most
  * @timeout_us: how long to wait, in microseconds; -1 for ever, 0 not at all
  * @cancellable: (nullable): ends the waiting
  *
@@ -280,7 +280,7 @@ mp_pool_map (MpPool        *self,
  * @self: a pool
  * @function: the function's name
  * @items: an array; a floating reference is taken
- * @chunk_size: how many items make one task; 0 for four tasks for each worker
+ * @chunk_size: how many items make one task; 0 for four tasks for each worker, or more, of 128 KiB at most
  * @cancellable: (nullable): calls off what has not begun, and ends the waiting
  * @callback: (scope async) (closure user_data): called when all results are there
  * @user_data: data for @callback
@@ -403,7 +403,7 @@ mp_pool_submit_with (MpPool         *self,
  * @self: a pool
  * @function: the function's name
  * @items: an array; a floating reference is taken
- * @chunk_size: how many items make one task; 0 for four tasks for each worker
+ * @chunk_size: how many items make one task; 0 for four tasks for each worker, or more, of 128 KiB at most
  *
  * Calls a function for each item, for the results to be fetched later.
  *

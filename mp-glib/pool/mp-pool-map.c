@@ -14,6 +14,9 @@
  * Where all items have one size, a chunk is a slice of the items' own bytes, and where all results have one size, they
  * go straight to their place in one block: no GVariant is made for an item, nor for a chunk. */
 
+/* Of a chunk whose size is left to the pool: what stays in a processor's cache on its way from copy to copy. */
+#define CHUNK_BYTES (128 * 1024)
+
 /* Frames up to this size are written where the wire gathers short ones. */
 #define SHORT_CHUNK 2048
 
@@ -288,6 +291,17 @@ find_empty_type (const char *name)
   return G_VARIANT_TYPE (g_intern_string (type));
 }
 
+static gsize
+default_chunk_size (MpPoolCore *core,
+                    GVariant   *items,
+                    gsize       n_items)
+{
+  gsize n_shares = 4 * (gsize) mp_pool_size_get (core);
+  gsize n_most = n_items > 0 ? CHUNK_BYTES / MAX (1, g_variant_get_size (items) / n_items) : 1;
+
+  return MIN ((n_items + n_shares - 1) / n_shares, MAX (1, n_most));
+}
+
 MpJob *
 mp_job_new_map (MpPoolCore  *core,
                 MpJobKind    kind,
@@ -298,7 +312,7 @@ mp_job_new_map (MpPoolCore  *core,
 {
   MpMap *self = NULL;
   MpJob *job = NULL;
-  gsize size = 0, n_shares = 0;
+  gsize size = 0;
 
   if (core->is_local)
     items = mp_value_hold (items, error);
@@ -323,12 +337,9 @@ mp_job_new_map (MpPoolCore  *core,
   self = job->map = g_new0 (MpMap, 1);
   self->items = job->value = items;
   self->n_items = g_variant_n_children (items);
-  n_shares = 4 * (gsize) mp_pool_size_get (core);
-  if (chunk_size == 0)
-    self->chunk_size = kind != MP_JOB_MAP ? 1 : (self->n_items + n_shares - 1) / n_shares;
-  else
-    self->chunk_size = chunk_size;
-  self->chunk_size = MAX (1, self->chunk_size);
+  if (chunk_size == 0 && kind == MP_JOB_MAP)
+    chunk_size = default_chunk_size (core, items, self->n_items);
+  self->chunk_size = MAX (1, chunk_size);
   self->n_chunks = self->n_items / self->chunk_size + (self->n_items % self->chunk_size != 0);
   self->error_chunk = G_MAXUINT64;
   if (self->n_items == 0)

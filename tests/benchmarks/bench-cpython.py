@@ -5,6 +5,7 @@ import itertools
 import multiprocessing
 import os
 import sys
+import threading
 import time
 
 N_WORKERS = 2
@@ -49,6 +50,27 @@ def bench_submit(n, repeats):
             if i > 0:
                 report('tasks/s', n / (end - start))
             assert total == sum(x * x for x in range(n))
+
+
+def bench_async(n, repeats):
+    with multiprocessing.Pool(N_WORKERS) as pool:
+        for i in range(repeats + 1):
+            all_done = threading.Event()
+            results = []
+
+            def add(value):
+                results.append(value)
+                if len(results) == n:
+                    all_done.set()
+
+            start = time.perf_counter()
+            for x in range(n):
+                pool.apply_async(square, (x,), callback=add)
+            all_done.wait()
+            end = time.perf_counter()
+            if i > 0:
+                report('tasks/s', n / (end - start))
+            assert sum(results) == sum(x * x for x in range(n))
 
 
 def bench_call(cpus):
@@ -196,6 +218,8 @@ def main(mode='', *arguments):
         bench_map(100000, 1, 2)
     elif mode == 'submit':
         bench_submit(100000, 1)
+    elif mode == 'async':
+        bench_async(100000, 1)
     elif mode == 'call':
         bench_call(*arguments)
     elif mode == 'start':
@@ -209,7 +233,7 @@ def main(mode='', *arguments):
     elif mode == 'ring':
         bench_ring(*map(int, arguments))
     else:
-        sys.exit('Usage: bench-cpython.py map|chunk|chunk1|submit|call one/two|start METHOD MIB|big|idle|python|'
+        sys.exit('Usage: bench-cpython.py map|chunk|chunk1|submit|async|call one/two|start METHOD MIB|big|idle|python|'
                  'lock one/two|ring SIZE')
 
 

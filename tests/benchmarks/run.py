@@ -19,6 +19,7 @@ PROGRAMS = os.path.join(BUILD, 'tests', 'benchmarks')
 
 MP = os.path.join(PROGRAMS, 'bench-pool')
 MP_LOCK = os.path.join(PROGRAMS, 'bench-lock')
+MP_TASKS = os.path.join(PROGRAMS, 'bench-tasks')
 MP_RING = os.path.join(PROGRAMS, 'bench-ring')
 RAW = os.path.join(PROGRAMS, 'bench-raw')
 RAW_SHARED = os.path.join(PROGRAMS, 'bench-raw-shared')
@@ -49,16 +50,22 @@ def make_rows():
         Row('map, x·x over 10⁶ ints, default chunks', 'map', ['map'], 'items/s', 'GVariants alone',
             [('cpython', '>=', 1), ('raw', '>=', 0.75)]),
         Row('the same, whole-chunk function', 'chunk', ['chunk'], 'items/s', 'arrays by socketpair',
-            [('cpython', '>=', 20)]),
-        Row('map, chunk of 1', 'chunk1', ['chunk1'], 'items/s', 'socketpair, a write each', [('cpython', '>=', 3)]),
+            [('cpython', '>=', 50)]),
+        Row('map, chunk of 1', 'chunk1', ['chunk1'], 'items/s', 'socketpair, a write each', [('cpython', '>=', 10)]),
         Row('10⁵ submitted, then gathered', 'submit', ['submit'], 'tasks/s', 'socketpair, a write each',
-            [('cpython', '>=', 3)]),
+            [('cpython', '>=', 10)]),
+        Row('10⁵ asynchronous calls, a callback each', 'async', ['async'], 'tasks/s', None, [('cpython', '>=', 8)]),
     ]
+    for n in 100, 1000, 10000, 100000, 1000000:
+        rows.append(Row(f'a task of {n}, 2 workers', 'cost', ['cost', str(n), '2'], 'task_us', None))
+    for n in 1, 4, 8, 16:
+        rows.append(Row(f'a task of 100000, {n} worker{"s" if n > 1 else ""}', 'cost', ['cost', '100000', str(n)],
+                        'task_us', None))
     for cpus in ['one', 'two'] if len(os.sched_getaffinity(0)) > 1 else ['one']:
         where = 'one CPU' if cpus == 'one' else 'two CPUs'
         rows += [
             Row(f'one call at a time, {where}: median', 'call', ['call', cpus], 'median_us', 'socketpair',
-                [('raw', '<=', 1.3)]),
+                [('raw', '<=', 1.3), ('cpython', '<=', 0.15 if cpus == 'two' else 1)]),
             Row(f'one call at a time, {where}: p99', 'call', ['call', cpus], 'p99_us', 'socketpair',
                 [('cpython', '<=', 0.2)]),
         ]
@@ -77,6 +84,8 @@ def make_rows():
     ]
     if len(os.sched_getaffinity(0)) > 1:
         rows += [
+            Row('prime test of 2000 numbers, 2 workers', 'primes', ['primes'], 'speed-up', None,
+                [('limit', '>=', 1.9)]),
             Row('lock, 2 processes on two CPUs', 'lock', ['lock', 'two'], 'pairs/s', 'futex', [('cpython', '>=', 3)]),
             Row('ring (CPython: pipe), 64 B records', 'ring', ['ring', '64'], 'records/s', 'ring, both sides spin',
                 [('raw', '>=', 0.4), ('limit', '>=', 10e6)]),
@@ -93,13 +102,15 @@ def find_command(system, arguments):
     if system == 'raw':
         if arguments[0] in ('lock', 'ring', 'acquire'):
             return [RAW_SHARED, *arguments]
-        return None if arguments[0] in ('python', 'javascript') else [RAW, *arguments]
+        return None if arguments[0] in ('python', 'javascript', 'async', 'cost', 'primes') else [RAW, *arguments]
     if system == 'cpython':
-        if arguments == ['acquire']:
+        if arguments[0] in ('acquire', 'cost', 'primes'):
             return None
         return [sys.executable, CPYTHON, *(['python'] if arguments == ['javascript'] else arguments)]
     if arguments[0] in ('lock', 'acquire'):
         return [MP_LOCK, *arguments]
+    if arguments[0] in ('async', 'cost', 'primes'):
+        return [MP_TASKS, *arguments]
     if arguments[0] == 'ring':
         return [MP_RING, *arguments]
     if arguments == ['python']:
@@ -194,6 +205,8 @@ def show(value, metric):
             if value >= unit:
                 return f'{value / unit:.3g}{name}'
         return f'{value:.3g} /s'
+    if metric == 'speed-up':
+        return f'{value:.3g} ×'
     unit = {'us': 'µs', 'ms': 'ms', 'kib': 'KiB'}[metric.rpartition('_')[2]]
     return f'{value:.0f} {unit}' if value >= 100 else f'{value:.3g} {unit}'
 
