@@ -261,7 +261,8 @@ test_notify (void)
   g_signal_connect (list, "notify::n-done", G_CALLBACK (notify_cb), &seen);
   while (seen.n_done < 1000)
     g_main_context_iteration (NULL, TRUE);
-  g_assert_cmpuint (seen.n_notified, <=, 1000);
+  /* Unless it took longer than a frame for each. */
+  g_assert_cmpuint (seen.n_notified, <, 1000);
   g_assert_cmpfloat (seen.fraction, ==, 1);
   finish (pool);
 }
@@ -274,17 +275,19 @@ test_fraction_of_map (void)
   g_autoptr(MpFutureList) list = mp_future_list_new ();
   Gate gate = gate_new ();
   GVariant *handles[2] = { gate_handle (&gate), gate_handle (&gate) };
+  Seen seen = { 0 };
   g_autoptr(GError) error = NULL;
   g_autoptr(MpFuture) map = mp_pool_submit_map (pool, MP_FUNCTION (wait_at_gate), g_variant_new_array (NULL, handles, 2),
                                                 1, &error);
 
   g_assert_no_error (error);
   mp_future_list_add (list, map);
+  g_signal_connect (list, "notify::fraction", G_CALLBACK (notify_cb), &seen);
   gate_await (&gate);
   gate_open (&gate);
   gate_await (&gate);
-  while (mp_future_list_get_fraction (list) == 0)
-    mp_future_is_ready (map);
+  while (seen.fraction == 0)
+    g_main_context_iteration (NULL, TRUE);
   g_assert_cmpfloat (mp_future_list_get_fraction (list), ==, 0.5);
   g_assert_cmpuint (mp_future_list_get_n_done (list), ==, 0);
   gate_open (&gate);

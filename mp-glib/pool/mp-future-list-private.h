@@ -31,7 +31,10 @@ struct _MpRoster
   MpRosterEntry *first_done, *last_done;
   GQueue         replies;     /* (element-type MpReply): who waits for the next one */
   GPtrArray     *cores;       /* (element-type MpPoolCore): (owned) all pools that members ever came from */
-  gboolean       notifying;   /* a notification is on its way */
+  GPtrArray     *maps;        /* (element-type MpRosterEntry): members that are maps and have not ended */
+  gboolean       armed;       /* a notification is on its way, … */
+  MpTimer       *timer;       /* … but not yet */
+  gint64         told_us;     /* when the last one was */
 };
 
 MpRoster      *mp_roster_new         (MpFutureList         *list);      /* (unlocked) */
@@ -45,6 +48,10 @@ void           mp_roster_remove      (MpRoster             *self,
 gboolean       mp_roster_take        (MpRoster             *self,
                                       MpRosterEntry       **entry);
 void           mp_roster_entry_unref (MpRosterEntry        *entry);     /* (unlocked) */
+/* How much has ended, as a number of members. */
+double         mp_roster_get_sum     (MpRoster             *self);
+/* The list is gone. */
+void           mp_roster_drop        (MpRoster             *self);      /* (unlocked) */
 /* Keys for a blocking call. */
 GPtrArray     *mp_roster_list_owners (MpRoster             *self);      /* (unlocked) */
 /* Answered when the next one has ended. Its data is an MpRosterEntry, that is set then. */

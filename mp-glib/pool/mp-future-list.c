@@ -13,7 +13,7 @@
  * `as_completed()`. What has been given stays a member until it is removed.
  *
  * The list keeps its members, and they keep nothing of it. Its properties notify in the main context that was
- * thread-default when it was made, once for however many have ended meanwhile.
+ * thread-default when it was made, at most once in 16 ms for however many have ended meanwhile.
  *
  * A list is for one thread at a time, as other list models are; its members are for any.
  *
@@ -80,7 +80,7 @@ mp_future_list_finalize (GObject *object)
   for (guint i = 0; i < self->entries->len; i++)
     mp_roster_remove (self->roster, g_ptr_array_index (self->entries, i));
   g_ptr_array_unref (self->entries);
-  mp_roster_unref (self->roster);
+  mp_roster_drop (self->roster);
 
   G_OBJECT_CLASS (mp_future_list_parent_class)->finalize (object);
 }
@@ -292,7 +292,7 @@ mp_future_list_get_n_done (MpFutureList *self)
  *
  * How much of all has ended.
  *
- * Each future counts alike; of a map that has not ended, its chunks that have.
+ * Each future counts alike; of one that has not ended, what is done of it: of a map its chunks that have ended.
  *
  * Returns: a number from 0 to 1; 0 for an empty list
  *
@@ -309,15 +309,7 @@ mp_future_list_get_fraction (MpFutureList *self)
     return 0;
 
   mp_hub_lock ();
-  sum = self->roster->n_done;
-  if (self->roster->n_done < self->entries->len)
-    for (guint i = 0; i < self->entries->len; i++)
-      {
-        MpRosterEntry *entry = g_ptr_array_index (self->entries, i);
-
-        if (!entry->done)
-          sum += mp_job_get_fraction (mp_future_get_job (entry->future));
-      }
+  sum = mp_roster_get_sum (self->roster);
   mp_hub_unlock ();
 
   return MIN (1, sum / self->entries->len);

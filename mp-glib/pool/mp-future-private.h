@@ -20,6 +20,8 @@ void        mp_future_emit_done      (MpFuture            *self);               
 
 /* mp-future-state.c */
 MpFutureState mp_job_get_state       (MpJob               *job);
+/* The job of the unit that it has begun and not answered; NULL: none. */
+MpJob      *mp_pool_worker_get_running (MpPoolWorker      *worker);
 /* Of what it has to do; 1 when it has ended. */
 double      mp_job_get_fraction      (MpJob               *job);
 /* The job has just been finished. */
@@ -32,7 +34,8 @@ void        mp_tellers_free          (MpTeller            *tellers);            
 struct _MpJobWatch
 {
   MpJobWatch *next, **place;   /* place NULL: it is in no job's list */
-  void     (* func) (MpJobWatch *watch);
+  void     (* func)       (MpJobWatch *watch);
+  void     (* progressed) (MpJobWatch *watch);   /* (nullable) some of it has been done; often */
 };
 
 /* FALSE: it has ended already, and @watch is not used. */

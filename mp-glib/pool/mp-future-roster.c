@@ -5,6 +5,9 @@
 
 /* Which futures of a list have ended, in the order in which they did. */
 
+/* A window shows a frame in 16 ms: what happens meanwhile is told once. */
+#define FRAME_US 16000
+
 MpRoster *
 mp_roster_new (MpFutureList *list)
 {
@@ -15,6 +18,7 @@ mp_roster_new (MpFutureList *list)
   g_weak_ref_init (&self->list, list);
   g_queue_init (&self->replies);
   self->cores = g_ptr_array_new_with_free_func ((GDestroyNotify) mp_pool_core_unref);
+  self->maps = g_ptr_array_new ();
 
   return self;
 }
@@ -39,6 +43,7 @@ mp_roster_unref (gpointer data)
   mp_hub_unref_context (self->context);
   g_weak_ref_clear (&self->list);
   g_ptr_array_unref (self->cores);
+  g_ptr_array_unref (self->maps);
   g_free (self);
 }
 
@@ -61,10 +66,52 @@ notify_cb (gpointer data)
   g_autoptr(MpFutureList) list = g_weak_ref_get (&self->list);
 
   mp_hub_lock ();
-  self->notifying = FALSE;
+  self->armed = FALSE;
+  self->told_us = g_get_monotonic_time ();
   mp_hub_unlock ();
   if (list != NULL)
     mp_future_list_notify (list);
+}
+
+static void
+post (MpRoster *self)
+{
+  mp_hub_post (self->context, self, notify_cb, mp_roster_ref (self), mp_roster_unref);
+}
+
+static void
+timer_cb (gpointer data)
+{
+  MpRoster *self = data;
+
+  self->timer = NULL;
+  post (self);
+}
+
+static void
+changed (MpRoster *self)
+{
+  gint64 due = 0;
+
+  if (self->armed)
+    return;
+
+  self->armed = TRUE;
+  due = self->told_us + FRAME_US;
+  if (due <= g_get_monotonic_time ())
+    post (self);
+  else
+    self->timer = mp_hub_add_timer (due, timer_cb, self);
+}
+
+void
+mp_roster_drop (MpRoster *self)
+{
+  mp_hub_lock ();
+  self->armed = TRUE;
+  g_clear_pointer (&self->timer, mp_hub_remove_timer);
+  mp_hub_unlock ();
+  mp_roster_unref (self);
 }
 
 gboolean
@@ -115,11 +162,8 @@ entry_done (MpRosterEntry *entry)
     self->first_done = entry;
   self->last_done = entry;
   self->n_done++;
-  if (!self->notifying)
-    {
-      self->notifying = TRUE;
-      mp_hub_post (self->context, core, notify_cb, mp_roster_ref (self), mp_roster_unref);
-    }
+  g_ptr_array_remove_fast (self->maps, entry);
+  changed (self);
   serve (self, core);
 }
 
@@ -127,6 +171,38 @@ static void
 ended_cb (MpJobWatch *watch)
 {
   entry_done ((MpRosterEntry *) watch);
+}
+
+static void
+progressed_cb (MpJobWatch *watch)
+{
+  changed (((MpRosterEntry *) watch)->roster);
+}
+
+/* A call that has not ended has done some of it only if a worker is at it: there are fewer of these than members. */
+double
+mp_roster_get_sum (MpRoster *self)
+{
+  double sum = self->n_done;
+
+  for (guint i = 0; i < self->maps->len; i++)
+    sum += mp_job_get_fraction (mp_future_get_job (((MpRosterEntry *) g_ptr_array_index (self->maps, i))->future));
+  for (guint i = 0; i < self->cores->len; i++)
+    {
+      MpPoolCore *core = g_ptr_array_index (self->cores, i);
+
+      for (guint j = 0; j < core->n_workers; j++)
+        {
+          MpJob *job = core->workers[j] != NULL ? mp_pool_worker_get_running (core->workers[j]) : NULL;
+
+          if (job == NULL || job->map != NULL)
+            continue;
+          for (MpJobWatch *watch = job->watches; watch != NULL; watch = watch->next)
+            if (watch->func == ended_cb && ((MpRosterEntry *) watch)->roster == self)
+              sum += mp_job_get_fraction (job);
+        }
+    }
+  return sum;
 }
 
 void
@@ -157,6 +233,7 @@ mp_roster_add (MpRoster *self,
   entry->roster = self;
   entry->future = g_object_ref (future);
   entry->watch.func = ended_cb;
+  entry->watch.progressed = progressed_cb;
   if (!g_ptr_array_find (self->cores, job->core, NULL))
     g_ptr_array_add (self->cores, mp_pool_core_ref (job->core));
 
@@ -164,6 +241,8 @@ mp_roster_add (MpRoster *self,
   self->n_members++;
   if (!mp_job_watch (job, &entry->watch))
     entry_done (entry);
+  else if (job->map != NULL)
+    g_ptr_array_add (self->maps, entry);
   mp_hub_changed ();
   mp_hub_unlock ();
 
@@ -192,6 +271,7 @@ mp_roster_remove (MpRoster      *self,
 {
   mp_hub_lock ();
   mp_job_unwatch (&entry->watch);
+  g_ptr_array_remove_fast (self->maps, entry);
   self->n_members--;
   if (entry->done)
     self->n_done--;

@@ -20,15 +20,14 @@ struct _MpTeller
 
 /* State. */
 
-static gboolean
-runs (MpPoolWorker *worker,
-      MpJob        *job)
+MpJob *
+mp_pool_worker_get_running (MpPoolWorker *worker)
 {
   guint64 started = worker->board != NULL ? __atomic_load_n (&worker->board->state, __ATOMIC_ACQUIRE) >> 1 : 0;
 
   if (started < worker->first_seq || started - worker->first_seq >= worker->n_flight)
-    return FALSE;
-  return worker->flight[(worker->first + (started - worker->first_seq)) % MP_POOL_WINDOW].job == job;
+    return NULL;
+  return mp_pool_worker_unit_at (worker, started - worker->first_seq)->job;
 }
 
 MpFutureState
@@ -44,7 +43,7 @@ mp_job_get_state (MpJob *job)
   if (job->map != NULL && mp_map_get_n_ended (job->map) > 0)
     return MP_FUTURE_STATE_RUNNING;
   for (guint i = 0; job->n_out > 0 && i < core->n_workers; i++)
-    if (core->workers[i] != NULL && runs (core->workers[i], job))
+    if (core->workers[i] != NULL && mp_pool_worker_get_running (core->workers[i]) == job)
       return MP_FUTURE_STATE_RUNNING;
   return MP_FUTURE_STATE_QUEUED;
 }
@@ -224,4 +223,12 @@ mp_job_unwatch (MpJobWatch *watch)
   if (watch->next != NULL)
     watch->next->place = watch->place;
   watch->place = NULL;
+}
+
+void
+mp_job_tell_watches (MpJob *job)
+{
+  for (MpJobWatch *watch = job->watches; watch != NULL; watch = watch->next)
+    if (watch->progressed != NULL)
+      watch->progressed (watch);
 }

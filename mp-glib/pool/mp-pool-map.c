@@ -696,6 +696,7 @@ mp_map_unit_ended (MpJob    *job,
 {
   MpMap *self = job->map;
 
+  mp_job_tell_watches (job);
   if (answer != NULL && mp_map_check_answer (self, chunk, answer))
     {
       if (self->error == NULL)

@@ -475,6 +475,9 @@ void        mp_job_drop              (MpJob               *self,
 /* … those of what nobody has seen yet do not. */
 void        mp_pool_drop_variant     (GVariant            *value);                /* (nullable) */
 
+/* mp-future-state.c: some of it has been done. */
+void        mp_job_tell_watches      (MpJob               *self);
+
 /* mp-pool-map.c: what a map has of chunks and results. */
 MpJob      *mp_job_new_map           (MpPoolCore          *core,
                                       MpJobKind            kind,
