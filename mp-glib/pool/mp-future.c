@@ -579,6 +579,9 @@ mp_future_get_name (MpFuture *self)
  *
  * Calls the task off: it ends with `G_IO_ERROR_CANCELLED`, at once for who waits for it.
  *
+ * What waits in the queue is dropped. What runs is stopped: its worker is told, and when that does not help within
+ * [property@Mp.Pool:cancel-grace-us], it is ended. No other task is touched.
+ *
  * Returns: `TRUE` when this call has decided its end, `FALSE` when it had ended before, with whatever
  *
  * Since: 0.1
