@@ -30,11 +30,12 @@ _Mp = get_introspection_module('Mp')
 gi.require_version('Mp', '1')
 
 from . import _mp_boot, _mp_connection, _mp_context, _mp_errors  # noqa: E402
-from . import _mp_executor, _mp_function, _mp_futures, _mp_imap, _mp_lock, _mp_pool, _mp_process  # noqa: E402
+from . import _mp_executor, _mp_function, _mp_futures, _mp_imap, _mp_items, _mp_lock, _mp_pool, _mp_process  # noqa: E402
 from . import _mp_result, _mp_worker  # noqa: E402
 
 Connection = override(_mp_connection.Connection)
 Context = override(_mp_context.Context)
+Items = override(_mp_items.Items)
 Lock = override(_mp_lock.Lock)
 Pool = override(_mp_pool.Pool)
 Process = override(_mp_process.Process)
@@ -92,7 +93,7 @@ def _at_exit():
 
 __all__ = [
     'AsyncResult', 'AuthenticationError', 'BrokenProcessPool', 'BufferTooShort', 'Connection', 'Context',
-    'ExecutorFuture', 'IMapIterator', 'Lock', 'NoSuchFunctionError', 'Pipe', 'Pool', 'PoolTerminatedError',
+    'ExecutorFuture', 'IMapIterator', 'Items', 'Lock', 'NoSuchFunctionError', 'Pipe', 'Pool', 'PoolTerminatedError',
     'Process', 'ProcessError', 'ProcessPoolExecutor', 'RemoteError', 'RemoteTraceback', 'TimeoutError',
     'WorkerDiedError', 'WorkerStartError', 'active_children', 'as_completed', 'cpu_count', 'current_process',
     'freeze_support', 'function', 'function_register', 'get_all_start_methods', 'get_context', 'get_logger',

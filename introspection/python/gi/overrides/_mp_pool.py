@@ -17,6 +17,7 @@ from . import _mp_call
 from . import _mp_context
 from . import _mp_errors as errors
 from . import _mp_function
+from . import _mp_items
 from . import _mp_futures
 from . import _mp_pickle as values
 from . import _mp_pool_size
@@ -194,6 +195,7 @@ class Pool(_mp_futures.Bounded, _mp_pool_size.Sized, _Mp.Pool):
         self._check_running()
         if isinstance(func, str):
             return self._map_named(func, iterable, mode, chunksize, callback, error_callback)
+        iterable = _mp_items.iterable_of(iterable)
         if not hasattr(iterable, '__len__'):
             iterable = list(iterable)
         if len(iterable) == 0:
@@ -214,6 +216,7 @@ class Pool(_mp_futures.Bounded, _mp_pool_size.Sized, _Mp.Pool):
         if isinstance(func, str):
             return self._map_async(func, iterable, mode, chunksize).get()
         self._check_running()
+        iterable = _mp_items.iterable_of(iterable)
         if not hasattr(iterable, '__len__'):
             iterable = list(iterable)
         head = worker.task_head(func, mode)
@@ -228,6 +231,13 @@ class Pool(_mp_futures.Bounded, _mp_pool_size.Sized, _Mp.Pool):
 
     def _map_named(self, name, iterable, mode, chunksize, callback, error_callback):
         """A map by name: the items are GVariants, and the library makes the chunks."""
+        given = _mp_items.given(iterable)
+        if given is not None:
+            try:
+                future = _Mp.Pool.submit_map_with(self, name, given, max(0, chunksize or 0), None)
+            except GLib.Error as error:
+                return AsyncResult.settled(self, False, errors.translate(error), callback, error_callback)
+            return AsyncResult(self, future, _plain_children, callback, error_callback)
         items, is_plain = _mp_function.items_variant(iterable, mode == worker.STARMAP)
         if items.n_children() == 0:
             return AsyncResult.settled(self, True, items if isinstance(iterable, GLib.Variant) else [])
@@ -255,6 +265,7 @@ class Pool(_mp_futures.Bounded, _mp_pool_size.Sized, _Mp.Pool):
             raise ValueError('Chunksize must be 1+, not {0:n}'.format(chunksize))
         if isinstance(func, str):
             return self._imap_named(ordered, func, iterable, chunksize)
+        iterable = _mp_items.iterable_of(iterable)
         chunked = chunksize > 1
         head = worker.task_head(func, worker.EACH if chunked else worker.SINGLE)
         if chunked:
@@ -269,6 +280,10 @@ class Pool(_mp_futures.Bounded, _mp_pool_size.Sized, _Mp.Pool):
         return IMapIterator(self, calls, None, chunked, func)
 
     def _imap_named(self, ordered, name, iterable, chunksize):
+        given = _mp_items.given(iterable)
+        if given is not None:
+            iterator = _mp_call.plain(_Mp.Pool.imap_with, self, name, given, chunksize, ordered, None)
+            return IMapIterator(self, _mp_items.Given(iterator), values.plain)
         if isinstance(iterable, GLib.Variant):
             iterable = _children(iterable)
         iterator = iter(iterable)
