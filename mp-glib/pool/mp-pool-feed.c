@@ -134,13 +134,20 @@ mp_feed_free (MpFeed *self)
 }
 
 void
-mp_feed_drop (MpJob *job)
+mp_feed_stop (MpJob *job)
 {
   MpFeed *self = job->feed;
 
   self->open = FALSE;
   if (self->items != NULL)
     mp_job_drop (job, let_go_of_items, g_steal_pointer (&self->items));
+}
+
+void
+mp_feed_drop (MpJob *job)
+{
+  MpFeed *self = job->feed;
+
   if (g_hash_table_size (self->chunks) > 0)
     {
       mp_job_drop (job, (GDestroyNotify) g_hash_table_unref, self->chunks);
@@ -447,9 +454,7 @@ deliver (MpJob  *job,
 
   if (self->over && self->open)
     {
-      self->open = FALSE;
-      if (self->items != NULL)
-        mp_job_drop (job, let_go_of_items, g_steal_pointer (&self->items));
+      mp_feed_stop (job);
       finish_if_over (job);
       mp_pool_core_check_end (job->core);
     }

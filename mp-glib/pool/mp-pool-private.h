@@ -585,7 +585,9 @@ MpEncoded  *mp_feed_get_encoded      (MpFeed              *self,
                                       guint64              chunk);                /* (none) (nullable) with objects */
 void        mp_feed_chunk_ended      (MpJob               *job,
                                       guint64              chunk);
-/* The job is over. */
+/* Nothing more is asked: the items are let go of, … */
+void        mp_feed_stop             (MpJob               *job);
+/* … and no chunk is out any more: what was read is, too. */
 void        mp_feed_drop             (MpJob               *job);
 
 /* mp-pool-calls.c */

@@ -240,6 +240,8 @@ mp_job_finish (MpJob    *self,
   self->error = error;
   self->details = details;
   mp_tally_job_ended (self->core, self);
+  if (self->feed != NULL)
+    mp_feed_stop (self);
   if (self->queued)
     mp_pool_core_dequeue (self->core, self);
   if (self->control != NULL)
