@@ -17,6 +17,9 @@ MpFuture   *mp_future_find           (MpJob               *job);                
 void        mp_future_withdraw       (MpFuture            *self);                 /* (unlocked) */
 MpJob      *mp_future_get_job        (MpFuture            *self);
 void        mp_future_emit_done      (MpFuture            *self);                 /* (unlocked) */
+void        mp_future_emit_progress  (MpFuture            *self,
+                                      double               fraction,
+                                      GVariant            *value);                /* (unlocked) */
 
 /* mp-future-state.c */
 MpFutureState mp_job_get_state       (MpJob               *job);

@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include "mp-glib/pool/mp-future-private.h"
+#include "mp-glib/pool/mp-pool-control-private.h"
 
 /* How far a job is, and who is told when it has ended.
  *
@@ -55,6 +56,8 @@ mp_job_get_fraction (MpJob *job)
 
   if (job->done)
     return 1;
+  if (job->map == NULL)
+    return job->control != NULL ? job->control->fraction : 0;
   return n_chunks > 0 ? (double) mp_map_get_n_ended (job->map) / n_chunks : 0;
 }
 

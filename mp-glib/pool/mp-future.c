@@ -42,6 +42,7 @@ enum
   PROP_STATE,
   PROP_FUNCTION,
   PROP_NAME,
+  PROP_FRACTION,
   N_PROPS
 };
 static GParamSpec *props[N_PROPS];
@@ -49,6 +50,7 @@ static GParamSpec *props[N_PROPS];
 enum
 {
   SIGNAL_DONE,
+  SIGNAL_PROGRESS,
   N_SIGNALS
 };
 static guint signals[N_SIGNALS];
@@ -85,6 +87,9 @@ mp_future_get_property (GObject    *object,
       break;
     case PROP_NAME:
       g_value_set_string (value, mp_future_get_name (self));
+      break;
+    case PROP_FRACTION:
+      g_value_set_double (value, mp_future_get_fraction (self));
       break;
     default:
       G_OBJECT_WARN_INVALID_PROPERTY_ID (object, prop_id, pspec);
@@ -129,7 +134,34 @@ mp_future_class_init (MpFutureClass *klass)
    */
   props[PROP_NAME] = g_param_spec_string ("name", NULL, NULL, NULL, flags);
 
+  /**
+   * MpFuture:fraction: (getter get_fraction)
+   *
+   * How much of the task is done, from 0 to 1.
+   *
+   * Of a call it is what the function told last by [method@Mp.Invocation.report], of a map the part of its items that have
+   * ended; 1 when it has ended, well or not. `notify` is emitted once in 16 ms at most, and before the end.
+   *
+   * Since: 0.1
+   */
+  props[PROP_FRACTION] = g_param_spec_double ("fraction", NULL, NULL, 0, 1, 0, flags);
+
   g_object_class_install_properties (object_class, N_PROPS, props);
+
+  /**
+   * MpFuture::progress:
+   * @self: the future
+   * @fraction: how much is done, as [property@Mp.Future:fraction]
+   * @value: (nullable): what else the function told by [method@Mp.Invocation.report]
+   *
+   * Emitted when the task has told how far it is, or a part of a map has ended.
+   *
+   * Once in 16 ms at most: of what is told more often the last counts. What was told last is emitted before the end.
+   *
+   * Since: 0.1
+   */
+  signals[SIGNAL_PROGRESS] = g_signal_new ("progress", G_TYPE_FROM_CLASS (klass), G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
+                                           G_TYPE_NONE, 2, G_TYPE_DOUBLE, G_TYPE_VARIANT);
 
   /**
    * MpFuture::done:
@@ -222,8 +254,19 @@ mp_future_get_job (MpFuture *self)
 }
 
 void
+mp_future_emit_progress (MpFuture *self,
+                         double    fraction,
+                         GVariant *value)
+{
+  g_object_notify_by_pspec (G_OBJECT (self), props[PROP_FRACTION]);
+  g_signal_emit (self, signals[SIGNAL_PROGRESS], 0, fraction, value);
+}
+
+void
 mp_future_emit_done (MpFuture *self)
 {
+  mp_job_tell_progress (self->job, self);
+  g_object_notify_by_pspec (G_OBJECT (self), props[PROP_FRACTION]);
   g_object_notify_by_pspec (G_OBJECT (self), props[PROP_STATE]);
   g_signal_emit (self, signals[SIGNAL_DONE], 0);
 }
@@ -238,6 +281,32 @@ is_done (MpJob *job)
   mp_hub_unlock ();
 
   return done;
+}
+
+/**
+ * mp_future_get_fraction: (get-property fraction)
+ * @self: a future
+ *
+ * How much of the task is done.
+ *
+ * See [property@Mp.Future:fraction].
+ *
+ * Returns: from 0 to 1
+ *
+ * Since: 0.1
+ */
+double
+mp_future_get_fraction (MpFuture *self)
+{
+  double fraction = 0;
+
+  g_return_val_if_fail (MP_IS_FUTURE (self), 0);
+
+  mp_hub_lock ();
+  fraction = mp_job_get_fraction (self->job);
+  mp_hub_unlock ();
+
+  return fraction;
 }
 
 /**

@@ -36,6 +36,8 @@ MP_AVAILABLE_IN_ALL
 G_DECLARE_FINAL_TYPE (MpFuture, mp_future, MP, FUTURE, GObject)
 
 MP_AVAILABLE_IN_ALL
+double    mp_future_get_fraction      (MpFuture             *self);
+MP_AVAILABLE_IN_ALL
 GVariant *mp_future_get               (MpFuture             *self,
                                        gint64                timeout_us,
                                        GCancellable         *cancellable,

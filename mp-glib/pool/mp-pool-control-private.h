@@ -25,6 +25,14 @@ struct _MpJobControl
   MpTimer      *queue_timer;       /* it is to have begun by then */
   GCancellable *cancellable;       /* (owned) (nullable): until the job is done */
   gulong        handler;           /* on it; 0: not connected, or just connecting */
+
+  /* What it tells of how far it is. */
+  double        fraction;          /* that of a call */
+  GVariant     *report;            /* (owned) (nullable): not told yet */
+  gboolean      untold;            /* there is something to tell */
+  gboolean      posted;            /* … and it is on its way, … */
+  MpTimer      *report_timer;      /* … or will be */
+  gint64        told_us;           /* when something was told last */
 };
 
 /* mp-pool-control.c. @options: (nullable). Before the job is submitted, with the name that it is going to be submitted
@@ -66,6 +74,16 @@ void          mp_pool_worker_limit      (MpPoolWorker   *self,
 /* What was to be stopped has been answered. */
 void          mp_pool_worker_stopped    (MpPoolWorker   *self);
 void          mp_pool_worker_drop_timers (MpPoolWorker  *self);
+
+/* mp-pool-progress.c. A part of a map has ended. */
+void          mp_job_progressed         (MpJob          *self);
+/* A function of it has told how far it is. @value: (nullable), without objects. */
+void          mp_job_report             (MpJob          *self,
+                                         double          fraction,
+                                         GVariant       *value);
+/* Tells what there is to tell, if anything, in its context. */
+void          mp_job_tell_progress      (MpJob          *self,
+                                         MpFuture       *future);                 /* (unlocked) */
 
 /* Properties of MpPool that are installed, got and set here. FALSE: it is none of these. */
 #define MP_POOL_CONTROL_FIRST_PROPERTY 1024

@@ -41,6 +41,7 @@ void
 mp_job_control_free (MpJobControl *self)
 {
   g_clear_object (&self->cancellable);
+  g_clear_pointer (&self->report, g_variant_unref);
   g_free (self->name);
   g_free (self);
 }
@@ -132,6 +133,7 @@ void
 mp_job_control_end (MpJob *self)
 {
   g_clear_pointer (&self->control->queue_timer, mp_hub_remove_timer);
+  g_clear_pointer (&self->control->report_timer, mp_hub_remove_timer);
   if (self->control->handler != 0)
     mp_job_drop (self, disconnect, mp_job_ref (self));
 }

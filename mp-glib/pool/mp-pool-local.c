@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include "mp-glib/pool/mp-pool-local-private.h"
+#include "mp-glib/pool/mp-pool-control-private.h"
 
 #include <unistd.h>
 
@@ -24,6 +25,7 @@ struct _MpLocalRun
   gpointer                data;
   const MpFunction       *function;
   gint64                  started_us;
+  MpInvocationTask        asked;       /* what the function may ask of it */
   GVariant               *args;        /* (owned) (nullable): those of a function that is called once */
   gboolean                by_item, boxed;
   gsize                   position;    /* in the chunk */
@@ -265,14 +267,37 @@ answered_cb (GVariant     *value,
     }
 }
 
+/* It has its caller's core at hand, and no other process to spare. */
+static void
+report (double    fraction,
+        GVariant *value,
+        gpointer  data)
+{
+  MpLocalRun *self = data;
+
+  mp_hub_lock ();
+  mp_job_report (self->task->job, fraction, value);
+  mp_hub_unlock ();
+}
+
+static MpInvocationHost
+make_host (MpLocalRun *self)
+{
+  MpInvocationHost host = *self->host;
+
+  host.task = &self->asked;
+  return host;
+}
+
 static void
 call_async (MpLocalRun *self,
             GVariant   *args)
 {
+  MpInvocationHost host = make_host (self);
   MpInvocationOuter outer;
 
   self->pending = TRUE;
-  mp_invocation_enter (self->host, &outer);
+  mp_invocation_enter (&host, &outer);
   mp_invocation_call_async (self->function, args, answered_cb, self);
   mp_invocation_leave (&outer);
 }
@@ -281,9 +306,10 @@ static void
 call_sync (MpLocalRun *self,
            GVariant   *args)
 {
+  MpInvocationHost host = make_host (self);
   MpInvocationOuter outer;
 
-  mp_invocation_enter (self->host, &outer);
+  mp_invocation_enter (&host, &outer);
   mp_invocation_begin (self->function);
   self->value = mp_function_call (self->function, args, &self->error);
   self->details = mp_invocation_end ();
@@ -475,6 +501,7 @@ mp_local_run_task (MpLocalRun  *self,
   self->done = done;
   self->data = data;
   self->started_us = g_get_monotonic_time ();
+  self->asked = (MpInvocationTask) { task->lead.seq, mp_task_deadline (&task->lead, self->started_us), report, self };
   self->running = TRUE;
   self->ref_count++;
   if (!prepare_task (self, &error))

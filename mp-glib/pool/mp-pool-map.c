@@ -1,7 +1,7 @@
 /* mp-pool-map.c — SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
-#include "mp-glib/pool/mp-pool-private.h"
+#include "mp-glib/pool/mp-pool-control-private.h"
 
 #include <string.h>
 
@@ -715,6 +715,7 @@ mp_map_unit_ended (MpJob    *job,
 
   if (self->n_items > 0)
     self->n_ended++;
+  mp_job_progressed (job);
   if (self->feed != NULL)
     mp_feed_chunk_ended (job, chunk);
   else if (self->n_ended == self->n_chunks)

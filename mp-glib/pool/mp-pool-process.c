@@ -326,6 +326,24 @@ settle_unit (MpPoolWorker       *self,
   mp_pool_core_unit_ended (self->core, unit, &answer);
 }
 
+/* Nothing of it may be an object: those are not taken under the lock. */
+static gboolean
+take_report (MpPoolWorker *self,
+             MpFrame      *frame)
+{
+  g_autoptr(GVariant) value = NULL;
+  MpProgressLead lead;
+
+  if (frame->size < sizeof lead || frame->n_fds > 0)
+    return FALSE;
+  memcpy (&lead, frame->data, sizeof lead);
+  if (frame->size > sizeof lead)
+    value = mp_frame_get_value (frame, sizeof lead, NULL, NULL);
+  if (frame->size > sizeof lead && value == NULL)
+    return FALSE;
+  return mp_pool_worker_report (self, &lead, value);
+}
+
 static void
 frame_cb (MpChild  *child,
           MpFrame  *frame,
@@ -338,6 +356,8 @@ frame_cb (MpChild  *child,
     return;
   if (frame->kind == MP_FRAME_RESULT && frame->size >= sizeof lead)
     memcpy (&lead, frame->data, sizeof lead);
+  if (frame->kind == MP_FRAME_PROGRESS && take_report (self, frame))
+    return;
   if (!mp_pool_worker_expects (self, &lead))
     {
       mp_pool_worker_cut_off (self, g_error_new (MP_ERROR, MP_ERROR_PROTOCOL,

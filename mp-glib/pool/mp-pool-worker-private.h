@@ -63,6 +63,10 @@ gboolean mp_pool_worker_expects       (MpPoolWorker          *self,
  * nothing is left to do but to be through. Else its end follows: mp_pool_core_unit_ended(). */
 MpUnit   mp_pool_worker_pop_answered  (MpPoolWorker          *self,
                                        const MpResultLead    *lead);
+/* What its task says of how far it is. FALSE: it has none that could; the worker is to be cut off. @value: (nullable) */
+gboolean mp_pool_worker_report        (MpPoolWorker          *self,
+                                       const MpProgressLead  *lead,
+                                       GVariant              *value);
 /* If it is the one to the initializer; takes what @answer has. */
 void     mp_pool_worker_initialized   (MpPoolWorker          *self,
                                        MpAnswer              *answer);

@@ -84,7 +84,8 @@ send_unit (MpPoolWorker  *self,
            guint32        flags,
            GError       **error)
 {
-  MpTaskLead lead = { self->first_seq + self->n_flight, unit->job->function, flags };
+  MpTaskLead lead = { self->first_seq + self->n_flight, unit->job->function, flags,
+                      unit->job->control != NULL ? unit->job->control->run_timeout_us : -1 };
 
   if (!self->ops->send (self, unit, &lead, error))
     return FALSE;

@@ -286,6 +286,7 @@ mp_child_handle_frame (MpChild *self,
       return handle_log (self, frame);
     case MP_FRAME_RESULT:
     case MP_FRAME_ERROR:
+    case MP_FRAME_PROGRESS:
       if (self->stage != MP_STAGE_READY || is_server)
         return cut_off (self, "answered before it was ready");
       break;

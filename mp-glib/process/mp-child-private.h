@@ -35,7 +35,7 @@ typedef struct
 {
   void (* started) (MpChild *child, gpointer data);   /* the pid is known */
   void (* ready)   (MpChild *child, gpointer data);   /* SETUP done; of a pool's: before its initializer */
-  void (* frame)   (MpChild *child, MpFrame *frame, gpointer data);   /* kinds RESULT and ERROR; may steal from it */
+  void (* frame)   (MpChild *child, MpFrame *frame, gpointer data);   /* kinds RESULT, ERROR and PROGRESS; may steal from it */
   /* captured output: @stream is "stdout" or "stderr" (static); @line: UTF-8 made valid, without its end */
   void (* line)    (MpChild *child, const char *stream, const char *line, gpointer data);
   /* Once, last. @error: (nullable) why it never became ready: MP_ERROR_WORKER_START with the cause (never loaded,

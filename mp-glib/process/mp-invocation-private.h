@@ -3,7 +3,7 @@
 
 #include "mp-glib/process/mp-function-private.h"
 #include "mp-glib/process/mp-invocation.h"
-#include "mp-glib/process/mp-protocol-private.h"
+#include "mp-glib/process/mp-invocation-control-private.h"
 
 G_BEGIN_DECLS
 
@@ -17,6 +17,7 @@ typedef struct
   const char   *name;      /* for messages */
   MpBoard      *board;     /* (nullable) what its owner tells it */
   GMainContext *context;   /* where asynchronous functions run */
+  const MpInvocationTask *task;   /* (nullable) what it is at */
 } MpInvocationHost;
 
 /* What was running in this thread when a worker that is no process of its own began to call functions there. */

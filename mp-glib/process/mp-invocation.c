@@ -27,6 +27,9 @@ struct _MpInvocation
   const MpFunction *function;
   int               worker_number;
   GVariant         *details;       /* (owned) (nullable) */
+  MpInvocationTask  task;
+  MpBoard          *board;         /* (nullable): NULL once it is over */
+  GCancellable     *cancellable;   /* (owned) (nullable): made when it is asked for */
 
   /* Asynchronous ones only. */
   MpInvocationDone  done;          /* NULL: synchronous */
@@ -41,6 +44,7 @@ typedef struct
   const MpFunction *function;
   MpInvocationDone  done;
   gpointer          data;
+  MpInvocation     *invocation;    /* (owned) (nullable) */
   GVariant         *value;         /* (owned) (nullable) */
   GError           *error;         /* (owned) (nullable) */
   GVariant         *details;       /* (owned) (nullable) */
@@ -53,11 +57,23 @@ static __thread const MpInvocationHost *running_host;   /* (nullable) */
 static __thread const MpFunction *running;              /* (nullable) */
 static __thread MpInvocation *running_object;           /* (owned) (nullable): made when it is asked for */
 
+/* The task that it belongs to is somebody else's concern from here on. */
+static void
+close_call (MpInvocation *self)
+{
+  self->board = NULL;
+  self->task.report = NULL;
+  if (self->cancellable != NULL)
+    mp_invocation_unwatch (self->cancellable);
+}
+
 static gboolean
 deliver_cb (gpointer user_data)
 {
   Answer *answer = user_data;
 
+  if (answer->invocation != NULL)
+    close_call (answer->invocation);
   if (answer->value != NULL && !mp_function_check_result (answer->function, answer->value, &answer->error))
     g_clear_pointer (&answer->value, g_variant_unref);
   answer->done (answer->value, answer->error, answer->details, answer->data);
@@ -72,16 +88,19 @@ answer_free (gpointer data)
   g_clear_pointer (&answer->value, g_variant_unref);
   g_clear_error (&answer->error);
   g_clear_pointer (&answer->details, g_variant_unref);
+  g_clear_object (&answer->invocation);
   g_free (answer);
 }
 
 /* Takes @value and @error. In the worker's own thread at once, so that the next task need not wait for another turn of
  * the loop. */
 static void
-deliver (MpInvocation *self, GVariant *value, GError *error)
+deliver (MpInvocation *self, GVariant *value, GError *error, gboolean alive)
 {
   Answer *answer = g_new0 (Answer, 1);
 
+  if (alive)
+    answer->invocation = g_object_ref (self);
   answer->function = self->function;
   answer->done = self->done;
   answer->data = self->data;
@@ -106,7 +125,10 @@ mp_invocation_finalize (GObject *object)
   if (self->done != NULL && claim_answer (self))
     deliver (self, NULL, g_error_new (MP_ERROR, MP_ERROR_NO_RESULT,
                                       "function “%s” dropped its invocation without an answer",
-                                      mp_function_display_name (self->function->name)));
+                                      mp_function_display_name (self->function->name)), FALSE);
+  if (self->cancellable != NULL)
+    mp_invocation_unwatch (self->cancellable);
+  g_clear_object (&self->cancellable);
   g_clear_pointer (&self->details, g_variant_unref);
   g_clear_pointer (&self->context, g_main_context_unref);
 
@@ -128,9 +150,16 @@ static MpInvocation *
 invocation_new (const MpFunction *function)
 {
   MpInvocation *self = g_object_new (MP_TYPE_INVOCATION, NULL);
+  MpInvocationHost host = mp_invocation_get_host ();
 
   self->function = function;
-  self->worker_number = mp_invocation_get_host ().number;
+  self->worker_number = host.number;
+  self->task.deadline = -1;
+  if (host.task != NULL)
+    {
+      self->task = *host.task;
+      self->board = host.board;
+    }
   return self;
 }
 
@@ -197,6 +226,112 @@ mp_invocation_get_worker_number (MpInvocation *self)
 }
 
 /**
+ * mp_invocation_is_cancelled:
+ * @self: a call
+ *
+ * Whether the call has been called off, or has run out of its time.
+ *
+ * Nobody waits for the answer then. A function that goes on all the same is ended with its worker after
+ * [property@Mp.Pool:cancel-grace-us]. To ask costs a look at memory.
+ *
+ * Returns: `TRUE` when the function should return
+ *
+ * Since: 0.1
+ */
+gboolean
+mp_invocation_is_cancelled (MpInvocation *self)
+{
+  g_return_val_if_fail (MP_IS_INVOCATION (self), FALSE);
+
+  if (!mp_invocation_task_is_stopped (&self->task, self->board))
+    return self->cancellable != NULL && g_cancellable_is_cancelled (self->cancellable);
+  if (self->cancellable != NULL && !g_cancellable_is_cancelled (self->cancellable))
+    g_cancellable_cancel (self->cancellable);
+  return TRUE;
+}
+
+/**
+ * mp_invocation_get_cancellable:
+ * @self: a call
+ *
+ * A cancellable that is cancelled when the call is called off, or has run out of its time.
+ *
+ * It can be handed to whatever takes one. That of an asynchronous function is cancelled on its main context. That of
+ * another function is cancelled while the function runs, so its handlers run in a thread of the library's, as they do for
+ * any cancellable that another thread cancels; in GJS, which has no threads, it is cancelled when
+ * [method@Mp.Invocation.is_cancelled] is asked.
+ *
+ * Returns: (transfer none): the cancellable, of this call only
+ *
+ * Since: 0.1
+ */
+GCancellable *
+mp_invocation_get_cancellable (MpInvocation *self)
+{
+  g_return_val_if_fail (MP_IS_INVOCATION (self), NULL);
+
+  if (self->cancellable == NULL)
+    {
+      self->cancellable = g_cancellable_new ();
+      if (mp_invocation_task_is_stopped (&self->task, self->board))
+        g_cancellable_cancel (self->cancellable);
+      else if (self->board != NULL && (self->done != NULL || !mp_script_is_here ()))
+        mp_invocation_watch (&self->task, self->board, self->cancellable, self->context);
+    }
+  return self->cancellable;
+}
+
+/**
+ * mp_invocation_get_deadline:
+ * @self: a call
+ *
+ * Until when the call is to be through.
+ *
+ * See [property@Mp.TaskOptions:run-timeout-us]. All the calls of a chunk have the same.
+ *
+ * Returns: the time as g_get_monotonic_time() gives it, in microseconds; -1 when there is no bound
+ *
+ * Since: 0.1
+ */
+gint64
+mp_invocation_get_deadline (MpInvocation *self)
+{
+  g_return_val_if_fail (MP_IS_INVOCATION (self), -1);
+
+  return self->task.deadline;
+}
+
+/**
+ * mp_invocation_report:
+ * @self: a call
+ * @fraction: how much of it is done, from 0 to 1
+ * @value: (nullable): what else there is to say; a floating reference is taken
+ *
+ * Tells the caller how far the call is.
+ *
+ * It arrives as [signal@Mp.Future::progress] and [property@Mp.Future:fraction]. To tell it often costs little: what comes
+ * within 10 ms of what was told last is kept, and told with the next, or before the result. @value is a value without
+ * objects.
+ *
+ * Nothing happens when nobody listens, or when the call has been answered.
+ *
+ * Since: 0.1
+ */
+void
+mp_invocation_report (MpInvocation *self,
+                      double        fraction,
+                      GVariant     *value)
+{
+  g_autoptr(GVariant) own = value != NULL ? g_variant_ref_sink (value) : NULL;
+
+  g_return_if_fail (MP_IS_INVOCATION (self));
+  g_return_if_fail (fraction >= 0 && fraction <= 1);
+
+  if (self->task.report != NULL)
+    self->task.report (fraction, own, self->task.data);
+}
+
+/**
  * mp_invocation_set_error_details:
  * @self: a call
  * @details: a `a{sv}`
@@ -243,7 +378,7 @@ mp_invocation_return_value (MpInvocation *self,
   if (claim_answer (self))
     {
       g_clear_pointer (&self->details, g_variant_unref);
-      deliver (self, value, NULL);
+      deliver (self, value, NULL, TRUE);
       return;
     }
   g_critical ("function “%s” answered a call twice", mp_function_display_name (self->function->name));
@@ -270,7 +405,7 @@ mp_invocation_return_error (MpInvocation *self,
   g_return_if_fail (self->done != NULL);
 
   if (claim_answer (self))
-    deliver (self, NULL, g_error_copy (error));
+    deliver (self, NULL, g_error_copy (error), TRUE);
   else
     g_critical ("function “%s” answered a call twice", mp_function_display_name (self->function->name));
 }
@@ -304,9 +439,9 @@ mp_invocation_get_host (void)
 
   worker = mp_worker_get ();
   if (worker == NULL)
-    return (MpInvocationHost) { -1, NULL, NULL, g_main_context_default () };
+    return (MpInvocationHost) { -1, NULL, NULL, g_main_context_default (), NULL };
   return (MpInvocationHost) { worker->role == MP_ROLE_POOL_WORKER ? (int) worker->number : -1, worker->name, worker->board,
-                              worker->context };
+                              worker->context, worker->task };
 }
 
 void
@@ -330,6 +465,7 @@ mp_invocation_end (void)
   if (running_object == NULL)
     return NULL;
   details = g_steal_pointer (&running_object->details);
+  close_call (running_object);
   g_clear_object (&running_object);
   return details;
 }

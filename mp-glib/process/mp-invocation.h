@@ -21,6 +21,16 @@ const char   *mp_invocation_get_function      (MpInvocation  *self);
 MP_AVAILABLE_IN_ALL
 int           mp_invocation_get_worker_number (MpInvocation  *self);
 MP_AVAILABLE_IN_ALL
+gboolean      mp_invocation_is_cancelled      (MpInvocation  *self);
+MP_AVAILABLE_IN_ALL
+GCancellable *mp_invocation_get_cancellable   (MpInvocation  *self);
+MP_AVAILABLE_IN_ALL
+gint64        mp_invocation_get_deadline      (MpInvocation  *self);
+MP_AVAILABLE_IN_ALL
+void          mp_invocation_report            (MpInvocation  *self,
+                                               double         fraction,
+                                               GVariant      *value);
+MP_AVAILABLE_IN_ALL
 void          mp_invocation_set_error_details (MpInvocation  *self,
                                                GVariant      *details);
 MP_AVAILABLE_IN_ALL

@@ -7,7 +7,7 @@ G_BEGIN_DECLS
 
 /* What owner, fork server and workers say to each other over a wire (mp-wire-private.h): frame kinds and their
  * payloads. Owner and worker must agree on the version: LOADED and HELLO carry it. */
-#define MP_PROTOCOL_VERSION 3
+#define MP_PROTOCOL_VERSION 4
 
 /* Longest payload: of a process at work, and of one that has still to prove itself. */
 #define MP_MAX_FRAME      (G_GUINT64_CONSTANT (1) << 33)
@@ -32,6 +32,7 @@ typedef enum
   MP_FRAME_RESULT,        /* MpResultLead, then a value */
   MP_FRAME_LOG,           /* value a{ss}: fields of one log record: "PRIORITY", "GLIB_DOMAIN", "MESSAGE", … */
   MP_FRAME_ERROR,         /* value (sisa{sv}): what a Process ended with */
+  MP_FRAME_PROGRESS,      /* MpProgressLead, then a value without objects, or nothing; of the task that runs */
 
   /* owner ↔ fork server */
   MP_FRAME_FORK,          /* tag: request; MpForkLead; descriptors: the worker's socket, and as the lead says */
@@ -66,6 +67,7 @@ typedef struct
   guint64 seq;        /* 1, 2, 3 … on each wire */
   guint32 function;   /* number given by MP_FRAME_DEFINE */
   guint32 flags;      /* MpTaskFlags */
+  gint64  limit_us;   /* for how long it may run; -1: for ever. The owner sees to it; the function may ask */
 } MpTaskLead;
 
 typedef enum
@@ -86,6 +88,12 @@ typedef struct
   gint64  started_us; /* when it began, in g_get_monotonic_time() terms, which are one machine's; not with NOT_RUN */
   gint64  run_us;     /* how long it ran. Both are the worker's word, and only told to people */
 } MpResultLead;
+
+typedef struct
+{
+  guint64 seq;
+  double  fraction;   /* any bits: the worker's word */
+} MpProgressLead;
 
 /* A page of memory shared by owner and one worker (descriptor "board" of SETUP). The worker stores the number of the
  * task it is about to call before it calls; its result is in the ring or the socket before the next store. So after a death:

@@ -54,6 +54,28 @@ GVariant *mp_plain_take        (const guint8  *data,
                                 gsize          size);
 gboolean  mp_plain_type_is_fixed (const GVariantType *type);   /* … and holds no object */
 
+/* mp-serve-reports.c: what a function tells of how far it is. */
+typedef struct
+{
+  MpWire   *wire;
+  guint64   seq;
+  gint64    told_us;    /* when something was sent last */
+  gboolean  kept;       /* something is kept, which is … */
+  double    fraction;
+  GVariant *value;      /* (owned) (nullable) */
+  GSource  *later;      /* (owned) (nullable): sends it when the main context turns */
+} MpReports;
+
+void      mp_reports_init      (MpReports     *self,
+                                MpWire        *wire);
+void      mp_reports_begin     (MpReports     *self,
+                                guint64        seq);
+void      mp_reports_add       (double         fraction,
+                                GVariant      *value,    /* (nullable) */
+                                gpointer       self);
+void      mp_reports_flush     (MpReports     *self);
+void      mp_reports_clear     (MpReports     *self);
+
 /* mp-serve.c */
 gboolean  mp_serve_queue_value (MpWire        *wire,
                                 MpResultLead  *lead,

@@ -41,6 +41,8 @@ typedef struct
   const Known *known;
   MpTaskLead   lead;
   gint64       started_us;
+  MpInvocationTask task;
+  MpReports    reports;
   GVariant    *args;            /* (owned) (nullable) */
   MpShareableKeep keep;         /* of the objects in its result */
   gboolean     by_item;         /* @args are items, for one call each, of which … */
@@ -101,6 +103,8 @@ make_lead (Server  *self,
            guint32  status,
            guint32  index)
 {
+  /* What was told of it and kept goes before. */
+  mp_reports_flush (&self->reports);
   return (MpResultLead) { self->lead.seq, status, index, self->started_us, g_get_monotonic_time () - self->started_us };
 }
 
@@ -496,6 +500,9 @@ handle_task (Server  *self,
     }
 
   self->lead = lead;
+  self->task.seq = lead.seq;
+  self->task.deadline = mp_task_deadline (&lead, self->started_us);
+  mp_reports_begin (&self->reports, lead.seq);
   mp_shareable_keep_begin (&self->keep);
   if (!prepare_task (self, frame, &self->answer_error))
     {
@@ -648,6 +655,9 @@ mp_worker_serve_tasks (MpWorker *worker)
   Server self = { worker };
 
   mp_platform_keep_heap ();
+  mp_reports_init (&self.reports, worker->wire);
+  self.task = (MpInvocationTask) { 0, -1, mp_reports_add, &self.reports };
+  worker->task = &self.task;
   self.functions = g_ptr_array_new_with_free_func (known_free);
   self.status = EXIT_SUCCESS;
   while (!self.ended)
@@ -659,6 +669,8 @@ mp_worker_serve_tasks (MpWorker *worker)
   if (self.known != NULL)
     drop_task (&self);
   mp_results_clear (&self.results);
+  mp_reports_clear (&self.reports);
+  worker->task = NULL;
   g_ptr_array_unref (self.functions);
 
   return self.status;

@@ -3,6 +3,7 @@
 
 #include "mp-glib/channel/mp-wire-private.h"
 #include "mp-glib/process/mp-child-private.h"
+#include "mp-glib/process/mp-invocation-control-private.h"
 
 G_BEGIN_DECLS
 
@@ -20,6 +21,7 @@ typedef struct
   GMainContext *context;        /* what async functions run on: the default one in a spawned worker, a new one, pushed as
                                  * thread default, in a forked one */
   gboolean      forked;
+  const MpInvocationTask *task; /* (nullable) of a pool's: what it is at */
 } MpWorker;
 
 MpWorker *mp_worker_get          (void);
