@@ -369,6 +369,44 @@ test_stream (void)
   finish (stream.pool);
 }
 
+static void
+count_done_cb (MpFuture *future, gpointer user_data)
+{
+  ++*(guint *) user_data;
+}
+
+static void
+connect_cb (GObject *object, GAsyncResult *result, gpointer user_data)
+{
+  g_autoptr(MpFuture) future = mp_pool_submit_finish (MP_POOL (object), result, NULL);
+
+  g_assert_nonnull (future);
+  g_signal_connect (future, "done", G_CALLBACK (count_done_cb), user_data);
+}
+
+/* The task has ended before its future is given, and what tells of ends is under way already: whoever connects then still
+ * hears of it. */
+static void
+test_done_when_given (void)
+{
+  MpPool *pool = mp_pool_new (1);
+  g_autoptr(MpFuture) before = mp_pool_submit (pool, MP_FUNCTION (square), g_variant_new_int32 (1), NULL);
+  g_autoptr(MpFuture) behind = NULL;
+  guint n_done = 0;
+
+  while (!mp_future_is_ready (before))
+    g_thread_yield ();
+  mp_pool_submit_async (pool, MP_FUNCTION (square), g_variant_new_int32 (2), NULL, NULL, connect_cb, &n_done);
+  behind = mp_pool_submit (pool, MP_FUNCTION (square), g_variant_new_int32 (3), NULL);
+  while (!mp_future_is_ready (behind))
+    g_thread_yield ();
+
+  while (n_done == 0)
+    g_main_context_iteration (NULL, TRUE);
+  finish (pool);
+  g_assert_cmpuint (n_done, ==, 1);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -383,6 +421,7 @@ main (int argc, char **argv)
   g_test_add_func ("/pool-room/close", test_close);
   g_test_add_func ("/pool-room/terminate", test_terminate);
   g_test_add_func ("/pool-room/bad-call", test_bad_call);
+  g_test_add_func ("/pool-room/done-when-given", test_done_when_given);
   g_test_add_func ("/pool-room/stream", test_stream);
   return g_test_run ();
 }

@@ -29,6 +29,8 @@ MpJob      *mp_pool_worker_get_running (MpPoolWorker      *worker);
 double      mp_job_get_fraction      (MpJob               *job);
 /* The job has just been finished. */
 void        mp_job_tell_end          (MpJob               *job);
+/* Its future, which was withheld, has been given: now it tells. */
+void        mp_job_tell_withheld     (MpJob               *job);
 /* Tells now, if this is the thread for it and something has to be told. */
 void        mp_job_tell_due          (MpJob               *job);                  /* (unlocked) */
 void        mp_tellers_free          (MpTeller            *tellers);              /* (unlocked) */

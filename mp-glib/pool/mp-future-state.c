@@ -165,6 +165,11 @@ mp_job_tell_end (MpJob *job)
     }
   if (job->future == NULL)
     return;
+  if (job->withheld)
+    {
+      job->untold = TRUE;
+      return;
+    }
 
   teller = find_teller (job->core, job->home.context);
   mp_job_ref (job);
@@ -175,6 +180,16 @@ mp_job_tell_end (MpJob *job)
   teller->last = job;
   if (!teller->posted)
     post (teller);
+}
+
+void
+mp_job_tell_withheld (MpJob *job)
+{
+  job->withheld = FALSE;
+  if (!job->untold)
+    return;
+  job->untold = FALSE;
+  mp_job_tell_end (job);
 }
 
 /* Whoever only ever looks at what has ended would pile up the rest. */

@@ -110,6 +110,8 @@ struct _MpJob
   GSList      *waiters;      /* (element-type MpWaiter) */
   MpFuture    *future;       /* (owned) (nullable): until it has told of the end; here it is only kept */
   MpJob       *next_ended;   /* of those whose futures have to tell */
+  gboolean     withheld;     /* nobody was given its future yet, so nobody could listen to it */
+  gboolean     untold;       /* it has ended meanwhile */
   MpJobWatch  *watches;      /* who else is told of the end, see mp-future-private.h */
   gint64       busy_until;   /* of a call at a time: its caller looks for an answer in the ring … */
   guint        busy_worker;  /* … of this worker, … */

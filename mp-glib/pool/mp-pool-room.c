@@ -233,6 +233,13 @@ clear (MpReply *reply)
 {
   Pending *pending = reply->data;
 
+  /* Whoever called has had the time to connect to it. */
+  if (pending->job != NULL)
+    {
+      mp_hub_lock ();
+      mp_job_tell_withheld (pending->job);
+      mp_hub_unlock ();
+    }
   if (pending->refused && pending->job != NULL)
     mp_job_listen_no_more (pending->job);
   if (pending->refused && pending->future != NULL)
@@ -330,6 +337,7 @@ mp_pool_submit_async (MpPool              *self,
   if (pending->job != NULL)
     {
       pending->future = mp_future_new (mp_job_ref (pending->job));
+      pending->job->withheld = TRUE;
       mp_job_listen (pending->job);
     }
   pending->reply = mp_reply_new (core, task, callback, user_data, &funcs, pending);
