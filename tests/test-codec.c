@@ -273,6 +273,26 @@ test_may_hold_handles (void)
   g_assert_false (mp_type_may_hold_handles (G_VARIANT_TYPE ("a(iasd)")));
 }
 
+static void
+test_blob_bytes (void)
+{
+  static const guint8 bytes[] = { 0, 1, 255 };
+  g_autoptr(GVariant) value = mp_blob_new_bytes (bytes, sizeof bytes);
+  g_autoptr(GVariant) empty = mp_blob_new_bytes (NULL, 0);
+  g_autoptr(GVariant) other = g_variant_ref_sink (g_variant_new_string ("xyz"));
+  gsize n = 9;
+
+  g_assert_false (g_variant_is_floating (value));
+  g_assert_cmpstr (g_variant_get_type_string (value), ==, "ay");
+  g_assert_cmpmem (mp_blob_get_bytes (value, &n), 3, bytes, sizeof bytes);
+  g_assert_cmpuint (n, ==, sizeof bytes);
+  mp_blob_get_bytes (empty, &n);
+  g_assert_cmpuint (n, ==, 0);
+  n = 9;
+  g_assert_null (mp_blob_get_bytes (other, &n));
+  g_assert_cmpuint (n, ==, 0);
+}
+
 int
 main (int   argc,
       char *argv[])
@@ -289,6 +309,7 @@ main (int   argc,
   g_test_add_func ("/codec/check-is-constant", test_check_is_constant);
   g_test_add_func ("/codec/check-of-empties", test_check_of_empties);
   g_test_add_func ("/codec/may-hold-handles", test_may_hold_handles);
+  g_test_add_func ("/codec/blob-bytes", test_blob_bytes);
 
   return g_test_run ();
 }

@@ -134,3 +134,50 @@ mp_blob_new_array (GVariant **blobs,
 
   return g_variant_ref_sink (g_variant_new_array (BLOB_TYPE, blobs, n_blobs));
 }
+
+/**
+ * mp_blob_new_bytes:
+ * @data: (array length=n_data) (element-type guint8) (nullable): bytes, copied
+ * @n_data: their number
+ *
+ * Makes a `GVariant` of type `ay`.
+ *
+ * This is for bindings, to which every call and every object in between costs something: it is
+ * [ctor@GLib.Bytes.new] and [ctor@GLib.Variant.new_from_bytes] in one.
+ *
+ * Returns: (transfer full): the value, not floating
+ *
+ * Since: 0.1
+ */
+GVariant *
+mp_blob_new_bytes (const guint8 *data,
+                   gsize         n_data)
+{
+  g_return_val_if_fail (data != NULL || n_data == 0, NULL);
+
+  return g_variant_ref_sink (g_variant_new_fixed_array (G_VARIANT_TYPE_BYTE, data, n_data, 1));
+}
+
+/**
+ * mp_blob_get_bytes:
+ * @value: a value
+ * @n_data: (out): the number of bytes
+ *
+ * The bytes of an `ay`, as long as @value lives; 0 of them when it is something else.
+ *
+ * Returns: (transfer none) (array length=n_data) (element-type guint8) (nullable): the bytes
+ *
+ * Since: 0.1
+ */
+const guint8 *
+mp_blob_get_bytes (GVariant *value,
+                   gsize    *n_data)
+{
+  g_return_val_if_fail (value != NULL, NULL);
+  g_return_val_if_fail (n_data != NULL, NULL);
+
+  *n_data = 0;
+  if (!g_variant_is_of_type (value, G_VARIANT_TYPE_BYTESTRING))
+    return NULL;
+  return g_variant_get_fixed_array (value, n_data, 1);
+}

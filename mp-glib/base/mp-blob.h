@@ -29,4 +29,12 @@ MP_AVAILABLE_IN_ALL
 GVariant *mp_blob_new_array (GVariant        **blobs,
                              gsize             n_blobs);
 
+/* For bindings too: bytes without a GBytes, which are two calls more. */
+MP_AVAILABLE_IN_ALL
+GVariant     *mp_blob_new_bytes (const guint8 *data,
+                                 gsize         n_data);
+MP_AVAILABLE_IN_ALL
+const guint8 *mp_blob_get_bytes (GVariant     *value,
+                                 gsize        *n_data);
+
 G_END_DECLS

@@ -153,6 +153,12 @@ test('pack and unpack', () => {
     assertEqual(Mp.unpack(variant), variant);
 });
 
+test('bytes', () => {
+    const value = Mp.blob_new_bytes(new Uint8Array([0, 1, 255]));
+    assertEqual(value.get_type_string(), 'ay');
+    assertEqual([...Mp.blob_get_bytes(value)], [0, 1, 255]);
+});
+
 test('malformed values are errors', async () => {
     for (const text of ['{', '{"\\u0001":["nothing"]}', '{"\\u0001":["v",3]}', '{"\\u0001":["b","Map",0,0]}',
         '{"\\u0001":5}', '{"\\u0001":["i","x"]}']) {

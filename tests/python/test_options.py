@@ -11,7 +11,7 @@ import support
 
 import gi
 gi.require_version('Mp', '1')
-from gi.repository import Mp  # noqa: E402
+from gi.repository import GLib, Mp  # noqa: E402
 
 TIMEOUT = support.TIMEOUT
 
@@ -58,6 +58,15 @@ def second_time(path):
 
 def never_again(path):
     return _tries(path, 2)
+
+
+class BytesTest(unittest.TestCase):
+    def test_bytes(self):
+        for data in b'', b'\0', b'\0\xffx' * 1000:
+            value = Mp.blob_new_bytes(data)
+            self.assertEqual(value.get_type_string(), 'ay')
+            self.assertEqual(Mp.blob_get_bytes(value), data)
+        self.assertFalse(Mp.blob_get_bytes(GLib.Variant('s', 'xyz')))
 
 
 class OptionsTest(unittest.TestCase):

@@ -274,11 +274,8 @@ def pickled_exception(exc):
 
 
 def bytes_variant(data):
-    """An 'ay' of @data: as GBytes, because GLib.Variant('ay', data) makes a variant of every byte."""
-    return GLib.Variant.new_from_bytes(_AY, GLib.Bytes.new(data), True)
-
-
-_AY = GLib.VariantType('ay')
+    """An 'ay' of @data: GLib.Variant('ay', data) makes a variant of every byte."""
+    return _Mp.blob_new_bytes(data)
 
 
 def details_of(exc, skip=1):

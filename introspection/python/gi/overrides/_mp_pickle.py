@@ -100,8 +100,9 @@ def pack(data, handles):
 
 def unpack(variant):
     """The bytes and the objects of a variant made by pack()."""
-    if variant.get_type_string() == 'ay':
-        return variant_bytes(variant), None
+    data = _Mp.blob_get_bytes(variant)
+    if data or variant.get_type_string() == 'ay':
+        return data, None
     objects = variant.get_child_value(1)
     return (variant_bytes(variant.get_child_value(0)),
             [_Mp.Shareable.from_variant(objects.get_child_value(i)) for i in range(objects.n_children())])

@@ -111,8 +111,10 @@ class AsyncResult:
     def _fetch(self, timeout):
         """Waits for the outcome; raises TimeoutError when there is none by then."""
         if self._outcome is None:
+            # What is there needs no wait, nor what a wait needs for signals.
+            blocking = _get_now if _Mp.Future.is_ready(self._future) else _mp_call.blocking
             try:
-                variant, error = _mp_call.blocking(_Mp.Future.get, self._future, timeout=timeout), None
+                variant, error = blocking(_Mp.Future.get, self._future, timeout=timeout), None
             except GLib.Error as exc:
                 if errors._is_io(exc, errors.IO_TIMED_OUT) and not _Mp.Future.is_ready(self._future):
                     raise errors.TimeoutError() from None
@@ -164,6 +166,10 @@ class AsyncResult:
                 self.cancel()
                 raise
         return self.get()
+
+
+def _get_now(function, future, timeout):
+    return function(future, 0, None)
 
 
 ApplyResult = MapResult = AsyncResult
