@@ -186,6 +186,106 @@ test_called_off (void)
   g_assert_finalize_object (pool);
 }
 
+static GVariant *
+give_number (GObject *item, gpointer user_data, GError **error)
+{
+  return g_variant_new_int32 (3);
+}
+
+static GVariant *
+give_some (gpointer user_data, GError **error)
+{
+  int *n = user_data;
+
+  return (*n)-- > 0 ? g_variant_new_int32 (3) : NULL;
+}
+
+static void
+read_items (MpResultIter *iter, int n)
+{
+  for (int i = 0; i < n; i++)
+    {
+      g_autoptr(GError) error = NULL;
+      g_autoptr(GVariant) item = mp_result_iter_next (iter, LONG, NULL, &error);
+
+      g_assert_no_error (error);
+      g_assert_nonnull (item);
+    }
+}
+
+/* Items that are asked for as there is room: a model's length is known beforehand, a callback's is not. */
+static void
+test_items (void)
+{
+  MpPool *pool = mp_pool_new (1);
+  g_autoptr(GListStore) store = g_list_store_new (G_TYPE_OBJECT);
+  g_autoptr(GObject) object = g_object_new (G_TYPE_OBJECT, NULL);
+  g_autoptr(MpItems) model = NULL;
+  g_autoptr(MpItems) callback = NULL;
+  g_autoptr(MpResultIter) iter = NULL;
+  g_autoptr(GError) error = NULL;
+  int n_left = 2000;
+
+  for (int i = 0; i < 4000; i++)
+    g_list_store_append (store, object);
+  model = mp_items_new_for_model (G_LIST_MODEL (store), give_number, NULL, NULL);
+  iter = mp_pool_imap_with (pool, MP_FUNCTION (square), model, 1, TRUE, NULL, &error);
+  g_assert_no_error (error);
+  g_assert_cmpfloat (get_fraction (pool), <, 0.1);
+  read_items (iter, 2000);
+  g_assert_cmpfloat (get_fraction (pool), >=, 0.5);
+  g_assert_cmpfloat (get_fraction (pool), <, 0.6);
+  read_items (iter, 2000);
+  g_assert_cmpfloat (get_fraction (pool), ==, 1);
+  g_assert_cmpuint (get_count (pool, "n-done"), ==, 4000);
+  g_clear_object (&iter);
+
+  callback = mp_items_new_for_func (give_some, &n_left, NULL);
+  iter = mp_pool_imap_with (pool, MP_FUNCTION (square), callback, 1, TRUE, NULL, &error);
+  g_assert_no_error (error);
+  read_items (iter, 2000);
+  g_assert_null (mp_result_iter_next (iter, LONG, NULL, NULL));
+  g_assert_cmpfloat (get_fraction (pool), ==, 1);
+  check_counts (pool, 0, 0, 6000, 0);
+  finish (pool);
+}
+
+/* All kinds of workers are counted alike. */
+static void
+test_backends (void)
+{
+  const MpBackend backends[] = { MP_BACKEND_PROCESSES, MP_BACKEND_THREADS, MP_BACKEND_INLINE };
+
+  for (guint i = 0; i < G_N_ELEMENTS (backends); i++)
+    {
+      MpPool *pool = mp_pool_new_for_backend (backends[i], 2);
+      GListModel *workers = mp_pool_get_workers (pool);
+      g_autoptr(GVariant) squares = map (pool, MP_FUNCTION (square), make_ints (100), 1);
+      g_autoptr(MpFuture) failing = submit (pool, MP_FUNCTION (fail), NULL);
+      guint64 n = 0;
+
+      g_assert_true (mp_future_wait (failing, LONG, NULL, NULL));
+      check_counts (pool, 0, 0, 100, 1);
+      g_assert_cmpfloat (get_fraction (pool), ==, 1);
+      g_assert_cmpint (lookup_time (pool, "waiting-time-max"), >=, lookup_time (pool, "waiting-time-median"));
+      while (n < 101)
+        {
+          g_main_context_iteration (NULL, FALSE);
+          n = 0;
+          for (guint j = 0; j < g_list_model_get_n_items (workers); j++)
+            {
+              g_autoptr(MpWorkerInfo) info = g_list_model_get_item (workers, j);
+
+              n += mp_worker_info_get_n_tasks_done (info);
+              g_assert_true ((mp_worker_info_get_pid (info) > 0) == (backends[i] == MP_BACKEND_PROCESSES) ||
+                             mp_worker_info_get_state (info) == MP_WORKER_STATE_STARTING);
+            }
+        }
+      g_assert_cmpuint (n, ==, 101);
+      finish (pool);
+    }
+}
+
 typedef struct
 {
   guint   n_told;
@@ -327,6 +427,8 @@ main (int argc, char **argv)
   g_test_add_func ("/pool-view/counts", test_counts);
   g_test_add_func ("/pool-view/failures", test_failures);
   g_test_add_func ("/pool-view/called-off", test_called_off);
+  g_test_add_func ("/pool-view/items", test_items);
+  g_test_add_func ("/pool-view/backends", test_backends);
   g_test_add_func ("/pool-view/throttled", test_throttled);
   g_test_add_func ("/pool-view/wait-inside", test_wait_inside);
   g_test_add_func ("/pool-view/times", test_times);

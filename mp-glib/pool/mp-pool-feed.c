@@ -110,6 +110,8 @@ mp_job_new_fed (MpPoolCore  *core,
   job = mp_job_new_fed_map (core, kind, function, self, choose_chunk_size (core, kind, items, chunk_size));
   if (kind != MP_JOB_MAP)
     mp_job_make_imap (job, kind == MP_JOB_IMAP);
+  if (mp_items_count (items) != G_MAXSIZE)
+    job->n_expected = (mp_items_count (items) + mp_map_get_chunk_size (job->map) - 1) / mp_map_get_chunk_size (job->map);
   return job;
 }
 

@@ -36,6 +36,7 @@ struct _MpTally
   guint64      n_done, n_failed, n_called_off;
   guint64      n_decoding;            /* answered, and being decoded without the lock */
   guint64      n_batch;               /* submitted since there was nothing left */
+  guint64      n_expected;            /* of jobs whose items are asked for as there is room: not submitted yet */
   MpHistogram  run, waiting;
   guint64      ready_us;              /* of workers that have ended, how long they were ready */
   gint64       begun_us;              /* in g_get_monotonic_time() terms */

@@ -74,6 +74,16 @@ mp_tally_free (MpTally *self)
   g_free (self);
 }
 
+static void
+forget_expected (MpTally *self,
+                 MpJob   *job,
+                 guint64  n_units)
+{
+  n_units = MIN (n_units, job->n_expected);
+  job->n_expected -= n_units;
+  self->n_expected -= n_units;
+}
+
 /* A job that is asked for its items as there is room may have nothing left for a moment, and is not at its end. */
 static gboolean
 begins_anew (MpPoolCore *core,
@@ -97,7 +107,10 @@ mp_tally_add (MpPoolCore *core,
 
   if (self->n_left == 0 && begins_anew (core, job))
     self->n_batch = 0;
+  if (!job->counted)
+    self->n_expected += job->n_expected;
   job->counted = TRUE;
+  forget_expected (self, job, n_units);
   self->n_left += n_units;
   self->n_batch += n_units;
   job->n_left += n_units;
@@ -131,6 +144,8 @@ mp_tally_job_ended (MpPoolCore *core,
 
   if (self->listing && job->list_number > 0 && job->list_number <= self->n_listed)
     g_array_append_val (self->unlisted, job->list_number);
+  if (job->counted)
+    forget_expected (self, job, job->n_expected);
   if (job->n_left == 0)
     return;
   self->n_called_off += job->n_left;
@@ -196,7 +211,7 @@ mp_tally_count (MpPoolCore    *core,
   counts->n_done = self->n_done;
   counts->n_failed = self->n_failed;
   counts->n_called_off = self->n_called_off;
-  counts->fraction = self->n_batch > 0 ? (double) (self->n_batch - self->n_left) / self->n_batch : 0;
+  counts->fraction = self->n_batch > 0 ? (double) (self->n_batch - self->n_left) / (self->n_batch + self->n_expected) : 0;
 }
 
 static void
