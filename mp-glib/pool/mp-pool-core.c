@@ -196,6 +196,7 @@ drop_timers (MpPoolCore *self)
 {
   g_clear_pointer (&self->balance_timer, mp_hub_remove_timer);
   g_clear_pointer (&self->restart_timer, mp_hub_remove_timer);
+  g_clear_pointer (&self->pace.timer, mp_hub_remove_timer);
   mp_pool_size_drop_timers (self);
 }
 
