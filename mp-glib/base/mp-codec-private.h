@@ -103,8 +103,8 @@ gboolean  mp_value_check_string (const char         *type,
 /* References to the objects of this process that @value holds; NULL: to none. */
 GPtrArray *mp_value_dup_objects (GVariant         *value);
 
-/* A value for another thread of this process, checked as one that travels: takes @value (sunk if floating), and gives the
- * same, or its normal form. The objects that its handles stand for live as long as any part of the result. NULL with the
+/* A value for another thread of this process, checked as one that travels: @value (sunk if floating) with a reference, or
+ * its normal form. The objects that its handles stand for live as long as any part of the result. NULL with the
  * errors of mp_value_encode(). Without the hub's lock. */
 GVariant *mp_value_hold   (GVariant           *value,
                            GError            **error);

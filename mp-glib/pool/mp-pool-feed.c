@@ -356,7 +356,9 @@ make_chunk (MpFeed *self)
   chunk->holds = self->is_local && self->objects->len > 0;
   if (self->is_local)
     {
-      chunk->value = mp_value_hold (chunk->value, &self->error);
+      g_autoptr(GVariant) value = g_steal_pointer (&chunk->value);
+
+      chunk->value = mp_value_hold (value, &self->error);
       if (chunk->value == NULL)
         g_clear_pointer (&chunk, chunk_free);
     }

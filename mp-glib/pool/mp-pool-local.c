@@ -90,6 +90,16 @@ mp_local_begin (MpBoard *board,
   return TRUE;
 }
 
+/* Nobody hears of it. The value may be one that the caller gave. */
+static void
+drop_answer (MpLocalTask *task,
+             MpAnswer    *answer)
+{
+  if (answer->value != NULL)
+    mp_job_drop (task->job, (GDestroyNotify) g_variant_unref, g_steal_pointer (&answer->value));
+  mp_answer_clear (answer);
+}
+
 void
 mp_local_answered (MpPoolWorker       *worker,
                    MpLocalTask        *task,
@@ -98,10 +108,8 @@ mp_local_answered (MpPoolWorker       *worker,
 {
   if (worker == NULL || !mp_pool_worker_expects (worker, lead))
     {
-      /* It was given up, and its task has had its end. The value may be one that the caller gave. */
-      if (answer->value != NULL)
-        mp_job_drop (task->job, (GDestroyNotify) g_variant_unref, g_steal_pointer (&answer->value));
-      mp_answer_clear (answer);
+      /* It was given up, and its task has had its end. */
+      drop_answer (task, answer);
     }
   else if (worker->initializing)
     {
@@ -111,12 +119,10 @@ mp_local_answered (MpPoolWorker       *worker,
     {
       MpUnit unit = mp_pool_worker_pop_answered (worker, lead);
 
+      if (unit.job == NULL || unit.job->done)
+        drop_answer (task, answer);
       if (unit.job != NULL)
-        {
-          if (unit.job->done && answer->value != NULL)
-            mp_job_drop (unit.job, (GDestroyNotify) g_variant_unref, g_steal_pointer (&answer->value));
-          mp_pool_core_unit_ended (worker->core, &unit, answer);
-        }
+        mp_pool_core_unit_ended (worker->core, &unit, answer);
       mp_pool_worker_answers_through (worker);
     }
   mp_local_task_free (task);
@@ -223,6 +229,7 @@ settle_value (MpLocalRun   *self,
   GError *error = NULL;
 
   answer.value = mp_value_hold (value, &error);
+  g_variant_unref (value);
   if (answer.value == NULL)
     {
       settle_error (self, error, NULL, 0);

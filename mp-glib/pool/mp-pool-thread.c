@@ -3,6 +3,8 @@
 
 #include "mp-glib/pool/mp-pool-local-private.h"
 
+#include <pthread.h>
+
 #include "mp-glib/base/mp-codec-private.h"
 #include "mp-glib/platform/mp-fd-private.h"
 #include "mp-glib/platform/mp-futex-private.h"
@@ -44,8 +46,8 @@ typedef struct
   MpLocalRun       *run;
   MpLocalTask      *task;        /* (nullable): in hand */
 
-  GMutex            mutex;
-  GCond             cond;        /* (mutex): something is in the inbox */
+  pthread_mutex_t   mutex;       /* not GLib's: the thread sanitizer sees this one */
+  pthread_cond_t    cond;        /* (mutex): something is in the inbox */
   GQueue            inbox;       /* (mutex) (element-type MpLocalTask) */
   GQueue            outbox;      /* (mutex) (element-type Reply) */
   gboolean          sleeps;      /* (mutex): the thread waits for more */
@@ -84,8 +86,8 @@ thread_unref (Thread *self)
 
   g_clear_pointer (&self->host.context, g_main_context_unref);
   mp_fd_close (&self->fd);
-  g_mutex_clear (&self->mutex);
-  g_cond_clear (&self->cond);
+  pthread_mutex_destroy (&self->mutex);
+  pthread_cond_destroy (&self->cond);
   g_free (self->name);
   g_free (self);
 }
@@ -107,17 +109,17 @@ put_reply (Thread             *self,
            const MpResultLead *lead,
            MpAnswer           *answer)
 {
-  Reply *reply = g_slice_new (Reply);
+  Reply *reply = g_new (Reply, 1);
 
   reply->task = g_steal_pointer (&self->task);
   reply->lead = *lead;
   reply->answer = *answer;
   *answer = (MpAnswer) { NULL };
-  g_mutex_lock (&self->mutex);
+  pthread_mutex_lock (&self->mutex);
   self->busy = FALSE;
   g_queue_push_tail (&self->outbox, reply);
   tell_owner (self);
-  g_mutex_unlock (&self->mutex);
+  pthread_mutex_unlock (&self->mutex);
 }
 
 static void
@@ -138,9 +140,9 @@ ensure_context (Thread *self)
     return;
   context = g_main_context_new ();
   g_main_context_push_thread_default (context);
-  g_mutex_lock (&self->mutex);
+  pthread_mutex_lock (&self->mutex);
   self->host.context = context;
-  g_mutex_unlock (&self->mutex);
+  pthread_mutex_unlock (&self->mutex);
 }
 
 static void
@@ -169,13 +171,13 @@ wait_for_more (Thread *self)
   if (self->host.context == NULL)
     {
       self->sleeps = TRUE;
-      g_cond_wait (&self->cond, &self->mutex);
+      pthread_cond_wait (&self->cond, &self->mutex);
       self->sleeps = FALSE;
       return;
     }
-  g_mutex_unlock (&self->mutex);
+  pthread_mutex_unlock (&self->mutex);
   g_main_context_iteration (self->host.context, TRUE);
-  g_mutex_lock (&self->mutex);
+  pthread_mutex_lock (&self->mutex);
 }
 
 static gpointer
@@ -185,7 +187,7 @@ thread_func (gpointer data)
 
   g_private_set (&own_thread, self);
   self->run = mp_local_run_new (&self->host);
-  g_mutex_lock (&self->mutex);
+  pthread_mutex_lock (&self->mutex);
   self->ready = TRUE;
   tell_owner (self);
   while (self->inbox.length > 0 || !self->end)
@@ -197,11 +199,11 @@ thread_func (gpointer data)
           continue;
         }
       self->busy = TRUE;
-      g_mutex_unlock (&self->mutex);
+      pthread_mutex_unlock (&self->mutex);
       run_task (self);
-      g_mutex_lock (&self->mutex);
+      pthread_mutex_lock (&self->mutex);
     }
-  g_mutex_unlock (&self->mutex);
+  pthread_mutex_unlock (&self->mutex);
   if (self->host.context != NULL)
     g_main_context_pop_thread_default (self->host.context);
 
@@ -215,10 +217,10 @@ thread_over (gpointer data)
   Thread *self = data;
 
   mp_local_run_abort (self->run);
-  g_mutex_lock (&self->mutex);
+  pthread_mutex_lock (&self->mutex);
   self->over = TRUE;
   tell_owner (self);
-  g_mutex_unlock (&self->mutex);
+  pthread_mutex_unlock (&self->mutex);
   thread_unref (self);
 }
 
@@ -235,7 +237,7 @@ reply_deliver (Thread *self,
                Reply  *reply)
 {
   mp_local_answered (self->worker != NULL ? &self->worker->worker : NULL, reply->task, &reply->lead, &reply->answer);
-  g_slice_free (Reply, reply);
+  g_free (reply);
 }
 
 static void
@@ -272,7 +274,7 @@ readable_cb (MpWatch      *watch,
   Reply *reply = NULL;
   gboolean ready = FALSE, over = FALSE;
 
-  g_mutex_lock (&self->mutex);
+  pthread_mutex_lock (&self->mutex);
   if (self->told)
     mp_fd_clear_signal (self->fd);
   self->told = FALSE;
@@ -280,7 +282,7 @@ readable_cb (MpWatch      *watch,
   g_queue_init (&self->outbox);
   ready = self->ready;
   over = self->over;
-  g_mutex_unlock (&self->mutex);
+  pthread_mutex_unlock (&self->mutex);
 
   if (ready && self->worker != NULL && !self->worker->started)
     start_worker (self);
@@ -304,8 +306,8 @@ thread_new (MpThreadWorker  *worker,
   g_queue_init (&self->unsent);
   g_queue_init (&self->inbox);
   g_queue_init (&self->outbox);
-  g_mutex_init (&self->mutex);
-  g_cond_init (&self->cond);
+  pthread_mutex_init (&self->mutex, NULL);
+  pthread_cond_init (&self->cond, NULL);
   self->fd = mp_fd_eventfd ();
   if (self->fd < 0)
     g_set_error_literal (&own_error, G_IO_ERROR, G_IO_ERROR_TOO_MANY_OPEN_FILES, "pool: a descriptor for a thread");
@@ -375,7 +377,7 @@ static void
 wake (Thread *self)
 {
   if (self->sleeps)
-    g_cond_signal (&self->cond);
+    pthread_cond_signal (&self->cond);
   if (self->host.context != NULL)
     g_main_context_wakeup (self->host.context);
 }
@@ -386,11 +388,11 @@ thread_worker_flush (MpPoolWorker *worker)
   Thread *self = thread_worker (worker)->thread;
   MpLocalTask *task = NULL;
 
-  g_mutex_lock (&self->mutex);
+  pthread_mutex_lock (&self->mutex);
   while ((task = g_queue_pop_head (&self->unsent)) != NULL)
     g_queue_push_tail (&self->inbox, task);
   wake (self);
-  g_mutex_unlock (&self->mutex);
+  pthread_mutex_unlock (&self->mutex);
 }
 
 static void
@@ -398,10 +400,10 @@ thread_worker_tell_end (MpPoolWorker *worker)
 {
   Thread *self = thread_worker (worker)->thread;
 
-  g_mutex_lock (&self->mutex);
+  pthread_mutex_lock (&self->mutex);
   self->end = TRUE;
   wake (self);
-  g_mutex_unlock (&self->mutex);
+  pthread_mutex_unlock (&self->mutex);
 }
 
 static void
@@ -419,9 +421,9 @@ deadline_cb (gpointer data)
   gboolean busy = FALSE;
 
   self->deadline = NULL;
-  g_mutex_lock (&self->thread->mutex);
+  pthread_mutex_lock (&self->thread->mutex);
   busy = self->thread->busy;
-  g_mutex_unlock (&self->thread->mutex);
+  pthread_mutex_unlock (&self->thread->mutex);
   /* It has returned just now, and is about to end. */
   if (!busy)
     return;
@@ -439,13 +441,13 @@ thread_worker_end (MpPoolWorker *worker,
   GQueue dropped = G_QUEUE_INIT;
   gboolean busy = FALSE;
 
-  g_mutex_lock (&thread->mutex);
+  pthread_mutex_lock (&thread->mutex);
   dropped = thread->inbox;
   g_queue_init (&thread->inbox);
   thread->end = TRUE;
   busy = thread->busy;
   wake (thread);
-  g_mutex_unlock (&thread->mutex);
+  pthread_mutex_unlock (&thread->mutex);
   g_queue_clear_full (&dropped, (GDestroyNotify) mp_local_task_free);
 
   /* One that is in no function ends by itself. */
