@@ -144,9 +144,11 @@ mp_pool_run_async (MpPool              *self,
  * @function: the function's name
  * @args: (nullable): its argument; a floating reference is taken; `NULL` stands for an empty tuple
  * @timeout_us: how long to wait, in microseconds; -1 for ever, 0 not at all
- * @cancellable: (nullable): ends the waiting
+ * @cancellable: (nullable): calls the task off
  *
  * Calls a function in a worker and waits for its result.
+ *
+ * A wait that ends early calls the task off, because nobody could ask for the result: see [class@Mp.Pool], *Cancelling*.
  *
  * Errors: the function's own; `MP_ERROR_NO_SUCH_FUNCTION`, `MP_ERROR_INVALID_TYPE` and `MP_ERROR_NO_RESULT` when it cannot be
  * called so or breaks its word; `MP_ERROR_WORKER_DIED` when its worker died while it ran; what failed the pool
@@ -183,7 +185,7 @@ mp_pool_apply (MpPool        *self,
  * @self: a pool
  * @function: the function's name
  * @args: (nullable): its argument; a floating reference is taken; `NULL` stands for an empty tuple
- * @cancellable: (nullable): calls the task off, or ends the waiting for it
+ * @cancellable: (nullable): calls the task off
  * @callback: (scope async) (closure user_data): called when the result is there
  * @user_data: data for @callback
  *
@@ -241,7 +243,7 @@ mp_pool_apply_finish (MpPool        *self,
  * @items: an array; a floating reference is taken
  * @chunk_size: how many items make one task; 0 for four tasks for each worker, or more, of 128 KiB at most
  * @timeout_us: how long to wait, in microseconds; -1 for ever, 0 not at all
- * @cancellable: (nullable): ends the waiting
+ * @cancellable: (nullable): calls the tasks off
  *
  * Calls a function for each item and waits for the results.
  *
@@ -281,7 +283,7 @@ mp_pool_map (MpPool        *self,
  * @function: the function's name
  * @items: an array; a floating reference is taken
  * @chunk_size: how many items make one task; 0 for four tasks for each worker, or more, of 128 KiB at most
- * @cancellable: (nullable): calls off what has not begun, and ends the waiting
+ * @cancellable: (nullable): calls the tasks off
  * @callback: (scope async) (closure user_data): called when all results are there
  * @user_data: data for @callback
  *
@@ -371,7 +373,12 @@ mp_pool_submit (MpPool      *self,
  *
  * Calls a function in a worker in a way of its own, for a result to be fetched later.
  *
- * It is [method@Mp.Pool.submit] with a priority, deadlines, attempts, a name and a cancellable.
+ * It is [method@Mp.Pool.submit] with a priority, deadlines, attempts, a name and a cancellable, see the properties of
+ * [class@Mp.TaskOptions].
+ *
+ * One that does not begin, or does not end, in its time ends with `G_IO_ERROR_TIMED_OUT`; one that runs is stopped then, as
+ * when it is called off. One with several attempts ends as the last of them did; its error then says how many workers it
+ * killed, and the details have `"attempts"` and `"killed-workers"`.
  *
  * Returns: (transfer full): the result to come
  *
