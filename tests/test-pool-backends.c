@@ -487,6 +487,40 @@ test_stale_object (gconstpointer kind)
   finish (pool);
 }
 
+static GVariant *
+report (GVariant *args, gpointer user_data, GError **error)
+{
+  MpInvocation *invocation = mp_invocation_get_current ();
+
+  for (int i = 1; i <= 100; i++)
+    mp_invocation_report (invocation, i / 100.0, g_variant_new_int32 (i));
+  return g_variant_new_int64 (mp_invocation_get_deadline (invocation) > 0);
+}
+
+static void
+progress_cb (MpFuture *future, double fraction, GVariant *value, gpointer user_data)
+{
+  *(int *) user_data = g_variant_get_int32 (value);
+}
+
+static void
+test_progress (gconstpointer kind)
+{
+  MpPool *pool = pool_for (kind, 1);
+  g_autoptr(MpTaskOptions) options = g_object_new (MP_TYPE_TASK_OPTIONS, "run-timeout-us", LONG, NULL);
+  g_autoptr(MpFuture) future = mp_pool_submit_with (pool, MP_FUNCTION (report), NULL, options, NULL);
+  g_autoptr(GVariant) has_deadline = NULL;
+  int last = 0;
+
+  g_signal_connect (future, "progress", G_CALLBACK (progress_cb), &last);
+  while (!mp_future_is_ready (future) || last < 100)
+    g_main_context_iteration (NULL, TRUE);
+  g_assert_cmpint (last, ==, 100);
+  has_deadline = mp_future_get (future, 0, NULL, NULL);
+  g_assert_cmpint (g_variant_get_int64 (has_deadline), ==, 1);
+  finish (pool);
+}
+
 /* Workers. */
 
 static GString *events;
@@ -666,6 +700,7 @@ main (int argc, char **argv)
     { "async-calls", test_async_calls },
     { "async-functions", test_async_functions },
     { "invocation", test_invocation },
+    { "progress", test_progress },
     { "objects", test_objects },
     { "objects/stale", test_stale_object },
     { "signals", test_signals },

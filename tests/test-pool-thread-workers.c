@@ -225,6 +225,42 @@ test_time_out (void)
   finish (pool);
 }
 
+static GVariant *
+wait_until_told (GVariant *args, gpointer user_data, GError **error)
+{
+  GCancellable *cancellable = mp_invocation_get_cancellable (mp_invocation_get_current ());
+
+  pthread_mutex_lock (&mutex);
+  n_inside++;
+  pthread_cond_broadcast (&cond);
+  pthread_mutex_unlock (&mutex);
+  while (!g_cancellable_is_cancelled (cancellable))
+    g_usleep (1000);
+  g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_CANCELLED, "told");
+  return NULL;
+}
+
+/* One that listens keeps its thread. */
+static void
+test_listens (void)
+{
+  g_autoptr(GString) text = g_string_new (NULL);
+  MpPool *pool = mp_pool_new_for_backend (MP_BACKEND_THREADS, 1);
+  g_autoptr(MpFuture) future = NULL;
+  g_autoptr(GVariant) before = apply (pool, MP_FUNCTION (tell_thread), NULL), after = NULL;
+
+  future = submit (pool, MP_FUNCTION (wait_until_told), NULL);
+  g_signal_connect (pool, "worker-exited", G_CALLBACK (exited_cb), text);
+  await_inside (1);
+  n_inside = 0;
+  g_assert_true (mp_future_cancel (future));
+  after = apply (pool, MP_FUNCTION (tell_thread), NULL);
+  g_assert_true (g_variant_equal (before, after));
+  g_assert_cmpuint (text->len, ==, 0);
+  g_signal_handlers_disconnect_by_data (pool, text);
+  finish (pool);
+}
+
 /* A function that ends its thread is to a pool of threads what a crash is to one of processes. */
 static void
 test_thread_exit (void)
@@ -346,6 +382,7 @@ main (int argc, char **argv)
     { "/pool-thread-workers/taken-back", test_taken_back },
     { "/pool-thread-workers/cancelled", test_cancelled },
     { "/pool-thread-workers/time-out", test_time_out },
+    { "/pool-thread-workers/listens", test_listens },
     { "/pool-thread-workers/thread-exit", test_thread_exit },
     { "/pool-thread-workers/terminated", test_terminated },
     { "/pool-thread-workers/dropped", test_dropped },

@@ -223,13 +223,32 @@ done_cb (const MpResultLead *lead,
   mp_pool_core_unref (core);
 }
 
+static void
+report_cb (double    fraction,
+           GVariant *value,
+           gpointer  data)
+{
+  Seat *seat = data;
+  g_autoptr(GVariant) copy = mp_local_copy_report (value);
+
+  mp_hub_lock ();
+  if (seat->worker != NULL && seat->task != NULL)
+    {
+      MpProgressLead lead = { seat->task->lead.seq, fraction };
+
+      mp_pool_worker_report (seat->worker, &lead, copy);
+      mp_hub_changed ();
+    }
+  mp_hub_unlock ();
+}
+
 /* Unlocked. */
 static void
 call (Seat *seat)
 {
   GMainContext *context = seat->core->context;
 
-  mp_local_run_task (seat->run, seat->task, done_cb, seat);
+  mp_local_run_task (seat->run, seat->task, done_cb, report_cb, seat);
   /* In a blocking call nobody else turns the context that an asynchronous function needs. */
   while (seat->busy && mp_hub_is_waiting ())
     g_main_context_iteration (context, TRUE);

@@ -32,6 +32,11 @@ typedef void (* MpLocalDone) (const MpResultLead *lead,
                               MpAnswer           *answer,   /* to be stolen from */
                               gpointer            data);
 
+/* How far it is, told in the thread of the run. @value: (nullable). */
+typedef void (* MpLocalReport) (double              fraction,
+                                GVariant           *value,
+                                gpointer            data);
+
 /* @host: lives as long as this. */
 MpLocalRun  *mp_local_run_new    (const MpInvocationHost *host);
 void         mp_local_run_unref  (MpLocalRun       *self);
@@ -42,6 +47,7 @@ void         mp_local_run_abort  (MpLocalRun       *self);
 void         mp_local_run_task   (MpLocalRun       *self,
                                   MpLocalTask      *task,
                                   MpLocalDone       done,
+                                  MpLocalReport     report,
                                   gpointer          data);
 
 /* As a process does it: the number of the task goes to the board, unless its owner has taken the rest back. */
@@ -53,6 +59,9 @@ void         mp_local_answered   (MpPoolWorker       *worker,   /* (nullable): g
                                   MpLocalTask        *task,
                                   const MpResultLead *lead,
                                   MpAnswer           *answer);
+
+/* What a function reports, as it may be kept and freed anywhere (full) (nullable). */
+GVariant    *mp_local_copy_report (GVariant          *value);   /* (nullable) */
 
 /* mp-pool-thread.c */
 extern const MpPoolWorkerOps mp_pool_thread_ops;

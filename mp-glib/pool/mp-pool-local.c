@@ -128,6 +128,26 @@ mp_local_answered (MpPoolWorker       *worker,
   mp_local_task_free (task);
 }
 
+GVariant *
+mp_local_copy_report (GVariant *value)
+{
+  g_autoptr(GPtrArray) objects = NULL;
+  g_autoptr(GVariant) normal = NULL;
+  g_autoptr(GBytes) bytes = NULL;
+
+  if (value == NULL)
+    return NULL;
+  normal = g_variant_get_normal_form (value);
+  objects = mp_value_dup_objects (normal);
+  if (objects != NULL)
+    {
+      g_warning ("what a task tells of its progress cannot hold objects");
+      return NULL;
+    }
+  bytes = g_bytes_new (g_variant_get_data (normal), g_variant_get_size (normal));
+  return g_variant_ref_sink (g_variant_new_from_bytes (g_variant_get_type (normal), bytes, TRUE));
+}
+
 /* Runs. */
 
 MpLocalRun *
@@ -272,19 +292,6 @@ answered_cb (GVariant     *value,
       self->running = FALSE;
       mp_local_run_unref (self);
     }
-}
-
-/* It has its caller's core at hand, and no other process to spare. */
-static void
-report (double    fraction,
-        GVariant *value,
-        gpointer  data)
-{
-  MpLocalRun *self = data;
-
-  mp_hub_lock ();
-  mp_job_report (self->task->job, fraction, value);
-  mp_hub_unlock ();
 }
 
 static MpInvocationHost
@@ -494,10 +501,11 @@ prepare_task (MpLocalRun  *self,
 }
 
 void
-mp_local_run_task (MpLocalRun  *self,
-                   MpLocalTask *task,
-                   MpLocalDone  done,
-                   gpointer     data)
+mp_local_run_task (MpLocalRun    *self,
+                   MpLocalTask   *task,
+                   MpLocalDone    done,
+                   MpLocalReport  report,
+                   gpointer       data)
 {
   MpShareableKeep keep;
   GError *error = NULL;
@@ -508,7 +516,7 @@ mp_local_run_task (MpLocalRun  *self,
   self->done = done;
   self->data = data;
   self->started_us = g_get_monotonic_time ();
-  self->asked = (MpInvocationTask) { task->lead.seq, mp_task_deadline (&task->lead, self->started_us), report, self };
+  self->asked = (MpInvocationTask) { task->lead.seq, mp_task_deadline (&task->lead, self->started_us), report, data };
   self->running = TRUE;
   self->ref_count++;
   if (!prepare_task (self, &error))

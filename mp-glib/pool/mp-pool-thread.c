@@ -18,11 +18,13 @@
  * A thread cannot be killed. One that does not end when it has to is given up: its worker is gone for the pool, which starts
  * another; the thread goes when its function returns. */
 
+/* The answer to a task, or, without that, how far one is. */
 typedef struct
 {
-  MpLocalTask  *task;     /* (owned) */
+  MpLocalTask  *task;     /* (owned) (nullable) */
   MpResultLead  lead;
   MpAnswer      answer;   /* (owned) */
+  double        fraction;
 } Reply;
 
 typedef struct _MpThreadWorker MpThreadWorker;
@@ -109,7 +111,7 @@ put_reply (Thread             *self,
            const MpResultLead *lead,
            MpAnswer           *answer)
 {
-  Reply *reply = g_new (Reply, 1);
+  Reply *reply = g_new0 (Reply, 1);
 
   reply->task = g_steal_pointer (&self->task);
   reply->lead = *lead;
@@ -118,6 +120,32 @@ put_reply (Thread             *self,
   pthread_mutex_lock (&self->mutex);
   self->busy = FALSE;
   g_queue_push_tail (&self->outbox, reply);
+  tell_owner (self);
+  pthread_mutex_unlock (&self->mutex);
+}
+
+/* What the owner has not read yet is replaced. */
+static void
+report_cb (double    fraction,
+           GVariant *value,
+           gpointer  data)
+{
+  Thread *self = data;
+  GVariant *copy = mp_local_copy_report (value);
+  guint64 seq = self->task->lead.seq;
+  Reply *reply = NULL;
+
+  pthread_mutex_lock (&self->mutex);
+  reply = g_queue_peek_tail (&self->outbox);
+  if (reply == NULL || reply->task != NULL)
+    {
+      reply = g_new0 (Reply, 1);
+      reply->lead.seq = seq;
+      g_queue_push_tail (&self->outbox, reply);
+    }
+  g_clear_pointer (&reply->answer.value, g_variant_unref);
+  reply->answer.value = copy;
+  reply->fraction = fraction;
   tell_owner (self);
   pthread_mutex_unlock (&self->mutex);
 }
@@ -159,7 +187,7 @@ run_task (Thread *self)
 
   if (mp_local_task_is_async (self->task))
     ensure_context (self);
-  mp_local_run_task (self->run, self->task, done_cb, self);
+  mp_local_run_task (self->run, self->task, done_cb, report_cb, self);
   while (self->task != NULL)
     g_main_context_iteration (self->host.context, TRUE);
 }
@@ -236,7 +264,14 @@ static void
 reply_deliver (Thread *self,
                Reply  *reply)
 {
-  mp_local_answered (self->worker != NULL ? &self->worker->worker : NULL, reply->task, &reply->lead, &reply->answer);
+  MpPoolWorker *worker = self->worker != NULL ? &self->worker->worker : NULL;
+  MpProgressLead progress = { reply->lead.seq, reply->fraction };
+
+  if (reply->task != NULL)
+    mp_local_answered (worker, reply->task, &reply->lead, &reply->answer);
+  else if (worker != NULL)
+    mp_pool_worker_report (worker, &progress, reply->answer.value);
+  mp_answer_clear (&reply->answer);
   g_free (reply);
 }
 
