@@ -186,6 +186,34 @@ test_called_off (void)
   g_assert_finalize_object (pool);
 }
 
+typedef struct
+{
+  guint   n_told;
+  guint64 last;
+  double  fraction;
+} Told;
+
+static void
+count_told_cb (MpPool *pool, GParamSpec *pspec, gpointer user_data)
+{
+  Told *told = user_data;
+  guint64 n = get_count (pool, "n-done");
+
+  g_assert_cmpuint (n, >=, told->last);
+  told->last = n;
+  told->n_told++;
+}
+
+static void
+fraction_told_cb (MpPool *pool, GParamSpec *pspec, gpointer user_data)
+{
+  Told *told = user_data;
+  double fraction = get_fraction (pool);
+
+  g_assert_cmpfloat (fraction, >=, told->fraction);
+  told->fraction = fraction;
+}
+
 static GVariant *
 give_number (GObject *item, gpointer user_data, GError **error)
 {
@@ -211,6 +239,39 @@ read_items (MpResultIter *iter, int n)
       g_assert_no_error (error);
       g_assert_nonnull (item);
     }
+}
+
+static GVariant *
+report_half (GVariant *args, gpointer user_data, GError **error)
+{
+  mp_invocation_report (mp_invocation_get_current (), 0.5, NULL);
+  return wait_at_gate (args, user_data, error);
+}
+
+/* A call says that it is half done. */
+static void
+test_reports (void)
+{
+  MpPool *pool = mp_pool_new (1);
+  Gate gate = gate_new ();
+  GAsyncResult *result = NULL;
+  g_autoptr(GVariant) pid = NULL;
+  Told told = { 0 };
+
+  g_signal_connect (pool, "notify::fraction", G_CALLBACK (fraction_told_cb), &told);
+  mp_pool_apply_async (pool, MP_FUNCTION (report_half), gate_handle (&gate), NULL, result_cb, &result);
+  gate_await (&gate);
+  while (told.fraction < 0.5)
+    g_main_context_iteration (NULL, TRUE);
+  g_assert_cmpfloat (told.fraction, ==, 0.5);
+  gate_open (&gate);
+  while (result == NULL || told.fraction < 1)
+    g_main_context_iteration (NULL, TRUE);
+  pid = mp_pool_apply_finish (pool, result, NULL);
+  g_assert_nonnull (pid);
+  g_object_unref (result);
+  gate_clear (&gate);
+  finish (pool);
 }
 
 /* Items that are asked for as there is room: a model's length is known beforehand, a callback's is not. */
@@ -284,34 +345,6 @@ test_backends (void)
       g_assert_cmpuint (n, ==, 101);
       finish (pool);
     }
-}
-
-typedef struct
-{
-  guint   n_told;
-  guint64 last;
-  double  fraction;
-} Told;
-
-static void
-count_told_cb (MpPool *pool, GParamSpec *pspec, gpointer user_data)
-{
-  Told *told = user_data;
-  guint64 n = get_count (pool, "n-done");
-
-  g_assert_cmpuint (n, >=, told->last);
-  told->last = n;
-  told->n_told++;
-}
-
-static void
-fraction_told_cb (MpPool *pool, GParamSpec *pspec, gpointer user_data)
-{
-  Told *told = user_data;
-  double fraction = get_fraction (pool);
-
-  g_assert_cmpfloat (fraction, >=, told->fraction);
-  told->fraction = fraction;
 }
 
 static void
@@ -427,6 +460,7 @@ main (int argc, char **argv)
   g_test_add_func ("/pool-view/counts", test_counts);
   g_test_add_func ("/pool-view/failures", test_failures);
   g_test_add_func ("/pool-view/called-off", test_called_off);
+  g_test_add_func ("/pool-view/reports", test_reports);
   g_test_add_func ("/pool-view/items", test_items);
   g_test_add_func ("/pool-view/backends", test_backends);
   g_test_add_func ("/pool-view/throttled", test_throttled);

@@ -91,6 +91,7 @@ struct _MpJob
   guint32      n_out;        /* units at workers, in `returned` or being decoded */
   guint64      n_left;       /* units that have not ended, as mp-pool-tally-private.h counts them */
   guint64      n_expected;   /* those that it is going to be asked for, as far as that is known */
+  double       reported;     /* by a call, how much of it is done */
   guint64      list_number;  /* in the list of tasks; 0: was never listed */
   gsize        n_ready;      /* units that may be sent now */
   guint64      size;         /* bytes of a unit, about */

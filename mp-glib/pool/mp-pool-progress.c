@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include "mp-glib/pool/mp-pool-control-private.h"
+#include "mp-glib/pool/mp-pool-tally-private.h"
 
 #include "mp-glib/pool/mp-future-private.h"
 #include "mp-glib/pool/mp-pool-worker-private.h"
@@ -109,6 +110,8 @@ mp_job_report (MpJob    *self,
 {
   MpJobControl *control = NULL;
 
+  if (!self->done && self->map == NULL)
+    mp_tally_report (self->core, self, fraction);
   if (self->done || self->future == NULL)
     return;
 

@@ -72,6 +72,10 @@ void      mp_tally_unit_ended   (MpPoolCore         *core,
 /* What is left of it will never be done. */
 void      mp_tally_job_ended    (MpPoolCore         *core,
                                  MpJob              *job);
+/* A call that runs tells how much of it is done. */
+void      mp_tally_report       (MpPoolCore         *core,
+                                 MpJob              *job,
+                                 double              fraction);
 /* A worker has answered @unit. */
 void      mp_tally_measure      (MpPoolWorker       *worker,
                                  const MpUnit       *unit,

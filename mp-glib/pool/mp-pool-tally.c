@@ -155,6 +155,15 @@ mp_tally_job_ended (MpPoolCore *core,
 }
 
 void
+mp_tally_report (MpPoolCore *core,
+                 MpJob      *job,
+                 double      fraction)
+{
+  job->reported = CLAMP (fraction, 0, 1);
+  mp_pool_view_changed (core);
+}
+
+void
 mp_tally_measure (MpPoolWorker       *worker,
                   const MpUnit       *unit,
                   const MpResultLead *lead)
@@ -203,15 +212,23 @@ mp_tally_count (MpPoolCore    *core,
 {
   MpTally *self = core->tally;
   guint64 n_running = self->n_decoding;
+  double n_ended = self->n_batch - self->n_left;
 
   for (guint i = 0; i < core->n_workers; i++)
-    n_running += core->workers[i] != NULL && mp_tally_is_running (core->workers[i]);
+    {
+      MpPoolWorker *worker = core->workers[i];
+
+      if (worker == NULL || !mp_tally_is_running (worker))
+        continue;
+      n_running++;
+      n_ended += worker->flight[worker->first].job->reported;
+    }
   counts->n_running = MIN (n_running, self->n_left);
   counts->n_queued = self->n_left - counts->n_running;
   counts->n_done = self->n_done;
   counts->n_failed = self->n_failed;
   counts->n_called_off = self->n_called_off;
-  counts->fraction = self->n_batch > 0 ? (double) (self->n_batch - self->n_left) / (self->n_batch + self->n_expected) : 0;
+  counts->fraction = self->n_batch > 0 ? n_ended / (self->n_batch + self->n_expected) : 0;
 }
 
 static void

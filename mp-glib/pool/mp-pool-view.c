@@ -291,8 +291,9 @@ mp_pool_view_install_properties (GObjectClass *object_class)
    *
    * How much of the work has ended, from 0 to 1: what a progress bar shows.
    *
-   * It counts the tasks that were submitted since the pool last had nothing to do. When all have ended it stays at 1 until
-   * more is submitted. Of a callback's items those count that it has been asked for.
+   * It counts the tasks that were submitted since the pool last had nothing to do. When all have ended it stays at 1
+   * until more is submitted. A call that runs counts as far as it says itself, by [method@Mp.Invocation.report]. Of a
+   * callback's items those count that it has been asked for.
    *
    * Since: 0.1
    */
