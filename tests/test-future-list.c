@@ -3,6 +3,8 @@
 
 #include "pool-test.h"
 
+#include <sys/wait.h>
+
 /* Futures in a list: as they end, how many have, and what a view sees of it. */
 
 static MpFuture *
@@ -324,6 +326,45 @@ test_cancel (void)
   finish (pool);
 }
 
+/* In a forked copy of the owner nothing of it ever ends, and no wait lasts for ever. */
+static void
+test_forked_copy (void)
+{
+  MpPool *pool = mp_pool_new (1);
+  MpFutureList *list = mp_future_list_new ();
+  Gate gate = gate_new ();
+  MpFuture *waits = submit (pool, MP_FUNCTION (wait_at_gate), gate_handle (&gate));
+  int pid = 0, status = -1;
+
+  mp_future_list_add (list, waits);
+  gate_await (&gate);
+  pid = fork ();
+  if (pid == 0)
+    {
+      GError *errors[4] = { NULL };
+
+      mp_future_list_next_done (list, LONG, NULL, &errors[0]);
+      mp_future_list_wait_all (list, LONG, NULL, &errors[1]);
+      mp_future_wait_any (&waits, 1, LONG, NULL, &errors[2]);
+      mp_pool_try_submit (pool, MP_FUNCTION (square), g_variant_new_int32 (1), NULL, &errors[3]);
+      for (int i = 0; i < 4; i++)
+        if (!g_error_matches (errors[i], MP_ERROR, MP_ERROR_NOT_OWNER))
+          _exit (1 + i);
+      if (mp_future_cancel (waits))
+        _exit (5);
+      g_object_unref (list);
+      _exit (0);
+    }
+  g_assert_cmpint (waitpid (pid, &status, 0), ==, pid);
+  g_assert_cmpint (status, ==, 0);
+  gate_open (&gate);
+  g_assert_true (mp_future_list_wait_all (list, LONG, NULL, NULL));
+  g_object_unref (waits);
+  g_object_unref (list);
+  gate_clear (&gate);
+  finish (pool);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -338,5 +379,6 @@ main (int argc, char **argv)
   g_test_add_func ("/future-list/notify", test_notify);
   g_test_add_func ("/future-list/fraction-of-map", test_fraction_of_map);
   g_test_add_func ("/future-list/cancel", test_cancel);
+  g_test_add_func ("/future-list/forked-copy", test_forked_copy);
   return g_test_run ();
 }
