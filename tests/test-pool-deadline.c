@@ -92,12 +92,12 @@ test_queue (void)
   MpPool *pool = mp_pool_new (1);
   Gate gate = gate_new ();
   g_autoptr(MpFuture) busy = submit_with (pool, MP_FUNCTION (wait_at_gate), gate_handle (&gate),
-                                          "queue-timeout-us", LONG, NULL);
+                                          "queue-timeout-us", (gint64) LONG, NULL);
   g_autoptr(MpFuture) late = NULL, patient = NULL;
   int pid = gate_await (&gate);
 
   late = submit_with (pool, MP_FUNCTION (tell_pid), NULL, "queue-timeout-us", (gint64) 20000, "name", "the late one", NULL);
-  patient = submit_with (pool, MP_FUNCTION (tell_pid), NULL, "queue-timeout-us", LONG, NULL);
+  patient = submit_with (pool, MP_FUNCTION (tell_pid), NULL, "queue-timeout-us", (gint64) LONG, NULL);
   expect_error (late, G_IO_ERROR, G_IO_ERROR_TIMED_OUT, "task “the late one” waited for a worker for the 20.000 ms");
   g_assert_cmpint (mp_future_get_state (late), ==, MP_FUTURE_STATE_FAILED);
   gate_open (&gate);
@@ -112,23 +112,23 @@ static void
 test_begun (void)
 {
   MpPool *pool = mp_pool_new (1);
-  Gate gate = gate_new (), other = gate_new ();
+  Gate gate = gate_new ();
   g_autoptr(MpFuture) busy = NULL;
   g_autoptr(MpFuture) behind = NULL;
   g_autoptr(GError) error = NULL;
   int pid = apply_int (pool, MP_FUNCTION (tell_pid), NULL);
 
-  busy = submit_with (pool, MP_FUNCTION (wait_at_gate), gate_handle (&gate), "queue-timeout-us", (gint64) 200000, NULL);
+  busy = submit_with (pool, MP_FUNCTION (wait_at_gate), gate_handle (&gate),
+                      "queue-timeout-us", (gint64) G_USEC_PER_SEC / 2, NULL);
   behind = submit (pool, MP_FUNCTION (tell_pid), NULL);
   gate_await (&gate);
-  g_assert_false (mp_future_wait (busy, 300000, NULL, &error));
+  g_assert_false (mp_future_wait (busy, G_USEC_PER_SEC * 6 / 10, NULL, &error));
   g_assert_error (error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT);
   gate_open (&gate);
   g_assert_cmpint (get_int (busy), ==, pid);
   g_assert_cmpint (get_int (behind), ==, pid);
   finish (pool);
   gate_clear (&gate);
-  gate_clear (&other);
 }
 
 static void
@@ -156,7 +156,7 @@ test_run_begins (void)
   MpPool *pool = mp_pool_new (1);
   Gate gate = gate_new ();
   g_autoptr(MpFuture) busy = submit (pool, MP_FUNCTION (wait_at_gate), gate_handle (&gate));
-  g_autoptr(MpFuture) waiting = NULL, told = NULL, free_one = NULL, spinning = NULL;
+  g_autoptr(MpFuture) waiting = NULL, told = NULL, spinning = NULL;
   g_autoptr(GError) error = NULL;
   g_autoptr(GVariant) left = NULL, none = NULL;
   int pid = gate_await (&gate);
@@ -164,9 +164,10 @@ test_run_begins (void)
   waiting = submit_with (pool, MP_FUNCTION (tell_pid), NULL, "run-timeout-us", (gint64) 100000, NULL);
   g_assert_false (mp_future_wait (waiting, 150000, NULL, NULL));
   gate_open (&gate);
+  g_assert_cmpint (get_int (busy), ==, pid);
   g_assert_cmpint (get_int (waiting), ==, pid);
 
-  told = submit_with (pool, MP_FUNCTION (tell_deadline), NULL, "run-timeout-us", LONG, NULL);
+  told = submit_with (pool, MP_FUNCTION (tell_deadline), NULL, "run-timeout-us", (gint64) LONG, NULL);
   left = mp_future_get (told, LONG, NULL, &error);
   g_assert_no_error (error);
   g_assert_cmpint (g_variant_get_int64 (left), >, 0);

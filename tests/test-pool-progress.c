@@ -181,7 +181,7 @@ test_cancellable (gconstpointer data)
   Gate gate = gate_new ();
   int pid = 0;
 
-  g_object_set (pool, "cancel-grace-us", LONG, NULL);
+  g_object_set (pool, "cancel-grace-us", (gint64) LONG, NULL);
   for (int i = 0; i < 3; i++)
     {
       g_autoptr(MpFuture) future = submit (pool, MP_FUNCTION (wait_for_cancellable), gate_handle (&gate));
@@ -203,7 +203,7 @@ test_cancellable_async (gconstpointer data)
   MpPool *pool = mp_pool_new_for_backend (GPOINTER_TO_INT (data), 1);
   Gate gate = gate_new ();
 
-  g_object_set (pool, "cancel-grace-us", LONG, NULL);
+  g_object_set (pool, "cancel-grace-us", (gint64) LONG, NULL);
   for (int i = 0; i < 3; i++)
     {
       g_autoptr(MpFuture) future = submit (pool, "answer-when-cancelled", gate_handle (&gate));

@@ -97,6 +97,36 @@ mp_future_get_property (GObject    *object,
 }
 
 static void
+install_signals (MpFutureClass *klass)
+{
+  /**
+   * MpFuture::progress:
+   * @self: the future
+   * @fraction: how much is done, as [property@Mp.Future:fraction]
+   * @value: (nullable): what else the function told by [method@Mp.Invocation.report]
+   *
+   * Emitted when the task has told how far it is, or a part of a map has ended.
+   *
+   * Once in 16 ms at most: of what is told more often the last counts. What was told last is emitted before the end.
+   *
+   * Since: 0.1
+   */
+  signals[SIGNAL_PROGRESS] = g_signal_new ("progress", G_TYPE_FROM_CLASS (klass), G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
+                                           G_TYPE_NONE, 2, G_TYPE_DOUBLE, G_TYPE_VARIANT);
+
+  /**
+   * MpFuture::done:
+   * @self: the future
+   *
+   * Emitted once, when the task has ended, well or not.
+   *
+   * Since: 0.1
+   */
+  signals[SIGNAL_DONE] = g_signal_new ("done", G_TYPE_FROM_CLASS (klass), G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
+                                       G_TYPE_NONE, 0);
+}
+
+static void
 mp_future_class_init (MpFutureClass *klass)
 {
   GObjectClass *object_class = G_OBJECT_CLASS (klass);
@@ -147,32 +177,7 @@ mp_future_class_init (MpFutureClass *klass)
   props[PROP_FRACTION] = g_param_spec_double ("fraction", NULL, NULL, 0, 1, 0, flags);
 
   g_object_class_install_properties (object_class, N_PROPS, props);
-
-  /**
-   * MpFuture::progress:
-   * @self: the future
-   * @fraction: how much is done, as [property@Mp.Future:fraction]
-   * @value: (nullable): what else the function told by [method@Mp.Invocation.report]
-   *
-   * Emitted when the task has told how far it is, or a part of a map has ended.
-   *
-   * Once in 16 ms at most: of what is told more often the last counts. What was told last is emitted before the end.
-   *
-   * Since: 0.1
-   */
-  signals[SIGNAL_PROGRESS] = g_signal_new ("progress", G_TYPE_FROM_CLASS (klass), G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
-                                           G_TYPE_NONE, 2, G_TYPE_DOUBLE, G_TYPE_VARIANT);
-
-  /**
-   * MpFuture::done:
-   * @self: the future
-   *
-   * Emitted once, when the task has ended, well or not.
-   *
-   * Since: 0.1
-   */
-  signals[SIGNAL_DONE] = g_signal_new ("done", G_TYPE_FROM_CLASS (klass), G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
-                                       G_TYPE_NONE, 0);
+  install_signals (klass);
 }
 
 static void

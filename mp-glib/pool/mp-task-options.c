@@ -126,16 +126,10 @@ mp_task_options_set_property (GObject      *object,
     }
 }
 
+/* When it begins and ends. */
 static void
-mp_task_options_class_init (MpTaskOptionsClass *klass)
+make_order_properties (GParamFlags flags)
 {
-  const GParamFlags flags = G_PARAM_READWRITE | G_PARAM_EXPLICIT_NOTIFY | G_PARAM_STATIC_STRINGS;
-  GObjectClass *object_class = G_OBJECT_CLASS (klass);
-
-  object_class->finalize = mp_task_options_finalize;
-  object_class->get_property = mp_task_options_get_property;
-  object_class->set_property = mp_task_options_set_property;
-
   /**
    * MpTaskOptions:priority: (getter get_priority) (setter set_priority)
    *
@@ -170,6 +164,19 @@ mp_task_options_class_init (MpTaskOptionsClass *klass)
    * Since: 0.1
    */
   props[PROP_RUN_TIMEOUT_US] = g_param_spec_int64 ("run-timeout-us", NULL, NULL, -1, G_MAXINT64, -1, flags);
+}
+
+static void
+mp_task_options_class_init (MpTaskOptionsClass *klass)
+{
+  const GParamFlags flags = G_PARAM_READWRITE | G_PARAM_EXPLICIT_NOTIFY | G_PARAM_STATIC_STRINGS;
+  GObjectClass *object_class = G_OBJECT_CLASS (klass);
+
+  object_class->finalize = mp_task_options_finalize;
+  object_class->get_property = mp_task_options_get_property;
+  object_class->set_property = mp_task_options_set_property;
+
+  make_order_properties (flags);
 
   /**
    * MpTaskOptions:max-attempts: (getter get_max_attempts) (setter set_max_attempts)
