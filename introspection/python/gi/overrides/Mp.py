@@ -45,6 +45,7 @@ BrokenProcessPool = _mp_executor.BrokenProcessPool
 ExecutorFuture = _mp_executor.ExecutorFuture
 IMapIterator = _mp_imap.IMapIterator
 ProcessPoolExecutor = _mp_executor.ProcessPoolExecutor
+ThreadPool = _mp_pool.ThreadPool
 
 AuthenticationError = _mp_errors.AuthenticationError
 BufferTooShort = _mp_errors.BufferTooShort
@@ -94,7 +95,7 @@ def _at_exit():
 __all__ = [
     'AsyncResult', 'AuthenticationError', 'BrokenProcessPool', 'BufferTooShort', 'Connection', 'Context',
     'ExecutorFuture', 'IMapIterator', 'Items', 'Lock', 'NoSuchFunctionError', 'Pipe', 'Pool', 'PoolTerminatedError',
-    'Process', 'ProcessError', 'ProcessPoolExecutor', 'RemoteError', 'RemoteTraceback', 'TimeoutError',
+    'Process', 'ProcessError', 'ProcessPoolExecutor', 'RemoteError', 'RemoteTraceback', 'ThreadPool', 'TimeoutError',
     'WorkerDiedError', 'WorkerStartError', 'active_children', 'as_completed', 'cpu_count', 'current_process',
     'freeze_support', 'function', 'function_register', 'get_all_start_methods', 'get_context', 'get_logger',
     'get_start_method', 'idempotent', 'init', 'log_to_stderr', 'parent_process', 'set_executable',

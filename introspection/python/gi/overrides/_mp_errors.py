@@ -16,6 +16,9 @@ _Mp = get_introspection_module('Mp')
 # The library's functions by which those are called that come as pickles.
 TASK = 'python-task'
 INITIALIZER = 'python-initializer'
+# The same for those that come as they are.
+LOCAL_TASK = 'python-local-task'
+LOCAL_INITIALIZER = 'python-local-initializer'
 
 MP_DOMAIN = 'mp-error-quark'
 IO_DOMAIN = 'g-io-error-quark'
@@ -188,9 +191,10 @@ def _name_of(function):
 def _name(text, function, initializer):
     """@text with the user's functions in place of those of the library by which they were called."""
     if function is not None:
-        text = text.replace(TASK, clean_text(_name_of(function)))
+        text = text.replace(TASK, clean_text(_name_of(function))).replace(LOCAL_TASK, clean_text(_name_of(function)))
     if initializer is not None:
-        text = text.replace(INITIALIZER, clean_text(_name_of(initializer)))
+        name = clean_text(_name_of(initializer))
+        text = text.replace(INITIALIZER, name).replace(LOCAL_INITIALIZER, name)
     return text
 
 

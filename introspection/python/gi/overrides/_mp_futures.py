@@ -29,8 +29,7 @@ class Bounded:
         if isinstance(func, str):
             variant, is_plain = _mp_function.call_variant(args, kwds)
             return func, variant, values.plain if is_plain else _same
-        data, handles = values.dumps((args, kwds))
-        return worker.TASK, values.pack(worker.task_head(func, worker.APPLY) + data, handles), decode_blob
+        return self._task, values.pack(*self._head(func, worker.APPLY).dumps((args, kwds))), decode_blob
 
     def _result(self, future, decode, func):
         return AsyncResult(self, future, decode, function=None if isinstance(func, str) else func)

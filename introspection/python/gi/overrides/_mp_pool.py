@@ -19,6 +19,7 @@ from . import _mp_errors as errors
 from . import _mp_function
 from . import _mp_items
 from . import _mp_futures
+from . import _mp_local
 from . import _mp_pickle as values
 from . import _mp_pool_size
 from . import _mp_worker as worker
@@ -58,15 +59,28 @@ def _check_arguments(processes, initializer, maxtasksperchild):
         raise TypeError('initializer must be a callable')
 
 
-def _initializer(initializer, initargs):
+def _initializer(initializer, initargs, table):
     """Name and argument of the initializer as the library takes it."""
     if initializer is None:
         return None, None
     if isinstance(initializer, str):
         return initializer, _mp_function.call_variant(initargs, {})[0]
+    if table is not None:
+        return _mp_local.INITIALIZER, _mp_local.initializer(table, initializer, initargs)
     head = worker.task_head(initializer, worker.APPLY)
     data, handles = values.dumps((tuple(initargs), {}))
     return worker.INITIALIZER, values.pack(head + data, handles)
+
+
+class _Head:
+    """How the tasks of a function are handed over: the function is pickled once."""
+
+    def __init__(self, func, mode):
+        self._data = worker.task_head(func, mode)
+
+    def dumps(self, body):
+        data, handles = values.dumps(body)
+        return self._data + data, handles
 
 
 class Pool(_mp_futures.Bounded, _mp_pool_size.Sized, _Mp.Pool):
@@ -78,6 +92,10 @@ class Pool(_mp_futures.Bounded, _mp_pool_size.Sized, _Mp.Pool):
     In the signal task-failed the function of all calls but those by name is 'python-task': it comes from the library,
     which does not read pickles. The exceptions of the calls themselves name the function that was called.
 
+    With backend=Mp.Backend.THREADS the workers are threads, see ThreadPool. With Mp.Backend.INLINE there are none: tasks
+    run in this program, in its blocking calls and its main loop. That is for tests: inline_seed decides their order,
+    whose worker dies (inline_death_rate, from 0 to 1), and how late they begin (at most inline_max_delay seconds).
+
     How many workers there are, and how long each lives, may be given here and changed later: the properties of these
     names, and processes, tell what they mean."""
 
@@ -87,16 +105,23 @@ class Pool(_mp_futures.Bounded, _mp_pool_size.Sized, _Mp.Pool):
     own_initializer = None   # the function, when it was not given as a name
 
     def __init__(self, processes=None, initializer=None, initargs=(), maxtasksperchild=None, context=None, *,
-                 min_processes=0, idle_timeout=None, worker_max_age=None, worker_max_growth=None, max_start_rate=None):
+                 min_processes=0, idle_timeout=None, worker_max_age=None, worker_max_growth=None, max_start_rate=None,
+                 backend=_Mp.Backend.PROCESSES, inline_seed=0, inline_death_rate=0.0, inline_max_delay=0.0):
         self._state = TERMINATE  # for __del__(), should the rest fail
         self._handing_over = threading.RLock()  # a map is accepted as a whole or not at all
-        boot.check_can_start()
+        self._table = None   # of what goes to workers in this process
+        if backend == _Mp.Backend.PROCESSES:
+            boot.check_can_start()
+            context = _mp_context.ready(context)
+        else:
+            _mp_local.register()
+            self._table = _mp_local.Table()
         _check_arguments(processes, initializer, maxtasksperchild)
         sizes = _mp_pool_size.properties(min_processes, idle_timeout, worker_max_age, worker_max_growth, max_start_rate)
-        name, args = _initializer(initializer, initargs)
+        name, args = _initializer(initializer, initargs, self._table)
         self._owner_pid = os.getpid()
-        context = _mp_context.ready(context)
-        super().__init__(n_workers=processes or 0, initializer=name, initializer_args=args,
+        super().__init__(backend=backend, inline_seed=inline_seed, inline_death_rate=inline_death_rate,
+                         inline_max_delay_us=_mp_call.microseconds(inline_max_delay), n_workers=processes or 0, initializer=name, initializer_args=args,
                          tasks_per_worker=maxtasksperchild or 0, context=context, **sizes)
         if not isinstance(initializer, str):
             self.own_initializer = initializer
@@ -129,6 +154,14 @@ class Pool(_mp_futures.Bounded, _mp_pool_size.Sized, _Mp.Pool):
         """What the pool has counted and measured so far, as a dict; times are in microseconds."""
         return super().dup_statistics().unpack()
 
+    @property
+    def _task(self):
+        """The name of the function that runs the tasks."""
+        return worker.TASK if self._table is None else _mp_local.TASK
+
+    def _head(self, func, mode):
+        return _Head(func, mode) if self._table is None else _mp_local.Head(self._table, func, mode)
+
     def _check_running(self):
         if self._state != RUN:
             raise ValueError('Pool not running')
@@ -147,11 +180,9 @@ class Pool(_mp_futures.Bounded, _mp_pool_size.Sized, _Mp.Pool):
             return self._submit(func, lambda: variant, values.plain if is_plain else _same, callback, error_callback)
 
         def make():
-            head = worker.task_head(func, worker.APPLY)
-            data, handles = values.dumps((tuple(args), dict(kwds)))
-            return values.pack(head + data, handles)
+            return values.pack(*self._head(func, worker.APPLY).dumps((tuple(args), dict(kwds))))
 
-        return self._submit(worker.TASK, make, decode_blob, callback, error_callback, func)
+        return self._submit(self._task, make, decode_blob, callback, error_callback, func)
 
     def _submit(self, name, make, decode, callback, error_callback, func=None):
         try:
@@ -202,7 +233,7 @@ class Pool(_mp_futures.Bounded, _mp_pool_size.Sized, _Mp.Pool):
             return AsyncResult.settled(self, True, [])
         chunksize = self._chunk_size(len(iterable), chunksize)
         try:
-            items = _pack_tasks(worker.task_head(func, mode), _chunks(iterable, chunksize))
+            items = _pack_tasks(self._head(func, mode), _chunks(iterable, chunksize))
             future = _submit_map(self, func, items)
         except GLib.Error as error:
             return AsyncResult.settled(self, False, errors.translate(error), callback, error_callback)
@@ -219,7 +250,7 @@ class Pool(_mp_futures.Bounded, _mp_pool_size.Sized, _Mp.Pool):
         iterable = _mp_items.iterable_of(iterable)
         if not hasattr(iterable, '__len__'):
             iterable = list(iterable)
-        head = worker.task_head(func, mode)
+        head = self._head(func, mode)
         chunks = iter(_chunks(iterable, self._chunk_size(len(iterable), chunksize)))
         parts = []
         with self._handing_over:
@@ -267,15 +298,14 @@ class Pool(_mp_futures.Bounded, _mp_pool_size.Sized, _Mp.Pool):
             return self._imap_named(ordered, func, iterable, chunksize)
         iterable = _mp_items.iterable_of(iterable)
         chunked = chunksize > 1
-        head = worker.task_head(func, worker.EACH if chunked else worker.SINGLE)
+        head = self._head(func, worker.EACH if chunked else worker.SINGLE)
         if chunked:
             iterable = _chunks(iterable, chunksize)
 
         def pack(body):
-            data, handles = values.dumps(body)
-            return values.pack(head + data, handles)
+            return values.pack(*head.dumps(body))
 
-        calls = self._hand_over(ordered, worker.TASK, iterable, 1, lambda bodies: _pack_tasks(head, bodies), pack,
+        calls = self._hand_over(ordered, self._task, iterable, 1, lambda bodies: _pack_tasks(head, bodies), pack,
                                 _mp_function.options_for(func))
         return IMapIterator(self, calls, None, chunked, func)
 
@@ -322,6 +352,8 @@ class Pool(_mp_futures.Bounded, _mp_pool_size.Sized, _Mp.Pool):
         if self._state != TERMINATE:
             self._state = TERMINATE
             _Mp.Pool.terminate(self)
+            if self._table is not None:
+                self._table.clear()
         _live.discard(self)
 
     def join(self, timeout=None):
@@ -363,6 +395,23 @@ class Pool(_mp_futures.Bounded, _mp_pool_size.Sized, _Mp.Pool):
             pass
 
 
+class ThreadPool(Pool):
+    """Threads of this process that run functions, as multiprocessing.pool.ThreadPool.
+
+    Nothing is pickled: any callable can be called, with any arguments, and its result is the object that it returned.
+    The callbacks run where those of Pool do, in no hidden thread."""
+
+    __module__ = 'gi.overrides.Mp'
+
+    def __init__(self, processes=None, initializer=None, initargs=()):
+        super().__init__(processes, initializer, initargs, backend=_Mp.Backend.THREADS)
+
+    @classmethod
+    def new(cls, n_workers):
+        """As ThreadPool (n_workers); 0: as many as there are usable CPUs."""
+        return cls(n_workers or None)
+
+
 def _same(variant):
     return variant
 
@@ -383,25 +432,21 @@ def _submit_map(pool, func, tasks):
     """The Mp.Future of the tasks of a map of @func."""
     options = _mp_function.options_for(func)
     if options is None:
-        return _Mp.Pool.submit_map(pool, worker.TASK, tasks, 1)
-    return _Mp.Pool.submit_map_with(pool, worker.TASK, _Mp.Items.new_for_array(tasks), 1, options)
+        return _Mp.Pool.submit_map(pool, pool._task, tasks, 1)
+    return _Mp.Pool.submit_map_with(pool, pool._task, _Mp.Items.new_for_array(tasks), 1, options)
 
 
 def _imap(pool, func, tasks):
     """The Mp.ResultIter of the tasks of a map of @func, in order."""
     options = _mp_function.options_for(func)
     if options is None:
-        return _Mp.Pool.imap(pool, worker.TASK, tasks, 1)
-    return _Mp.Pool.imap_with(pool, worker.TASK, _Mp.Items.new_for_array(tasks), 1, True, options)
+        return _Mp.Pool.imap(pool, pool._task, tasks, 1)
+    return _Mp.Pool.imap_with(pool, pool._task, _Mp.Items.new_for_array(tasks), 1, True, options)
 
 
 def _pack_tasks(head, bodies):
     """The array of tasks that all begin with @head."""
-    blobs = []
-    for body in bodies:
-        data, handles = values.dumps(body)
-        blobs.append((head + data, handles))
-    return values.pack_array(blobs)
+    return values.pack_array([head.dumps(body) for body in bodies])
 
 
 def end_all():

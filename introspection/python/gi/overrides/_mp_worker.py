@@ -100,10 +100,10 @@ def _run_task(data, objects):
         return function(*args, **kwds)
     if mode == STARMAP:
         return [function(*args) for args in body]
-    return _run_each(function, body)
+    return run_each(function, body)
 
 
-def _run_each(function, items):
+def run_each(function, items):
     """A chunk of imap(): the results, and of those that failed what to raise, by their place."""
     results, failures = [], {}
     for index, item in enumerate(items):
