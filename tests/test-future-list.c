@@ -299,6 +299,40 @@ test_fraction_of_map (void)
   finish (pool);
 }
 
+static GVariant *
+report_at_gate (GVariant *args, gpointer user_data, GError **error)
+{
+  mp_invocation_report (mp_invocation_get_current (), 0.5, NULL);
+  return wait_at_gate (args, user_data, error);
+}
+
+/* So does a call by what it tells of itself. */
+static void
+test_fraction_of_call (void)
+{
+  MpPool *pool = mp_pool_new (1);
+  g_autoptr(MpFutureList) list = mp_future_list_new ();
+  Gate gate = gate_new ();
+  g_autoptr(MpFuture) reports = submit (pool, MP_FUNCTION (report_at_gate), gate_handle (&gate));
+  g_autoptr(MpFuture) behind = submit (pool, MP_FUNCTION (square), g_variant_new_int32 (3));
+  g_autoptr(GError) error = NULL;
+  Seen seen = { 0 };
+
+  mp_future_list_add (list, reports);
+  mp_future_list_add (list, behind);
+  g_signal_connect (list, "notify::fraction", G_CALLBACK (notify_cb), &seen);
+  while (seen.fraction == 0)
+    g_main_context_iteration (NULL, TRUE);
+  g_assert_cmpfloat (seen.fraction, ==, 0.25);
+  g_assert_cmpuint (mp_future_list_get_n_done (list), ==, 0);
+  gate_await (&gate);
+  gate_open (&gate);
+  g_assert_true (mp_future_list_wait_all (list, LONG, NULL, &error));
+  g_assert_cmpfloat (mp_future_list_get_fraction (list), ==, 1);
+  gate_clear (&gate);
+  finish (pool);
+}
+
 static void
 test_cancel (void)
 {
@@ -378,6 +412,7 @@ main (int argc, char **argv)
   g_test_add_func ("/future-list/remove-awaited", test_remove_awaited);
   g_test_add_func ("/future-list/notify", test_notify);
   g_test_add_func ("/future-list/fraction-of-map", test_fraction_of_map);
+  g_test_add_func ("/future-list/fraction-of-call", test_fraction_of_call);
   g_test_add_func ("/future-list/cancel", test_cancel);
   g_test_add_func ("/future-list/forked-copy", test_forked_copy);
   return g_test_run ();

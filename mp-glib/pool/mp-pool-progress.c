@@ -121,6 +121,7 @@ mp_job_report (MpJob    *self,
   g_clear_pointer (&control->report, g_variant_unref);
   control->report = value != NULL ? g_variant_ref (value) : NULL;
   tell_soon (self);
+  mp_job_tell_watches (self);
 }
 
 gboolean
