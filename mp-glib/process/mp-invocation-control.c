@@ -3,6 +3,7 @@
 
 #include "mp-glib/process/mp-invocation-control-private.h"
 
+#include <pthread.h>
 #include <unistd.h>
 
 #include "mp-glib/platform/mp-futex-private.h"
@@ -20,7 +21,7 @@ typedef struct
   GMainContext           *context;       /* (owned) (nullable) where it is to be cancelled; NULL: in the thread that watches */
 } Watched;
 
-static GMutex mutex;
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static GPtrArray *watched;     /* (element-type Watched) */
 static guint32 kick;           /* a futex: changes with the list */
 static pid_t watcher;          /* the process whose thread it is; a forked copy has none */
@@ -63,7 +64,7 @@ gather (MpFutexWait *waits,
 {
   GPtrArray *told = g_ptr_array_new_with_free_func ((GDestroyNotify) watched_free);
 
-  g_mutex_lock (&mutex);
+  pthread_mutex_lock (&mutex);
   waits[0] = (MpFutexWait) { &kick, __atomic_load_n (&kick, __ATOMIC_ACQUIRE), TRUE };
   *n_waits = 1;
   for (guint i = watched->len; i > 0; i--)
@@ -76,7 +77,7 @@ gather (MpFutexWait *waits,
       else if (*n_waits < MP_FUTEX_MAX_MANY)
         waits[(*n_waits)++] = (MpFutexWait) { &one->board->stop_word, word, FALSE };
     }
-  g_mutex_unlock (&mutex);
+  pthread_mutex_unlock (&mutex);
 
   return told;
 }
@@ -119,7 +120,7 @@ mp_invocation_watch (const MpInvocationTask *task,
   one->cancellable = g_object_ref (cancellable);
   one->context = context != NULL ? g_main_context_ref (context) : NULL;
 
-  g_mutex_lock (&mutex);
+  pthread_mutex_lock (&mutex);
   if (watched == NULL)
     watched = g_ptr_array_new ();
   g_ptr_array_add (watched, one);
@@ -128,7 +129,7 @@ mp_invocation_watch (const MpInvocationTask *task,
       watcher = getpid ();
       g_thread_unref (g_thread_new ("mp-cancel", watch, NULL));
     }
-  g_mutex_unlock (&mutex);
+  pthread_mutex_unlock (&mutex);
   wake_watcher ();
 }
 
@@ -137,11 +138,11 @@ mp_invocation_unwatch (GCancellable *cancellable)
 {
   Watched *found = NULL;
 
-  g_mutex_lock (&mutex);
+  pthread_mutex_lock (&mutex);
   for (guint i = 0; watched != NULL && found == NULL && i < watched->len; i++)
     if (((Watched *) g_ptr_array_index (watched, i))->cancellable == cancellable)
       found = g_ptr_array_remove_index_fast (watched, i);
-  g_mutex_unlock (&mutex);
+  pthread_mutex_unlock (&mutex);
   if (found != NULL)
     {
       watched_free (found);
