@@ -4,6 +4,7 @@
 #include "mp-glib/process/mp-invocation-control-private.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include "mp-glib/platform/mp-futex-private.h"
@@ -100,6 +101,18 @@ watch (gpointer data)
   return NULL;
 }
 
+/* Signals are the program's: its handlers run in threads of its own. */
+static void
+start_watcher (void)
+{
+  sigset_t all, old;
+
+  sigfillset (&all);
+  pthread_sigmask (SIG_SETMASK, &all, &old);
+  g_thread_unref (g_thread_new ("mp-cancel", watch, NULL));
+  pthread_sigmask (SIG_SETMASK, &old, NULL);
+}
+
 static void
 wake_watcher (void)
 {
@@ -127,7 +140,7 @@ mp_invocation_watch (const MpInvocationTask *task,
   if (watcher != getpid ())
     {
       watcher = getpid ();
-      g_thread_unref (g_thread_new ("mp-cancel", watch, NULL));
+      start_watcher ();
     }
   pthread_mutex_unlock (&mutex);
   wake_watcher ();
