@@ -25,6 +25,7 @@ RAW = os.path.join(PROGRAMS, 'bench-raw')
 RAW_SHARED = os.path.join(PROGRAMS, 'bench-raw-shared')
 CPYTHON = os.path.join(HERE, 'bench-cpython.py')
 OVERRIDES = os.path.join(HERE, 'bench-overrides.py')
+CALLS = os.path.join(HERE, 'bench-calls.py')
 OVERRIDES_JS = os.path.join(HERE, 'bench-overrides.js')
 
 TIME_LIMIT = 300
@@ -79,6 +80,11 @@ def make_rows():
         Row('idle worker, forkserver: CPU in 1 s', 'idle', ['idle'], 'cpu_us', 'forked process',
             [('limit', '<=', 0)]),
         Row('Python: map, x·x over 10⁶ ints', 'python', ['python'], 'items/s', None, [('cpython', '>=', 1)]),
+        Row('Python: executor, map', 'executor', ['calls', 'executor-map'], 'tasks/s', None, [('cpython', '>=', 2)]),
+        Row('Python: executor, submit', 'executor', ['calls', 'executor-submit'], 'tasks/s', None,
+            [('cpython', '>=', 2)]),
+        Row('Python: imap, chunk of 1', 'calls', ['calls', 'imap'], 'tasks/s', None),
+        Row('Python: apply_async, then gathered', 'calls', ['calls', 'apply-async'], 'tasks/s', None),
         Row('JavaScript: map, x·x over 10⁶ ints', 'javascript', ['javascript'], 'items/s', None),
         Row('lock, uncontended', 'lock', ['lock', 'one'], 'pairs/s', 'futex', [('cpython', '>=', 2)]),
     ]
@@ -99,6 +105,8 @@ def make_rows():
 
 
 def find_command(system, arguments):
+    if arguments[0] == 'calls':
+        return None if system == 'raw' else [sys.executable, CALLS, system, arguments[1]]
     if system == 'raw':
         if arguments[0] in ('lock', 'ring', 'acquire'):
             return [RAW_SHARED, *arguments]
