@@ -330,9 +330,14 @@ function packMap(func, items, chunkSize) {
     return [nameOf(func), packItems(all, TAG_ITEMS, size), 1];
 }
 
-// The same for input that is asked for as there is room.
+// The same for input that is asked for as there is room. How long it is nobody knows.
+const MODEST_CHUNK = 16;
+
 function packLazy(func, items, chunkSize, options) {
     checkChunkSize(chunkSize);
+    const [chunks] = Items.readChunks(items, TAG_ITEMS, chunkSize || MODEST_CHUNK) ?? [null];
+    if (chunks !== null)
+        return [nameOf(func), chunks, 1, toOptions(options)];
     return [nameOf(func), Items.toItems(items), chunkSize, toOptions(options)];
 }
 
@@ -416,13 +421,17 @@ function overrideMaps() {
         [...packLazy(func, items, chunkSize, options), timeout, cancellable], unpackResults);
     wrapMethod(Mp.Pool, 'submit_map_with', (func, items, chunkSize = 0, options = null) =>
         packLazy(func, items, chunkSize, options), markMap);
-    wrapMethod(Mp.Pool, 'imap_with', (func, items, chunkSize = 1, ordered = true, options = null) => {
-        const [name, source, size, taskOptions] = packLazy(func, items, chunkSize, options);
-        return [name, source, size, ordered, taskOptions];
-    }, iter => {
+    const {imap_with: imapWith} = Mp.Pool.prototype;
+    Mp.Pool.prototype.imap_with = function (func, items, chunkSize = 1, ordered = true, options = null) {
+        checkChunkSize(chunkSize);
+        const [chunks, reader] = Items.readChunks(items, TAG_TRIES, chunkSize) ?? [Items.toItems(items), null];
+        const iter = attempt(() => imapWith.call(this, nameOf(func), chunks, reader === null ? chunkSize : 1, ordered,
+            toOptions(options)));
+        if (reader !== null)
+            iterItems.set(iter, new ChunkItems(reader, chunkSize));
         lazyIters.add(iter);
         return iter;
-    });
+    };
 
     joinMaps('map', map, function (func, items, chunkSize = 0, timeout = -1, cancellable = null) {
         return this.map_with(func, items, chunkSize, null, timeout, cancellable);
@@ -449,7 +458,7 @@ function overrideImap(name, ordered) {
             : Mp.blob_new_array(all.map(item => encode(TAG_CALL, [item])));
         const iter = attempt(() => imap.call(this, nameOf(func), packed, 1));
         if (chunkSize > 1)
-            iterItems.set(iter, new ChunkItems(all.length, chunkSize));
+            iterItems.set(iter, new ChunkItems({nItems: all.length}, chunkSize));
         return iter;
     };
 }
@@ -499,13 +508,18 @@ function overrideFutureList() {
 
 // What a result iterator has of the plain values that it was made for.
 class ChunkItems {
-    constructor(nItems, chunkSize) {
-        this.nItems = nItems;
+    // @input knows how many items it has given: that many results there will be.
+    constructor(input, chunkSize) {
+        this.input = input;
         this.chunkSize = chunkSize;
         this.nTaken = 0;
         this.outcomes = [];                // of one chunk: [value], or [value, true] for what was thrown …
         this.position = 0;                 // … of which this one is next
         this.last = Promise.resolve();     // the next one that was asked for last
+    }
+
+    get nItems() {
+        return this.input.nItems;
     }
 
     isEmpty() {
@@ -563,16 +577,17 @@ function unpackBatch(variant) {
         lazyIters.delete(this);
         return null;
     }
-    const {nItems = 0, chunkSize = 1} = iterItems.get(this) ?? {};
+    const {nItems = Infinity, chunkSize = 1} = iterItems.get(this) ?? {};
     const all = [];
     const n = variant.n_children();
     for (let i = 0; i < n; i++) {
         const child = variant.get_child_value(i);
-        const first = child.get_child_value(0).get_uint64() * chunkSize;
+        // The error of an input comes behind its last chunk, which may be short.
+        const first = Math.min(child.get_child_value(0).get_uint64() * chunkSize, nItems - 1);
         const content = child.get_child_value(2).get_variant();
         if (!child.get_child_value(1).get_boolean()) {
             const error = restoreError(content);
-            const end = chunkSize === 1 ? first + 1 : Math.min(first + chunkSize, nItems);
+            const end = Math.min(first + chunkSize, nItems);
             for (let index = first; index < end; index++)
                 all.push({index, error});
             continue;

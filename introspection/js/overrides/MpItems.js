@@ -1,12 +1,12 @@
 // MpItems.js — SPDX-License-Identifier: LGPL-2.1-or-later
 // Input that is asked for as there is room: generators, lists, and functions of plain values, for Mp.js.
-/* exported init, isLazy, toItems */
+/* exported init, isLazy, readChunks, toItems */
 
 const {GLib, Gio} = imports.gi;
 const Values = imports.overrides.MpValues;
 const {encode, toGError, TAG_CALL} = Values;
 
-var {init, isLazy, toItems} = (function () {
+var {init, isLazy, readChunks, toItems} = (function () {
 const {Array, Symbol} = globalThis;
 
 let Mp;
@@ -55,6 +55,58 @@ function fromIterator(iterator) {
     }));
 }
 
+// Reads an iterator a chunk at a time, each of them one blob: a blob for each item takes a hundred times as long.
+class ChunkReader {
+    constructor(iterator, tag, chunkSize) {
+        this.nItems = 0;       // how many it gave, its error included
+        this.ended = false;    // … which is all that there is
+        this._iterator = iterator;
+        this._tag = tag;
+        this._chunkSize = chunkSize;
+        this._error = null;    // [what the iterator threw], if that is still to come
+    }
+
+    read() {
+        const chunk = this._error === null && !this.ended ? this._readItems() : [];
+        if (chunk.length > 0) {
+            this.nItems += chunk.length;
+            return encode(this._tag, chunk);
+        }
+        this.ended = true;
+        if (this._error === null)
+            return null;
+        const [error] = this._error;
+        this._error = null;
+        this.nItems++;
+        throw error;
+    }
+
+    _readItems() {
+        const chunk = [];
+        try {
+            while (chunk.length < this._chunkSize) {
+                const {value, done} = this._iterator.next();
+                if (done) {
+                    this.ended = chunk.length === 0;
+                    break;
+                }
+                chunk.push(value);
+            }
+        } catch (error) {
+            this._error = [error];
+        }
+        return chunk;
+    }
+}
+
+// [Mp.Items, ChunkReader] of what the library cannot read by itself; null: it can.
+function readChunks(items, tag, chunkSize) {
+    if (chunkSize <= 1 || items instanceof Mp.Items || items instanceof Gio.ListModel)
+        return null;
+    const reader = new ChunkReader(items[Symbol.iterator](), tag, chunkSize);
+    return [newForFunc(guard(() => reader.read())), reader];
+}
+
 // What has no length must not be read to its end; a list might change.
 function isLazy(items) {
     if (Array.isArray(items) || items instanceof GLib.Variant)
@@ -81,5 +133,5 @@ function initItems(mp) {
     Mp.Items.from = iterable => fromIterator(iterable[Symbol.iterator]());
 }
 
-return {init: initItems, isLazy, toItems};
+return {init: initItems, isLazy, readChunks, toItems};
 })();
