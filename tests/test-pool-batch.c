@@ -324,7 +324,7 @@ test_async (void)
   while (more)
     {
       g_autoptr(GAsyncResult) result = NULL, given_up = NULL, single = NULL;
-      g_autoptr(GVariant) batch = NULL, nothing = NULL, value = NULL;
+      g_autoptr(GVariant) batch = NULL, value = NULL;
       g_autoptr(GError) error = NULL;
 
       /* One that is called off takes nothing with it, and one that wants a single item stands in the same row. */

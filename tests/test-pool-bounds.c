@@ -140,8 +140,6 @@ test_join (void)
   MpPool *pool = mp_pool_new (2);
   Count count = count_to (5000);
   g_autoptr(MpResultIter) iter = iterate_count (pool, MP_FUNCTION (square), &count, 10, TRUE);
-  g_autoptr(MpItems) items = NULL;
-  g_autoptr(GError) error = NULL;
 
   g_assert_cmpint (next_int (iter), ==, 0);
   finish (pool);
