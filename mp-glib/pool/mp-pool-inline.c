@@ -12,6 +12,9 @@
  * when, whose task begins first and how late, and who dies. Time is counted, not looked at: an event has its place by that
  * count, and waits for the clock only when it was delayed. */
 
+/* How often a blocking call turns the main context for asynchronous functions that have not answered. */
+#define TURN_US 1000
+
 /* Of the counted time in a microsecond. Within one the order is decided by chance. */
 #define TICKS 1000
 
@@ -44,6 +47,7 @@ typedef struct
   MpLocalTask      *task;       /* (owned) (nullable) */
   Death             death;      /* of the task */
   gboolean          busy;       /* in the call */
+  gboolean          later;      /* … which has returned, and will answer */
   gboolean          dead;       /* … of which it died */
   gboolean          end;        /* told to end when it has answered all */
 
@@ -63,6 +67,8 @@ struct _MpInline
   guint64     now;          /* counted */
   GSequence  *events;       /* (element-type Seat) by due */
   MpTimer    *timer;
+  guint       n_later;      /* calls that will answer */
+  MpTimer    *turn_timer;   /* while there are some */
   gboolean    posted;       /* a step is under way */
   gboolean    yields;       /* it lets others go first: callbacks that are due come before another task runs */
 };
@@ -194,6 +200,8 @@ die (Seat *seat)
   add_event (seat, EVENT_END, 0);
 }
 
+static void forget_later (Seat *seat);
+
 static void
 done_cb (const MpResultLead *lead,
          MpAnswer           *answer,
@@ -205,6 +213,7 @@ done_cb (const MpResultLead *lead,
 
   mp_hub_lock ();
   seat->busy = FALSE;
+  forget_later (seat);
   task = g_steal_pointer (&seat->task);
   if (seat->worker != NULL && seat->death == DEATH_AFTER)
     {
@@ -242,16 +251,50 @@ report_cb (double    fraction,
   mp_hub_unlock ();
 }
 
-/* Unlocked. */
-static void
-call (Seat *seat)
-{
-  GMainContext *context = seat->core->context;
+static void turn_later (MpInline *self);
 
-  mp_local_run_task (seat->run, seat->task, done_cb, report_cb, seat);
-  /* In a blocking call nobody else turns the context that an asynchronous function needs. */
-  while (seat->busy && mp_hub_is_waiting ())
-    g_main_context_iteration (context, TRUE);
+/* Unlocked. What is needed for an answer may be on the context that nobody else turns while a call blocks. */
+static void
+turn (gpointer data)
+{
+  MpPoolCore *core = data;
+
+  if (mp_hub_is_waiting ())
+    while (g_main_context_iteration (core->context, FALSE))
+      ;
+  mp_hub_lock ();
+  turn_later (core->inline_state);
+  mp_hub_unlock ();
+}
+
+static void
+turn_timer_cb (gpointer data)
+{
+  MpInline *self = data;
+
+  self->turn_timer = NULL;
+  mp_hub_post (self->core->context, self->core, turn, mp_pool_core_ref (self->core), release_core);
+}
+
+static void
+turn_later (MpInline *self)
+{
+  if (self->turn_timer == NULL && self->n_later > 0)
+    self->turn_timer = mp_hub_add_timer (g_get_monotonic_time () + TURN_US, turn_timer_cb, self);
+}
+
+/* It is told to nobody any more, or has answered. */
+static void
+forget_later (Seat *seat)
+{
+  MpInline *self = seat->owner;
+
+  if (!seat->later)
+    return;
+  seat->later = FALSE;
+  self->n_later--;
+  if (self->n_later == 0)
+    g_clear_pointer (&self->turn_timer, mp_hub_remove_timer);
 }
 
 /* A task's turn. With the lock, which is released for the call. */
@@ -281,9 +324,15 @@ run_task (MpInline *self,
   arrange (self);
   mp_hub_unlock ();
 
-  call (seat);
+  mp_local_run_task (seat->run, seat->task, done_cb, report_cb, seat);
 
   mp_hub_lock ();
+  if (seat->busy && seat->owner != NULL)
+    {
+      seat->later = TRUE;
+      self->n_later++;
+      turn_later (self);
+    }
   seat_unref (seat);
 }
 
@@ -437,6 +486,7 @@ inline_forget (MpPoolWorker *worker)
   remove_event (seat);
   arrange (seat->owner);
   drop_task (seat);
+  forget_later (seat);
   seat->worker = NULL;
   seat->owner = NULL;
 }

@@ -89,8 +89,8 @@
  * a call that only submits. It is meant for tests of an application, for which it brings about what may happen in a pool:
  * the workers are made up, and when which of them runs a task, how late ([property@Mp.Pool:inline-max-delay-us]) and whether
  * it dies ([property@Mp.Pool:inline-death-rate]) is decided by [property@Mp.Pool:inline-seed] alone. A task cannot be
- * interrupted there, and a blocking call returns late when its time is up during one. An asynchronous function that
- * is called within a blocking call has the pool's main context turned until it answers.
+ * interrupted there, and a blocking call returns late when its time is up during one. While an asynchronous function has
+ * not answered a blocking call turns the pool's main context; in JavaScript promises do not get on within another one.
  *
  * ## Ends
  *

@@ -154,6 +154,11 @@ class ThreadPool(unittest.TestCase):
 
 
 class Inline(unittest.TestCase):
+    def test_constructor(self):
+        with Mp.Pool.new_for_backend(INLINE, 3) as pool:
+            self.assertEqual((pool.get_backend(), pool.get_n_workers()), (INLINE, 3))
+            self.assertEqual(pool.apply(lambda: 1), 1)
+
     def test_where(self):
         with Mp.Pool(2, backend=INLINE) as pool:
             called = []

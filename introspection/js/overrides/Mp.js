@@ -377,6 +377,7 @@ function overridePool() {
         return properties;
     });
     Mp.Pool.new = (nWorkers = 0) => new Mp.Pool({n_workers: nWorkers});
+    Mp.Pool.new_for_backend = (backend, nWorkers = 0) => new Mp.Pool({backend, n_workers: nWorkers});
     Mp.Pool.new_full = (nWorkers, initializer = null, initializerArgs = null, tasksPerWorker = 0, context = null) =>
         new Mp.Pool({n_workers: nWorkers, initializer, initializer_args: initializerArgs,
             tasks_per_worker: tasksPerWorker, context});

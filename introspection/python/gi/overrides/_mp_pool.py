@@ -133,6 +133,11 @@ class Pool(_mp_futures.Bounded, _mp_pool_size.Sized, _Mp.Pool):
         """As Pool (n_workers); 0: as many as there are usable CPUs."""
         return cls(n_workers or None)
 
+    @classmethod
+    def new_for_backend(cls, backend, n_workers):
+        """As Pool (n_workers, backend=backend); 0: as many as there are usable CPUs."""
+        return cls(n_workers or None, backend=backend)
+
     @property
     def _waiting(self):
         """The results whose callbacks are to come."""
