@@ -79,6 +79,35 @@ test_array (void)
   finish (pool);
 }
 
+/* Wherever the functions run. */
+static void
+test_backends (void)
+{
+  static const MpBackend backends[] = { MP_BACKEND_THREADS, MP_BACKEND_INLINE };
+
+  for (guint i = 0; i < G_N_ELEMENTS (backends); i++)
+    for (guint chunk_size = 1; chunk_size < 20; chunk_size += 6)
+      {
+        MpPool *pool = mp_pool_new_for_backend (backends[i], 2);
+        Count count = count_to (1000), again = count_to (1000);
+        g_autoptr(MpItems) items = mp_items_new_for_func (count_up, &again, count_freed);
+        g_autoptr(MpResultIter) iter = NULL;
+        g_autoptr(GVariant) result = NULL;
+        g_autoptr(GError) error = NULL;
+
+        count.fail_at = 700;
+        iter = iterate_count (pool, MP_FUNCTION (square), &count, chunk_size, TRUE);
+        for (int x = 0; x < 700; x++)
+          g_assert_cmpint (next_int (iter), ==, x * x);
+        expect_error (iter, G_IO_ERROR, G_IO_ERROR_NO_SPACE, "no 700");
+        expect_end (iter);
+        result = mp_pool_map_with (pool, MP_FUNCTION (square), items, chunk_size, NULL, LONG, NULL, &error);
+        g_assert_no_error (error);
+        check_squares (result, 1000);
+        finish (pool);
+      }
+}
+
 /* The length is not known before the end has been seen. */
 static void
 test_length (void)
@@ -389,6 +418,7 @@ main (int argc, char **argv)
   g_test_add_func ("/pool-items/imap", test_imap);
   g_test_add_func ("/pool-items/unordered", test_unordered);
   g_test_add_func ("/pool-items/array", test_array);
+  g_test_add_func ("/pool-items/backends", test_backends);
   g_test_add_func ("/pool-items/length", test_length);
   g_test_add_func ("/pool-items/error", test_error);
   g_test_add_func ("/pool-items/death", test_death);
