@@ -321,7 +321,7 @@ test_backends (void)
     {
       MpPool *pool = mp_pool_new_for_backend (backends[i], 2);
       GListModel *workers = mp_pool_get_workers (pool);
-      g_autoptr(GVariant) squares = map (pool, MP_FUNCTION (square), make_ints (100), 1);
+      G_GNUC_UNUSED g_autoptr(GVariant) squares = map (pool, MP_FUNCTION (square), make_ints (100), 1);
       g_autoptr(MpFuture) failing = submit (pool, MP_FUNCTION (fail), NULL);
       guint64 n = 0;
 
