@@ -3,12 +3,14 @@
 
 #include <mp-glib/mp-glib.h>
 
-#include "mp-glib/channel/mp-wire-private.h"
+#include "mp-glib/arena/mp-ring-state-private.h"
+#include "mp-glib/channel/mp-wire-parts-private.h"
 #include "mp-glib/platform/mp-fd-private.h"
 #include "mp-glib/platform/mp-socket-private.h"
 
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -530,6 +532,52 @@ test_race (void)
   line_clear (&line);
 }
 
+/* A frame that leaves by the socket in parts, because that is full, while the reader, which had fallen asleep, empties it:
+ * nothing else may get into the midst of it. */
+
+#define N_PARTS 6000
+
+static gpointer
+read_parts_thread (gpointer data)
+{
+  for (guint32 i = 0; i < N_PARTS; i++)
+    {
+      g_autoptr(GError) error = NULL;
+      MpFrame frame;
+
+      while (!mp_wire_next (data, &frame, &error))
+        {
+          g_assert_no_error (error);
+          g_assert_cmpint (mp_wire_fill (data, TRUE, &error), >, 0);
+        }
+      check_frame (&frame, i, 20000 + i % 7 * 8);
+    }
+  return NULL;
+}
+
+static void
+test_in_parts (void)
+{
+  Line line = line_open ();
+  g_autoptr(GThread) thread = NULL;
+  int size = 1;
+
+  begin (&line);
+  g_assert_cmpint (setsockopt (mp_wire_get_fd (line.left), SOL_SOCKET, SO_SNDBUF, &size, sizeof size), ==, 0);
+  thread = g_thread_new ("reader", read_parts_thread, line.right);
+  for (guint32 i = 0; i < N_PARTS; i++)
+    {
+      while (__atomic_load_n (&line.left->ring_out.ring->other->sleep, __ATOMIC_SEQ_CST) != MP_RING_ON_BELL)
+        g_thread_yield ();
+      queue_large (line.left, i, 20000 + i % 7 * 8);
+      do
+        flush (line.left);
+      while (mp_wire_get_pending (line.left) > 0);
+    }
+  g_thread_join (g_steal_pointer (&thread));
+  line_clear (&line);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -547,5 +595,6 @@ main (int argc, char **argv)
   g_test_add_func ("/wire-ring/bad-records", test_bad_records);
   g_test_add_func ("/wire-ring/unexpected", test_unexpected);
   g_test_add_func ("/wire-ring/race", test_race);
+  g_test_add_func ("/wire-ring/in-parts", test_in_parts);
   return g_test_run ();
 }

@@ -101,7 +101,9 @@ ring_bell (MpWire  *self,
   struct iovec iov = { &bell, sizeof bell };
   gssize n;
 
-  if (!mp_ring_peer_sleeps (self->ring_out.ring))
+  /* In the midst of a frame that leaves by the socket it would become a part of that, and the frame itself wakes the reader:
+   * by what it has put into the socket, or is going to when there is room. */
+  if (self->ring_out.by_socket > 0 || !mp_ring_peer_sleeps (self->ring_out.ring))
     return TRUE;
 
   MP_TORTURE_POINT ("wire-bell-due");
