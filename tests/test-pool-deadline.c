@@ -268,6 +268,49 @@ test_unasked (void)
   finish (pool);
 }
 
+static GVariant *
+spin_for (GVariant *args, gpointer user_data, GError **error)
+{
+  gint64 until = g_get_monotonic_time () + g_variant_get_int32 (args);
+
+  while (g_get_monotonic_time () < until)
+    ;
+  return g_variant_ref (args);
+}
+
+/* Tasks that take just the time that they have, and are stopped without mercy: none but those that were too late comes to
+ * grief, also when the next one has begun in the meantime. */
+static void
+test_just_in_time (void)
+{
+  g_autoptr(MpPool) pool = mp_pool_new (2);
+  g_autoptr(MpTaskOptions) options = mp_task_options_new ();
+  g_autoptr(GError) error = NULL;
+
+  g_object_set (pool, "cancel-grace-us", G_GINT64_CONSTANT (0), "terminate-grace-us", G_GINT64_CONSTANT (0), NULL);
+  mp_task_options_set_run_timeout_us (options, 100);
+  for (int round = 0; round < 40; round++)
+    {
+      g_autoptr(GPtrArray) futures = g_ptr_array_new_with_free_func (g_object_unref);
+
+      expect_short (pool);
+      for (int i = 0; i < 100; i++)
+        {
+          g_ptr_array_add (futures, mp_pool_submit_with (pool, MP_FUNCTION (spin_for), g_variant_new_int32 (60 + i % 50),
+                                                         i % 2 == 0 ? options : NULL, &error));
+          g_assert_no_error (error);
+        }
+      for (int i = 0; i < 100; i++)
+        {
+          g_autoptr(GVariant) value = mp_future_get (futures->pdata[i], LONG, NULL, &error);
+
+          if (i % 2 == 0 && g_error_matches (error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT))
+            g_clear_error (&error);
+          g_assert_no_error (error);
+        }
+    }
+}
+
 int
 main (int   argc,
       char *argv[])
@@ -282,6 +325,7 @@ main (int   argc,
   g_test_add_func ("/pool-deadline/attempts", test_attempts);
   g_test_add_func ("/pool-deadline/killer", test_killer);
   g_test_add_func ("/pool-deadline/unasked", test_unasked);
+  g_test_add_func ("/pool-deadline/just-in-time", test_just_in_time);
 
   return g_test_run ();
 }

@@ -145,6 +145,9 @@ mp_pool_core_has_begun (MpPoolCore *core,
   return begun;
 }
 
+/* An answer that lies there is read by then. */
+#define LOOK_AGAIN_US 1000
+
 /* What has run too long. There is one timer for each worker, which is not set anew for each task: it looks whose time is over,
  * and when to look again. */
 
@@ -179,16 +182,27 @@ static void
 time_out (MpPoolWorker *self)
 {
   MpAnswer answer = { NULL };
+  MpUnit *running = NULL;
   gint64 limit = 0;
   MpUnit unit;
 
-  mp_pool_worker_revoke (self);
-  unit = stop_running (self);
-  limit = get_limit (&unit);
-  answer.error = g_error_new (G_IO_ERROR, G_IO_ERROR_TIMED_OUT,
-                              "task “%s” ran in worker %u (pid %d) for more than the %" G_GINT64_FORMAT ".%03d ms that it had",
-                              mp_job_get_name (unit.job), self->number, self->pid, limit / 1000, (int) (limit % 1000));
-  mp_pool_core_unit_ended (self->core, &unit, &answer);
+  /* It may be through just now, and at the next one. */
+  running = get_running (self, mp_pool_worker_revoke (self));
+  if (running != NULL)
+    {
+      unit = stop_running (self);
+      limit = get_limit (&unit);
+      answer.error = g_error_new (G_IO_ERROR, G_IO_ERROR_TIMED_OUT,
+                                  "task “%s” ran in worker %u (pid %d) for more than the %" G_GINT64_FORMAT ".%03d ms that "
+                                  "it had", mp_job_get_name (unit.job), self->number, self->pid, limit / 1000,
+                                  (int) (limit % 1000));
+      mp_pool_core_unit_ended (self->core, &unit, &answer);
+    }
+  else
+    {
+      /* Its answer is about to be read. */
+      look_at (self, mp_deadline_after (LOOK_AGAIN_US));
+    }
   mp_pool_worker_let_begin (self);
   mp_pool_core_dispatch (self->core);
 }
