@@ -311,6 +311,78 @@ test_just_in_time (void)
     }
 }
 
+static GVariant *
+count_to_ten (gpointer user_data, GError **error)
+{
+  int *n = user_data;
+
+  return *n < 10 ? g_variant_new_int32 ((*n)++) : NULL;
+}
+
+static void
+run_until (gint64 until)
+{
+  while (g_get_monotonic_time () < until)
+    g_main_context_iteration (NULL, FALSE);
+}
+
+/* Who reads results slowly has not let his tasks wait for a worker: they have begun. */
+static void
+test_slow_reader (void)
+{
+  g_autoptr(MpPool) pool = mp_pool_new (1);
+  g_autoptr(MpTaskOptions) options = mp_task_options_new ();
+  g_autoptr(GError) error = NULL;
+
+  mp_task_options_set_queue_timeout_us (options, G_USEC_PER_SEC);
+  for (int fed = 0; fed < 2; fed++)
+    {
+      int n = 0, n_read = 0;
+      g_autoptr(MpItems) items = fed ? mp_items_new_for_func (count_to_ten, &n, NULL)
+                                     : mp_items_new_for_array (make_ints (10));
+      gint64 until = g_get_monotonic_time () + G_USEC_PER_SEC * 6 / 5;
+      g_autoptr(MpResultIter) iter = mp_pool_imap_with (pool, MP_FUNCTION (square), items, 1, TRUE, options, &error);
+
+      g_assert_no_error (error);
+      for (; n_read < 10; n_read++)
+        {
+          g_autoptr(GVariant) value = mp_result_iter_next (iter, LONG, NULL, &error);
+
+          g_assert_no_error (error);
+          g_assert_cmpint (g_variant_get_int32 (value), ==, n_read * n_read);
+          if (n_read == 0)
+            run_until (until);
+        }
+    }
+}
+
+/* Items that are asked for wait in the queue as others do. */
+static void
+test_fed_queue (void)
+{
+  g_autoptr(MpPool) pool = mp_pool_new (1);
+  g_autoptr(MpTaskOptions) options = mp_task_options_new ();
+  g_autoptr(GError) error = NULL;
+  Gate gate = gate_new ();
+  g_autoptr(MpFuture) first = mp_pool_submit (pool, MP_FUNCTION (wait_at_gate), gate_handle (&gate), &error);
+  int n = 0;
+  g_autoptr(MpItems) items = mp_items_new_for_func (count_to_ten, &n, NULL);
+  g_autoptr(MpFuture) map = NULL;
+  g_autoptr(GVariant) value = NULL;
+
+  gate_await (&gate);
+  mp_task_options_set_queue_timeout_us (options, 10000);
+  map = mp_pool_submit_map_with (pool, MP_FUNCTION (square), items, 1, options, &error);
+  g_assert_no_error (error);
+  value = mp_future_get (map, LONG / 12, NULL, &error);
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT);
+  g_assert_nonnull (strstr (error->message, "waited"));
+  g_clear_error (&error);
+  gate_open (&gate);
+  g_assert_true (mp_future_wait (first, LONG, NULL, &error));
+  gate_clear (&gate);
+}
+
 int
 main (int   argc,
       char *argv[])
@@ -326,6 +398,8 @@ main (int   argc,
   g_test_add_func ("/pool-deadline/killer", test_killer);
   g_test_add_func ("/pool-deadline/unasked", test_unasked);
   g_test_add_func ("/pool-deadline/just-in-time", test_just_in_time);
+  g_test_add_func ("/pool-deadline/slow-reader", test_slow_reader);
+  g_test_add_func ("/pool-deadline/fed-queue", test_fed_queue);
 
   return g_test_run ();
 }

@@ -294,6 +294,8 @@ mp_pool_core_submit (MpPoolCore  *self,
 
   if (job->feed != NULL)
     {
+      if (job->control != NULL)
+        mp_job_control_begin (job);
       mp_feed_look (job);
       return TRUE;
     }

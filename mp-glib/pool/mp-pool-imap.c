@@ -201,6 +201,7 @@ mp_imap_unit_ended (MpJob    *job,
 {
   MpOutcome *outcome = g_slice_new0 (MpOutcome);
 
+  mp_map_count_ended (job->map);
   mp_map_check_answer (job->map, chunk, answer);
   outcome->answer = *answer;
   outcome->first = chunk * mp_map_get_chunk_size (job->map);

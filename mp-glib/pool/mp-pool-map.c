@@ -142,6 +142,12 @@ mp_map_get_n_ended (MpMap *self)
   return self->n_ended;
 }
 
+void
+mp_map_count_ended (MpMap *self)
+{
+  self->n_ended++;
+}
+
 gsize
 mp_map_get_chunk_length (MpMap   *self,
                          guint64  chunk)

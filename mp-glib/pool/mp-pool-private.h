@@ -507,6 +507,7 @@ gsize       mp_map_get_n_items       (MpMap               *self);
 gsize       mp_map_get_chunk_size    (MpMap               *self);
 gsize       mp_map_get_n_chunks      (MpMap               *self);
 gsize       mp_map_get_n_ended       (MpMap               *self);
+void        mp_map_count_ended       (MpMap               *self);                  /* of an imap */
 gsize       mp_map_get_chunk_length  (MpMap               *self,
                                       guint64              chunk);
 guint64     mp_map_take_chunk        (MpMap               *self);
