@@ -96,8 +96,7 @@ mp_sync_call_step (MpSyncCall  *call,
 
   if (settle)
     call->settled_us = now;
-  if (sync->kind->has_holdings)
-    mp_holdings_enter (&sync->slot);
+  mp_sync_see_to (sync);
   step = call->try_func (sync, settle, call->data, &wake, error);
   if (wake > 0)
     change = mp_sync_change (sync);
@@ -186,7 +185,8 @@ settle_at_once (MpSyncCall *self)
     self->error = cancelled_error (self);
 
   return self->error != NULL ||
-         (g_atomic_int_get (&self->sync->n_pending) == 0 && self->step (self, &self->error) != MP_SYNC_NOT_YET);
+         ((self->skips_line || g_atomic_int_get (&self->sync->n_pending) == 0) &&
+          self->step (self, &self->error) != MP_SYNC_NOT_YET);
 }
 
 /* With the hub's lock held. */

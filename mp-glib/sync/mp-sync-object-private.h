@@ -48,5 +48,7 @@ void         mp_sync_ensure_kinds (void);
 void         mp_lock_ensure_kind      (void);
 void         mp_semaphore_ensure_kind (void);
 void         mp_bounded_semaphore_ensure_kind (void);
+void         mp_event_ensure_kind     (void);
+void         mp_rlock_ensure_kind     (void);
 
 G_END_DECLS

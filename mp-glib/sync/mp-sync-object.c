@@ -173,4 +173,6 @@ mp_sync_ensure_kinds (void)
   mp_lock_ensure_kind ();
   mp_semaphore_ensure_kind ();
   mp_bounded_semaphore_ensure_kind ();
+  mp_event_ensure_kind ();
+  mp_rlock_ensure_kind ();
 }

@@ -56,6 +56,8 @@ gboolean  mp_sync_enter        (MpSync            *self,
                                 GCancellable      *cancellable,
                                 GError           **error);
 void      mp_sync_leave        (MpSync            *self);
+/* After the cell was taken in another way: what its last owner left undone. */
+void      mp_sync_see_to       (MpSync            *self);
 /* In between. What it returns is for tell(). */
 guint32   mp_sync_change       (MpSync            *self);
 /* Wakes @n sleepers of all processes, and rings all who wait asynchronously. */
@@ -109,6 +111,7 @@ struct _MpSyncCall
   MpSyncTry       try_func;   /* of mp_sync_call_step() */
   gpointer        data;       /* (owned) (nullable): freed by @free_data, in the context of the call */
   GDestroyNotify  free_data;
+  gboolean        skips_line; /* tried at once, also when others wait already */
   /* It is done, but was cancelled meanwhile: is to be undone. (nullable): the result is given all the same. */
   void         (* undo)      (MpSyncCall *call);
   /* In the context of the call, before the callback (nullable). TRUE: the result is given; else @error is. */

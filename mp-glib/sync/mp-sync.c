@@ -97,9 +97,17 @@ mp_sync_enter (MpSync         *self,
       !mp_cell_take (&self->slot, owner, what, timeout_us, cancellable, error))
     return FALSE;
 
+  mp_sync_see_to (self);
+  return TRUE;
+}
+
+void
+mp_sync_see_to (MpSync *self)
+{
   if (self->kind->has_holdings)
     mp_holdings_enter (&self->slot);
-  return TRUE;
+  else if (G_UNLIKELY (mp_cell_is_inconsistent (&self->slot)))
+    mp_cell_mark_consistent (&self->slot);
 }
 
 void
