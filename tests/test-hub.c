@@ -359,17 +359,17 @@ static void
 test_event_loop (void)
 {
   g_auto(Source) source;
-  int fd = mp_event_loop_get_fd (), a;
+  int fd = mp_loop_get_fd (), a;
 
   g_assert_cmpint (fd, >=, 0);
-  g_assert_cmpint (mp_event_loop_get_fd (), ==, fd);
+  g_assert_cmpint (mp_loop_get_fd (), ==, fd);
   g_assert_false (is_readable (fd));
 
   /* From this thread, in which nothing is asleep. */
   post (g_main_context_default (), &a, "1");
   post (g_main_context_default (), &a, "2");
   g_assert_true (is_readable (fd));
-  mp_event_loop_dispatch ();
+  mp_loop_dispatch ();
   assert_notes ("12");
   g_assert_false (is_readable (fd));
 
@@ -379,33 +379,33 @@ test_event_loop (void)
   source.data = &source;
   source_write (&source);
   g_assert_true (is_readable (fd));
-  mp_event_loop_dispatch ();
+  mp_loop_dispatch ();
   assert_notes ("told");
   g_assert_false (is_readable (fd));
 
   /* From another thread. */
   g_thread_join (g_thread_new ("post", post_thread, &a));
   g_assert_true (is_readable (fd));
-  mp_event_loop_dispatch ();
+  mp_loop_dispatch ();
   assert_notes ("4");
 
   /* Run by a blocking call instead: at most one call for nothing. */
   post (g_main_context_default (), &a, "5");
   mp_hub_wait (&a, not_yet, NULL, "test", 0, NULL, NULL);
   assert_notes ("5");
-  mp_event_loop_dispatch ();
+  mp_loop_dispatch ();
   g_assert_false (is_readable (fd));
 }
 
 static void
 test_event_loop_repost (void)
 {
-  int fd = mp_event_loop_get_fd (), n = 990, rounds = 0;
+  int fd = mp_loop_get_fd (), n = 990, rounds = 0;
 
   repost_cb (&n);
   while (is_readable (fd))
     {
-      mp_event_loop_dispatch ();
+      mp_loop_dispatch ();
       rounds++;
     }
   g_assert_cmpint (n, ==, 1000);

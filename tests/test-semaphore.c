@@ -2,6 +2,10 @@
 #include "config.h"
 
 #include "lock-test.h"
+#include "mp-glib/sync/mp-sync-object-private.h"
+
+#include <fcntl.h>
+#include <glib-unix.h>
 
 static MpSemaphore *semaphore;   /* of the test that runs: children made by fork() have it as well */
 
@@ -285,6 +289,69 @@ test_crowd (void)
   g_assert_true (mp_semaphore_get_returns_units (own));
 }
 
+/* Also by one who does not wait as long as one waits for a whole slice. */
+static void
+test_short_waits_after_death (void)
+{
+  g_autoptr(MpSemaphore) own = semaphore = mp_semaphore_new (2);
+  g_autoptr(GError) error = NULL;
+  Peer peer = peer_start (hold_two);
+
+  hear (peer.socket);
+  g_assert_false (mp_semaphore_acquire (own, MP_CELL_SLICE_US / 10, NULL, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT);
+  g_clear_error (&error);
+  peer_kill (&peer);
+  mp_semaphore_acquire (own, MP_CELL_SLICE_US / 10, NULL, &error);
+  g_assert_no_error (error);
+}
+
+typedef struct
+{
+  pid_t    tid;         /* atomic */
+  int      readable;
+  gboolean is_there;
+} Releaser;
+
+static gpointer
+release_thread (gpointer data)
+{
+  Releaser *releaser = data;
+
+  mp_set_interrupt_fd (releaser->readable);
+  g_atomic_int_set (&releaser->tid, get_tid ());
+  releaser->is_there = mp_semaphore_release (semaphore, NULL);
+  mp_set_interrupt_fd (-1);
+  return NULL;
+}
+
+/* What is given back is given back, also when a signal has come and another one is just at it. */
+static void
+test_release_is_not_interrupted (void)
+{
+  g_autoptr(MpSemaphore) own = semaphore = mp_semaphore_new (1);
+  const MpSlotRef *slot = &((MpSyncObject *) own)->sync.slot;
+  Releaser releaser = { 0, -1, FALSE };
+  GThread *thread = NULL;
+  int fds[2];
+
+  g_assert_true (g_unix_open_pipe (fds, FD_CLOEXEC, NULL));
+  g_assert_cmpint (write (fds[1], "", 1), ==, 1);
+  releaser.readable = fds[0];
+  down ();
+  g_assert_cmpint (mp_cell_try_take (slot), ==, MP_CELL_TAKEN);
+  thread = g_thread_new ("release", release_thread, &releaser);
+  while (g_atomic_int_get (&releaser.tid) == 0)
+    g_thread_yield ();
+  await_asleep (getpid (), releaser.tid);
+  g_assert_true (mp_cell_give_back (slot));
+  g_thread_join (thread);
+  g_assert_true (releaser.is_there);
+  g_assert_cmpuint (mp_semaphore_get_value (own), ==, 1);
+  close (fds[0]);
+  close (fds[1]);
+}
+
 static void
 test_scope (void)
 {
@@ -316,6 +383,8 @@ main (int argc, char **argv)
   g_test_add_func ("/semaphore/async", test_async);
   g_test_add_func ("/semaphore/async-after-death", test_async_after_death);
   g_test_add_func ("/semaphore/crowd", test_crowd);
+  g_test_add_func ("/semaphore/short-waits-after-death", test_short_waits_after_death);
+  g_test_add_func ("/semaphore/release-is-not-interrupted", test_release_is_not_interrupted);
   g_test_add_func ("/semaphore/scope", test_scope);
 
   return g_test_run ();

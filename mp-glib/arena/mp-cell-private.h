@@ -72,6 +72,11 @@ gboolean     mp_cell_take            (const MpSlotRef *ref,
                                       gint64           timeout_us,
                                       GCancellable    *cancellable,
                                       GError         **error);
+/* The same, for one that others have for some stores only: neither a time nor a signal ends it, and no posts are run.
+ * FALSE: LOST. Not with the hub's lock held. */
+gboolean     mp_cell_take_surely     (const MpSlotRef *ref,
+                                      const char      *what,
+                                      GError         **error);
 /* By whatever process. FALSE: nobody has it (or only one who is dead: it is free then, and INCONSISTENT). Wakes one
  * sleeper, and rings the watchers. */
 gboolean     mp_cell_give_back       (const MpSlotRef *ref);

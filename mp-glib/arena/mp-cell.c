@@ -237,6 +237,25 @@ mp_cell_take (const MpSlotRef  *ref,
   return success;
 }
 
+gboolean
+mp_cell_take_surely (const MpSlotRef  *ref,
+                     const char       *what,
+                     GError          **error)
+{
+  MpSleeper sleeper;
+  gboolean success = FALSE;
+
+  if (mp_cell_take_quickly (ref) || spin (ref))
+    return TRUE;
+
+  /* Nothing is posted with this key. */
+  mp_sleeper_begin (&sleeper, &sleeper, what, -1, NULL);
+  sleeper.interrupt_fd = -1;
+  success = take_or_sleep (ref, &sleeper, error);
+  mp_sleeper_end (&sleeper);
+  return success;
+}
+
 /* @word: what it was until now. */
 static void
 tell_others (const MpSlotRef *ref,

@@ -5,11 +5,11 @@
 #include "mp-glib/base/mp-hub-state-private.h"
 
 /**
- * mp_event_loop_get_fd:
+ * mp_loop_get_fd:
  *
  * Gets the descriptor to watch in an event loop that is not GLib's.
  *
- * It becomes readable when [func@Mp.event_loop_dispatch], called in a thread with the same thread-default main context as
+ * It becomes readable when [func@Mp.loop_dispatch], called in a thread with the same thread-default main context as
  * that of the caller, has something to do: results have come in, or callbacks and signals are due. The descriptor
  * belongs to the library; it is the same for every call with one main context, and stays open. Nothing is to be read
  * from it. It is a level: it stays readable until the work is done.
@@ -21,7 +21,7 @@
  * Since: 0.1
  */
 int
-mp_event_loop_get_fd (void)
+mp_loop_get_fd (void)
 {
   g_autoptr(GMainContext) context = g_main_context_ref_thread_default ();
 
@@ -29,9 +29,9 @@ mp_event_loop_get_fd (void)
 }
 
 /**
- * mp_event_loop_dispatch:
+ * mp_loop_dispatch:
  *
- * Does what the descriptor of [func@Mp.event_loop_get_fd] is readable for, without blocking.
+ * Does what the descriptor of [func@Mp.loop_get_fd] is readable for, without blocking.
  *
  * Callbacks and signals that are due in the thread-default main context of the caller are run, and nothing else of that
  * context. Does nothing for them while another thread owns the context.
@@ -39,7 +39,7 @@ mp_event_loop_get_fd (void)
  * Since: 0.1
  */
 void
-mp_event_loop_dispatch (void)
+mp_loop_dispatch (void)
 {
   g_autoptr(GMainContext) context = g_main_context_ref_thread_default ();
 

@@ -13,9 +13,9 @@ G_BEGIN_DECLS
 /* For event loops other than GMainContext (asyncio): a descriptor that becomes readable when there is something to do
  * for the thread-default main context of the caller, and the function that does it. */
 MP_AVAILABLE_IN_ALL
-int      mp_event_loop_get_fd        (void);
+int      mp_loop_get_fd              (void);
 MP_AVAILABLE_IN_ALL
-void     mp_event_loop_dispatch      (void);
+void     mp_loop_dispatch            (void);
 
 /* For bindings whose signal handlers run outside of C: while set (per thread, -1 to unset), a blocking call of this
  * thread ends with MP_ERROR_INTERRUPTED as soon as @fd is readable; it reads nothing from it. */

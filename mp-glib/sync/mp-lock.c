@@ -222,10 +222,13 @@ acquire_step (MpSyncCall  *call,
     }
 }
 
-static void
+/* Another thread may have released it meanwhile. */
+static gboolean
 acquire_undo (MpSyncCall *call)
 {
-  mp_cell_give_back (&call->sync->slot);
+  if (mp_cell_is_mine (&call->sync->slot))
+    mp_cell_give_back (&call->sync->slot);
+  return TRUE;
 }
 
 /**
@@ -258,7 +261,8 @@ mp_lock_acquire_async (MpLock              *self,
   g_return_if_fail (MP_IS_LOCK (self));
   g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
 
-  call = mp_sync_call_new (self, &self->parent_instance.sync, "lock acquire", mp_lock_acquire_async, cancellable, callback, user_data);
+  call = mp_sync_call_new (self, &self->parent_instance.sync, "lock acquire", mp_lock_acquire_async, cancellable,
+                           callback, user_data);
   call->step = acquire_step;
   call->undo = acquire_undo;
   mp_sync_call_run (call);

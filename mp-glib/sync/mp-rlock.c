@@ -261,10 +261,14 @@ release_once (MpSync *sync)
     mp_cell_give_back (&sync->slot);
 }
 
-static void
+/* Its own thread may have acquired it once more meanwhile, and does so without asking anybody. */
+static gboolean
 acquire_undo (MpSyncCall *call)
 {
+  if (!is_owner (call->sync, get_thread ()) || get_thread () != GPOINTER_TO_UINT (call->data))
+    return FALSE;
   release_once (call->sync);
+  return TRUE;
 }
 
 /**
@@ -279,6 +283,9 @@ acquire_undo (MpSyncCall *call)
  * @callback runs once, in the thread-default main context of the caller, never from within this call. The calling thread owns
  * the lock from the time at which it was acquired, before @callback runs: it alone can release it. A call that is made
  * while the thread has the lock acquires it once more; one that waits gets it when it is free.
+ *
+ * When @cancellable is cancelled before it was acquired, the result is `G_IO_ERROR_CANCELLED`. One that comes too late
+ * still has that result when @callback runs in the thread of the call, and else none: what the result says is so.
  *
  * Since: 0.1
  */

@@ -263,10 +263,10 @@ release (MpSync    *sync,
   return MP_SYNC_DONE;
 }
 
-static void
+static gboolean
 undo_acquire (MpSyncCall *call)
 {
-  mp_sync_do (call->sync, NULL, call->what, FALSE, release, NULL, NULL);
+  return mp_sync_do (call->sync, call->what, FALSE, release, NULL, NULL) == MP_SYNC_DONE;
 }
 
 /* Calls. */
@@ -399,7 +399,7 @@ mp_semaphore_release (MpSemaphore  *self,
   g_return_val_if_fail (MP_IS_SEMAPHORE (self), FALSE);
   g_return_val_if_fail (error == NULL || *error == NULL, FALSE);
 
-  return mp_sync_do (get_sync (self), self, "semaphore release", FALSE, release, NULL, error) == MP_SYNC_DONE;
+  return mp_sync_do (get_sync (self), "semaphore release", FALSE, release, NULL, error) == MP_SYNC_DONE;
 }
 
 /**
@@ -451,7 +451,7 @@ mp_semaphore_get_n_held (MpSemaphore *self)
 
   g_return_val_if_fail (MP_IS_SEMAPHORE (self), 0);
 
-  mp_sync_do (get_sync (self), self, "semaphore count", FALSE, count_own, &n, NULL);
+  mp_sync_do (get_sync (self), "semaphore count", FALSE, count_own, &n, NULL);
   return n;
 }
 

@@ -23,6 +23,12 @@ call_unref (gpointer data)
   g_free (self);
 }
 
+static GError *
+cancelled_error (MpSyncCall *self)
+{
+  return g_error_new (G_IO_ERROR, G_IO_ERROR_CANCELLED, "%s: cancelled", self->what);
+}
+
 /* In the context of the call. */
 static void
 deliver (gpointer data)
@@ -35,8 +41,8 @@ deliver (gpointer data)
     g_signal_handler_disconnect (g_task_get_cancellable (task), self->cancel_id);
   self->cancel_id = 0;
 
-  if (self->finish != NULL && self->error == NULL)
-    self->finish (self, &self->error);
+  if (self->undoes && self->undo (self))
+    self->error = cancelled_error (self);
   if (self->data != NULL && self->free_data != NULL)
     self->free_data (g_steal_pointer (&self->data));
   if (self->error != NULL)
@@ -65,12 +71,6 @@ post (MpSyncCall *self)
 
   mp_hub_post (self->context, owner, deliver, self, delivered);
   mp_async_wake_blocked (owner);
-}
-
-static GError *
-cancelled_error (MpSyncCall *self)
-{
-  return g_error_new (G_IO_ERROR, G_IO_ERROR_CANCELLED, "%s: cancelled", self->what);
 }
 
 MpSyncStep
@@ -115,7 +115,8 @@ try_cb (const MpSlotRef *slot,
   return self->step (self, &self->error) != MP_SYNC_NOT_YET;
 }
 
-/* It is done; whoever has called it off meanwhile does not want it. */
+/* It is done; whoever has called it off meanwhile does not want it. Undone later: that may have to wait, which must not
+ * be under the hub's lock. */
 static void
 done_cb (gpointer data)
 {
@@ -123,11 +124,7 @@ done_cb (gpointer data)
 
   self->wait = NULL;
   g_atomic_int_add (&self->sync->n_pending, -1);
-  if (self->cancelled && self->error == NULL && self->undo != NULL)
-    {
-      self->undo (self);
-      self->error = cancelled_error (self);
-    }
+  self->undoes = self->cancelled && self->error == NULL && self->undo != NULL;
   post (self);
 }
 

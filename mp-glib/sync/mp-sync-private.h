@@ -10,9 +10,9 @@ G_BEGIN_DECLS
  *
  * A kind says what is to be done in a function (MpSyncTry) that is called with the slot's cell held, and looks, changes
  * and says whether that was it. Those for whom it was not sleep on the slot's `sequence`: its lowest bit says that
- * somebody sleeps, the others count changes. Who changes what others wait for calls mp_sync_change() under the cell, and
+ * somebody sleeps, the next ones count those who came to sleep, the upper ones changes. Who changes what others wait for calls mp_sync_change() under the cell, and
  * mp_sync_tell() without. The bit is taken away by one who has woken fewer than there might be, and only if nobody has
- * come meanwhile; who comes counts as a change. */
+ * come meanwhile. */
 
 typedef struct
 {
@@ -30,6 +30,7 @@ typedef struct
   gboolean          isolated;  /* as asked for, before init() */
   int               n_pending; /* atomic: asynchronous calls that wait */
   MpSpin            spin;      /* of blocking calls; races in it do no harm */
+  gint64            settled_us;/* atomic: when a blocking call last looked for the dead */
 } MpSync;
 
 /* @adopted: (nullable) a slot, taken; else a fresh one is made. @flags: of a fresh one, besides the kind's. */
@@ -90,9 +91,9 @@ gboolean  mp_sync_wait         (MpSync            *self,
                                 gint64             timeout_us,
                                 GCancellable      *cancellable,
                                 GError           **error);
-/* Once, for what never has to wait but for the cell. */
+/* Once, for what never has to wait but for the cell: fails for nothing else than @try and an object that is not usable.
+ * Not with the hub's lock held. */
 MpSyncStep mp_sync_do          (MpSync            *self,
-                                gconstpointer      owner,
                                 const char        *what,
                                 gboolean           settle,
                                 MpSyncTry          try_func,
@@ -112,10 +113,9 @@ struct _MpSyncCall
   gpointer        data;       /* (owned) (nullable): freed by @free_data, in the context of the call */
   GDestroyNotify  free_data;
   gboolean        skips_line; /* tried at once, also when others wait already */
-  /* It is done, but was cancelled meanwhile: is to be undone. (nullable): the result is given all the same. */
-  void         (* undo)      (MpSyncCall *call);
-  /* In the context of the call, before the callback (nullable). TRUE: the result is given; else @error is. */
-  gboolean     (* finish)    (MpSyncCall *call, GError **error);
+  /* It is done, but was cancelled meanwhile: to be undone, in the context of the call, before the callback. FALSE: the
+   * result is given all the same, as without (nullable). */
+  gboolean     (* undo)      (MpSyncCall *call);
 
   /*< mp-sync-call.c's >*/
   gatomicrefcount      ref_count;
@@ -126,6 +126,7 @@ struct _MpSyncCall
   struct _MpAsyncWait *wait;        /* (nullable): while it waits */
   gulong               cancel_id;
   gboolean             cancelled;
+  gboolean             undoes;
   gint64               settled_us;  /* when the dead were last looked for */
   GError              *error;       /* (owned) (nullable): the result, if not success */
 };

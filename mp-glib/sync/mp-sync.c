@@ -8,8 +8,9 @@
 #include "mp-glib/platform/mp-deadline-private.h"
 #include "mp-glib/platform/mp-futex-private.h"
 
-#define SLEEPS 1u
-#define CHANGE 2u
+#define SLEEPS  1u
+#define ARRIVAL 2u
+#define CHANGE  (1u << 10)
 
 #define ENTER_US (20 * 1000)
 
@@ -123,24 +124,25 @@ get_sequence (MpSync *self)
   return &self->slot.slot->sequence;
 }
 
-/* @bits: SLEEPS to set it, too. Changed by who has the cell, but for the taking away of that bit. */
+/* @step: CHANGE, or ARRIVAL of one who is to sleep. By who has the cell; only the taking away of SLEEPS is not. */
 static guint32
 advance (MpSync  *self,
-         guint32  bits)
+         guint32  step)
 {
+  guint32 bits = step == ARRIVAL ? SLEEPS : 0;
   guint32 seen = __atomic_load_n (get_sequence (self), __ATOMIC_SEQ_CST);
 
-  while (!__atomic_compare_exchange_n (get_sequence (self), &seen, (seen + CHANGE) | bits, FALSE,
+  while (!__atomic_compare_exchange_n (get_sequence (self), &seen, (seen + step) | bits, FALSE,
                                        __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
     ;
   MP_TORTURE_POINT ("sync-sequence");
-  return (seen + CHANGE) | bits;
+  return (seen + step) | bits;
 }
 
 guint32
 mp_sync_change (MpSync *self)
 {
-  return advance (self, 0);
+  return advance (self, CHANGE);
 }
 
 void
@@ -169,12 +171,12 @@ mp_sync_tell (MpSync  *self,
 
 /* One call of @try. @seen: (nullable) what to sleep on, if it was not yet. */
 static MpSyncStep
-attempt (MpSync         *self,
-         gboolean        settle,
-         MpSyncTry       try_func,
-         gpointer        data,
-         guint32        *seen,
-         GError        **error)
+attempt (MpSync     *self,
+         gboolean    settle,
+         MpSyncTry   try_func,
+         gpointer    data,
+         guint32    *seen,
+         GError    **error)
 {
   guint32 change = 0;
   int wake = 0;
@@ -183,7 +185,7 @@ attempt (MpSync         *self,
   if (wake > 0)
     change = mp_sync_change (self);
   if (step == MP_SYNC_NOT_YET && seen != NULL)
-    *seen = advance (self, SLEEPS);
+    *seen = advance (self, ARRIVAL);
   MP_TORTURE_POINT ("sync-tried");
   mp_sync_leave (self);
   mp_sync_tell (self, change, wake);
@@ -193,17 +195,31 @@ attempt (MpSync         *self,
 
 MpSyncStep
 mp_sync_do (MpSync         *self,
-            gconstpointer   owner,
             const char     *what,
             gboolean        settle,
             MpSyncTry       try_func,
             gpointer        data,
             GError        **error)
 {
-  if (!mp_sync_enter (self, owner, what, -1, NULL, error))
+  if (!mp_sync_is_usable (self))
+    {
+      mp_sync_set_unusable (self, what, error);
+      return MP_SYNC_FAILED;
+    }
+  /* Others have the cell for some stores only; and what gives something back must not fail for a signal. */
+  if (!mp_cell_take_quickly (&self->slot) && !mp_cell_take_surely (&self->slot, what, error))
     return MP_SYNC_FAILED;
+  mp_sync_see_to (self);
 
   return attempt (self, settle, try_func, data, NULL, error);
+}
+
+/* Those who only come to wait as well are no reason to look again: two of them would keep each other awake. */
+static gboolean
+has_changed (MpSync  *self,
+             guint32  seen)
+{
+  return (__atomic_load_n (get_sequence (self), __ATOMIC_SEQ_CST) ^ seen) >= CHANGE;
 }
 
 /* Most of what is waited for comes soon, or late. TRUE: there was a change. */
@@ -216,7 +232,7 @@ spin (MpSync  *self,
 
   if (until == 0)
     return FALSE;
-  while (!(changed = __atomic_load_n (get_sequence (self), __ATOMIC_ACQUIRE) != seen) && mp_spin_again (until))
+  while (!(changed = has_changed (self, seen)) && mp_spin_again (until))
     ;
   mp_spin_end (&self->spin, until, changed);
 
@@ -232,6 +248,30 @@ time_to_enter (MpSleeper *sleeper)
   return left < 0 ? -1 : MAX (left, ENTER_US);
 }
 
+/* What to sleep on: those who came since have all counted themselves, and left SLEEPS as it was. */
+static guint32
+look_again (MpSync  *self,
+            guint32  seen)
+{
+  guint32 now = __atomic_load_n (get_sequence (self), __ATOMIC_SEQ_CST);
+
+  return (now ^ seen) < CHANGE && (now & SLEEPS) != 0 ? now : seen;
+}
+
+/* At the first look in vain, then once in a slice, however often others are woken meanwhile; and at the last look. */
+static gboolean
+is_time_to_settle (MpSync     *self,
+                   MpSleeper  *sleeper)
+{
+  gint64 now = g_get_monotonic_time ();
+  gboolean is_last = sleeper->deadline >= 0 && now >= sleeper->deadline;
+
+  if (!is_last && now - __atomic_load_n (&self->settled_us, __ATOMIC_RELAXED) < MP_CELL_SLICE_US)
+    return FALSE;
+  __atomic_store_n (&self->settled_us, now, __ATOMIC_RELAXED);
+  return TRUE;
+}
+
 static gboolean
 sleep_and_try (MpSync     *self,
                MpSleeper  *sleeper,
@@ -239,8 +279,6 @@ sleep_and_try (MpSync     *self,
                gpointer    data,
                GError    **error)
 {
-  gboolean settle = sleeper->deadline >= 0 && mp_deadline_left (sleeper->deadline) == 0;
-
   for (;;)
     {
       guint32 seen = 0;
@@ -254,14 +292,13 @@ sleep_and_try (MpSync     *self,
             mp_futex_wake (get_sequence (self), 1, FALSE);
           return FALSE;
         }
-      step = attempt (self, settle, try_func, data, &seen, error);
+      step = attempt (self, is_time_to_settle (self, sleeper), try_func, data, &seen, error);
       if (step != MP_SYNC_NOT_YET)
         return step == MP_SYNC_DONE;
       if (mp_sleeper_is_over (sleeper, error))
         return FALSE;
-      settle = FALSE;
       if (sleeper->slept || !spin (self, seen))
-        settle = mp_sleeper_sleep (sleeper, get_sequence (self), seen);
+        mp_sleeper_sleep (sleeper, get_sequence (self), look_again (self, seen));
       MP_TORTURE_POINT ("sync-woken");
     }
 }

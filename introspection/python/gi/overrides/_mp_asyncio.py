@@ -22,9 +22,9 @@ _waiting = weakref.WeakKeyDictionary()   # loop: {(descriptor, whether to write)
 def _hold(loop):
     entry = _watched.get(loop)
     if entry is None:
-        fd = _Mp.event_loop_get_fd()
+        fd = _Mp.loop_get_fd()
         try:
-            loop.add_reader(fd, _Mp.event_loop_dispatch)
+            loop.add_reader(fd, _Mp.loop_dispatch)
         except NotImplementedError:
             fd = -1
         entry = _watched[loop] = [0, fd]
@@ -75,7 +75,7 @@ async def wait(begin, finish, undo=None):
     _hold(loop)
     try:
         begin(cancellable, _resolver(loop, future, cancellable, undo))
-        _Mp.event_loop_dispatch()
+        _Mp.loop_dispatch()
         result = await future
     except BaseException:
         cancellable.cancel()
@@ -83,7 +83,7 @@ async def wait(begin, finish, undo=None):
             if future.done() and not future.cancelled():
                 undo(future.result())
             # Nothing else may ever look whether the end has come.
-            _Mp.event_loop_dispatch()
+            _Mp.loop_dispatch()
         raise
     finally:
         _release(loop)
