@@ -387,7 +387,7 @@ class AsyncTest(unittest.IsolatedAsyncioTestCase):
         lock.release()
         support.wait_until(lock.locked, 'the thread that acquires it for the task')
         if dispatch:
-            Mp.event_loop_dispatch()
+            Mp.loop_dispatch()
         waiting.cancel()
         with self.assertRaises(asyncio.CancelledError):
             await waiting
@@ -470,15 +470,15 @@ class InterruptTest(unittest.TestCase):
 
     def test_acquired_in_that_moment(self):
         lock = Mp.Lock()
-        library = _mp_lock._Mp.Lock
+        library = Mp.Lock._library
 
         def acquire(*args):
             taken = library.acquire(*args)
             os.kill(os.getpid(), signal.SIGINT)
             return taken
 
-        fake = types.SimpleNamespace(Lock=types.SimpleNamespace(acquire=acquire, release=library.release))
-        with unittest.mock.patch.object(_mp_lock, '_Mp', fake):
+        fake = types.SimpleNamespace(acquire=acquire, release=library.release)
+        with unittest.mock.patch.object(Mp.Lock, '_library', fake):
             with unittest.mock.patch.object(_mp_lock, '_try_acquire', lambda lock: False):
                 with self.assertRaises(KeyboardInterrupt):
                     lock.acquire()

@@ -50,6 +50,26 @@ class Context(_Mp.Context):
         from ._mp_lock import Lock
         return Lock()
 
+    def RLock(self):
+        """A lock between processes that its owner can acquire again."""
+        from ._mp_sync import RLock
+        return RLock()
+
+    def Semaphore(self, value=1):
+        """A semaphore between processes."""
+        from ._mp_sync import Semaphore
+        return Semaphore(value)
+
+    def BoundedSemaphore(self, value=1):
+        """A semaphore between processes that never has more units than at first."""
+        from ._mp_sync import BoundedSemaphore
+        return BoundedSemaphore(value)
+
+    def Event(self):
+        """A flag between processes, for which one can wait."""
+        from ._mp_sync import Event
+        return Event()
+
     def get_start_method(self, allow_none=False):
         """The name of the start method; where the library chooses, the one that it would like best, or None."""
         name = _NAMES.get(int(_Mp.Context.get_start_method(self)))
