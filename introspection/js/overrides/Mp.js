@@ -751,16 +751,37 @@ function describe(value) {
     return typeof value === 'object' && value !== null ? value.constructor?.name ?? 'an object' : String(value);
 }
 
-function overrideLock() {
-    promisify(Mp.Lock, 'acquire', 0, (cancellable = null) => {
-        checkWait('acquire_async()', -1, cancellable);
+function overrideWait(klass, name) {
+    promisify(klass, name, 0, (cancellable = null) => {
+        checkWait(`${name}_async()`, -1, cancellable);
         return [cancellable];
     });
-    wrapMethod(Mp.Lock, 'acquire', (timeout = -1, cancellable = null) => {
-        checkWait('acquire()', timeout, cancellable);
+    wrapMethod(klass, name, (timeout = -1, cancellable = null) => {
+        checkWait(`${name}()`, timeout, cancellable);
         // What is longer than the library can count is for ever.
         return [timeout < Number.MAX_SAFE_INTEGER ? Math.trunc(timeout) : -1, cancellable];
     });
+}
+
+// A promise of what @func gives, or a promise of it, while it is acquired.
+async function withAcquired(func, cancellable = null) {
+    if (typeof func !== 'function')
+        throw new TypeError(`with() takes a function, not ${describe(func)}`);
+    await this.acquire_async(cancellable);
+    try {
+        return await func(this);
+    } finally {
+        this.release();
+    }
+}
+
+function overrideSync() {
+    for (const klass of [Mp.Lock, Mp.RLock, Mp.Semaphore]) {
+        overrideWait(klass, 'acquire');
+        klass.prototype.with = withAcquired;
+    }
+    overrideWait(Mp.Event, 'wait');
+    wrapInit(Mp.Semaphore, 'new Mp.Semaphore({value: 2})', properties => properties);
 }
 
 function _init() {
@@ -782,7 +803,7 @@ function _init() {
     overrideResultIter();
     overrideProcess();
     overrideConnection();
-    overrideLock();
+    overrideSync();
 
     // The library is loaded by the first call into it; a worker has to be known as one from the beginning.
     if (Mp.is_worker())
