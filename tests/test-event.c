@@ -63,7 +63,7 @@ wait_once (int socket)
 static void
 test_set_and_clear (void)
 {
-  g_autoptr(MpEvent) own = event = mp_event_new ();
+  G_GNUC_UNUSED g_autoptr(MpEvent) own = event = mp_event_new ();
   Peer peers[3];
   guint i;
 
@@ -166,7 +166,7 @@ answer_pings (int socket)
 static void
 test_ping_pong (void)
 {
-  g_autoptr(MpEvent) own = event = mp_event_new ();
+  G_GNUC_UNUSED g_autoptr(MpEvent) own = event = mp_event_new ();
   g_autoptr(MpEvent) other = answer = mp_event_new ();
   Peer peer = peer_start (answer_pings);
 

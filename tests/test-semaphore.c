@@ -122,7 +122,7 @@ sleep_for_unit (int socket)
 static void
 test_sleepers_woken_by_death (void)
 {
-  g_autoptr(MpSemaphore) own = semaphore = mp_semaphore_new (2);
+  G_GNUC_UNUSED g_autoptr(MpSemaphore) own = semaphore = mp_semaphore_new (2);
   Peer holder = peer_start (hold_two);
   Peer sleepers[2];
   guint i;
