@@ -20,6 +20,18 @@
 # define UNDER_THREAD_SANITIZER FALSE
 #endif
 
+/* It keeps what was freed for a while, to see who still uses it. */
+#if defined (__SANITIZE_ADDRESS__)
+# define UNDER_ADDRESS_SANITIZER TRUE
+#elif defined (__has_feature)
+# if __has_feature (address_sanitizer)
+#  define UNDER_ADDRESS_SANITIZER TRUE
+# endif
+#endif
+#ifndef UNDER_ADDRESS_SANITIZER
+# define UNDER_ADDRESS_SANITIZER FALSE
+#endif
+
 static inline gboolean
 is_slow (void)
 {
