@@ -228,6 +228,26 @@ test_age_busy (void)
   events_clear (&events);
 }
 
+/* Even those that are too old as soon as they are ready do something each. */
+static void
+test_age_zero (void)
+{
+  MpPool *pool = g_object_new (MP_TYPE_POOL, "n-workers", 1, "worker-max-age-us", (gint64) 0, NULL);
+  Events events;
+
+  events_init (&events, pool);
+  for (int i = 0; i < 5; i++)
+    {
+      g_autoptr(MpFuture) future = submit (pool, MP_FUNCTION (square), g_variant_new_int32 (i));
+
+      g_assert_cmpint (get_int (future), ==, i * i);
+    }
+  events_await_exits (&events, 1);
+  g_assert_cmpuint (events_count (&events, "too old"), ==, events.n_exited);
+  finish (pool);
+  events_clear (&events);
+}
+
 static GVariant *
 grow_by (GVariant *args, gpointer user_data, GError **error)
 {
@@ -454,6 +474,7 @@ main (int argc, char **argv)
   g_test_add_func ("/pool-life/age", test_age);
   g_test_add_func ("/pool-life/age/idle", test_age_idle);
   g_test_add_func ("/pool-life/age/busy", test_age_busy);
+  g_test_add_func ("/pool-life/age/zero", test_age_zero);
   g_test_add_func ("/pool-life/growth", test_growth);
   g_test_add_func ("/pool-life/growth/later", test_growth_later);
   g_test_add_func ("/pool-life/growth/private-memory", test_private_memory);

@@ -39,6 +39,7 @@ typedef struct
   const char *leaving;        /* (nullable) static: why it gets nothing more, and ends after what it runs */
   gboolean    surplus;        /* its place is not taken again */
   gint64      told_us;        /* when it was told to end; 0: it was not, or is asked no more */
+  guint64     first_task;     /* the number of the first that it may be given */
   gint64      idle_since;     /* when it last had nothing to do; 0: not known */
   guint64     memory;         /* when it was ready; 0: not known */
   gint64      memory_due;     /* not to be looked at before */

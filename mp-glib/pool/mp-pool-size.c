@@ -21,6 +21,9 @@
 #define EXIT_GRACE_US G_USEC_PER_SEC
 /* A worker's memory is not looked at more often: to read it costs some ten microseconds. */
 #define MEMORY_US  (100 * 1000)
+/* For so long a worker may wait for its first task to begin, whatever its age; and how soon that is looked at again. */
+#define FIRST_TASK_US G_USEC_PER_SEC
+#define FIRST_LOOK_US 1000
 
 void
 mp_pool_size_init (MpPoolSize *self)
@@ -292,6 +295,16 @@ end_of_age (MpPoolWorker *worker)
   return worker->ready_time + age - age / 32 * (worker->serial * 5 % 8);
 }
 
+/* Whether it is to begin its first task before its age matters. Else workers whose time is over when they are ready
+ * would be started one after another, and none would do anything. */
+static gboolean
+awaits_first_task (MpPoolWorker *worker,
+                   gint64        now)
+{
+  return now - worker->ready_time < FIRST_TASK_US && count_units (worker->core) > 0 &&
+         __atomic_load_n (&worker->board->state, __ATOMIC_ACQUIRE) >> 1 < worker->size.first_task;
+}
+
 static void
 look_at_memory (MpPoolWorker *worker,
                 gint64        now)
@@ -349,6 +362,8 @@ look_at_worker (MpPoolWorker *worker,
   if (worker->state != MP_WORKER_READY || worker->size.leaving != NULL)
     return G_MAXINT64;
   age_due = end_of_age (worker);
+  if (age_due <= now && awaits_first_task (worker, now))
+    age_due = now + MAX (FIRST_LOOK_US, now - worker->ready_time);
   due = idle_due (worker, now);
   if (*n_idle == 0)
     due = G_MAXINT64;
@@ -401,6 +416,7 @@ mp_pool_size_ready (MpPoolWorker *worker)
 {
   gint64 now;
 
+  worker->size.first_task = worker->first_seq + worker->n_flight;
   if (!worker->core->size.watches)
     return;
   now = g_get_monotonic_time ();
@@ -656,7 +672,8 @@ install_bounds (GObjectClass *object_class,
    * How long a worker lives, in microseconds from when it was ready, before it is replaced by a fresh one; -1 for ever.
    *
    * It is replaced after what it runs then, and what it has not begun runs elsewhere. Of several that began together some
-   * are replaced earlier, by a quarter at most, so that not all of them are away at the same time.
+   * are replaced earlier, by a quarter at most, so that not all of them are away at the same time. However short that is, a
+   * worker begins a task first, when one waits.
    *
    * Since: 0.1
    */
