@@ -188,7 +188,7 @@ def _name_of(function):
     return getattr(function, '__qualname__', None) or type(function).__qualname__
 
 
-def _name(text, function, initializer):
+def named(text, function, initializer=None):
     """@text with the user's functions in place of those of the library by which they were called."""
     if function is not None:
         text = text.replace(TASK, clean_text(_name_of(function))).replace(LOCAL_TASK, clean_text(_name_of(function)))
@@ -207,8 +207,8 @@ def translate(error, details=None, function=None, initializer=None):
         details = _Mp.error_dup_details(error)
     details = unpack_details(details)
     if 'function' in details:
-        details['function'] = _name(details['function'], function, initializer)
-    return _from_unpacked(error, details, lambda text: _name(text, function, initializer))
+        details['function'] = named(details['function'], function, initializer)
+    return _from_unpacked(error, details, lambda text: named(text, function, initializer))
 
 
 def _from_unpacked(error, details, name=str):

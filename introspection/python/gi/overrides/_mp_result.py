@@ -94,7 +94,7 @@ class AsyncResult:
     def _exception(self, error, function):
         if errors._is_io(error, errors.IO_TIMED_OUT):
             # Of the call, not of a wait for it.
-            return errors.TimeoutError(error.message)
+            return errors.TimeoutError(errors.named(error.message, function))
         details = _Mp.Future.dup_error_details(self._future)
         return errors.translate(error, details, function, self._pool.own_initializer)
 
