@@ -196,6 +196,12 @@ class Inline(unittest.TestCase):
             self.assertRaises(Mp.TimeoutError, result.get, 0)
             self.assertEqual(result.get(TIMEOUT), 1)
 
+    def test_refused(self):
+        for arguments in ({'backend': 5}, {'backend': 'threads'}, {'inline_seed': -1}, {'inline_death_rate': 1.1},
+                          {'inline_death_rate': float('nan')}, {'inline_max_delay': -1}):
+            with self.assertRaises(ValueError, msg=arguments):
+                Mp.Pool(1, **({'backend': INLINE} | arguments))
+
 
 if __name__ == '__main__':
     support.main()

@@ -159,7 +159,8 @@ class SizeTest(unittest.TestCase):
 
     def test_refused(self):
         for arguments in ({'min_processes': -1}, {'idle_timeout': -1}, {'worker_max_age': -0.1},
-                          {'worker_max_growth': 0}, {'max_start_rate': float('nan')}):
+                          {'worker_max_growth': 0}, {'worker_max_growth': 1 << 64}, {'worker_max_growth': float('inf')},
+                          {'max_start_rate': float('nan')}):
             with self.assertRaises(ValueError):
                 Mp.Pool(1, **arguments)
         with Mp.Pool(1) as pool:

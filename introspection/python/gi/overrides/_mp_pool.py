@@ -59,6 +59,18 @@ def _check_arguments(processes, initializer, maxtasksperchild):
         raise TypeError('initializer must be a callable')
 
 
+def _check_backend(backend, inline_seed, inline_death_rate, inline_max_delay):
+    # A property with a value that it does not take would keep another one, after a mere warning.
+    if backend not in (_Mp.Backend.PROCESSES, _Mp.Backend.THREADS, _Mp.Backend.INLINE):
+        raise ValueError('backend must be a Mp.Backend, not %r' % (backend,))
+    if not 0 <= operator.index(inline_seed) < 1 << 64:
+        raise ValueError('inline_seed must be an int from 0 to 2**64 - 1')
+    if not 0 <= inline_death_rate <= 1:
+        raise ValueError('inline_death_rate must be from 0 to 1')
+    if not 0 <= inline_max_delay <= threading.TIMEOUT_MAX:
+        raise ValueError('inline_max_delay must be a number of seconds, at least 0')
+
+
 def _initializer(initializer, initargs, table):
     """Name and argument of the initializer as the library takes it."""
     if initializer is None:
@@ -110,6 +122,7 @@ class Pool(_mp_futures.Bounded, _mp_pool_size.Sized, _Mp.Pool):
         self._state = TERMINATE  # for __del__(), should the rest fail
         self._handing_over = threading.RLock()  # a map is accepted as a whole or not at all
         self._table = None   # of what goes to workers in this process
+        _check_backend(backend, inline_seed, inline_death_rate, inline_max_delay)
         if backend == _Mp.Backend.PROCESSES:
             boot.check_can_start()
             context = _mp_context.ready(context)

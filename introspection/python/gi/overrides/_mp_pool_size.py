@@ -2,9 +2,12 @@
 """How many workers a pool keeps, and for how long: in Python's numbers."""
 
 import operator
+import sys
 
 MOST_PROCESSES = 65536   # what the library's own property takes
 _MOST_US = (1 << 63) - 1
+_MOST_BYTES = (1 << 64) - 1
+_MOST_RATE = sys.float_info.max
 
 
 def _count(name, value, least):
@@ -22,11 +25,11 @@ def _microseconds(name, value):
     return int(min(value * 1e6, _MOST_US >> 1))
 
 
-def _amount(name, value):
+def _amount(name, value, most):
     if value is None:
         return 0
-    if not value > 0:
-        raise ValueError('%s must be a positive number or None' % name)
+    if not 0 < value <= most:
+        raise ValueError('%s must be a positive number of at most %g, or None' % (name, most))
     return value
 
 
@@ -36,8 +39,8 @@ def properties(min_processes, idle_timeout, worker_max_age, worker_max_growth, m
         'min_workers': _count('min_processes', min_processes, 0),
         'idle_timeout_us': _microseconds('idle_timeout', idle_timeout),
         'worker_max_age_us': _microseconds('worker_max_age', worker_max_age),
-        'worker_max_growth': int(_amount('worker_max_growth', worker_max_growth)),
-        'max_start_rate': float(_amount('max_start_rate', max_start_rate)),
+        'worker_max_growth': int(_amount('worker_max_growth', worker_max_growth, _MOST_BYTES)),
+        'max_start_rate': float(_amount('max_start_rate', max_start_rate, _MOST_RATE)),
     }
 
 
@@ -93,7 +96,7 @@ class Sized:
 
     @worker_max_growth.setter
     def worker_max_growth(self, value):
-        self.props.worker_max_growth = int(_amount('worker_max_growth', value))
+        self.props.worker_max_growth = int(_amount('worker_max_growth', value, _MOST_BYTES))
 
     @property
     def max_start_rate(self):
@@ -102,4 +105,4 @@ class Sized:
 
     @max_start_rate.setter
     def max_start_rate(self, value):
-        self.props.max_start_rate = float(_amount('max_start_rate', value))
+        self.props.max_start_rate = float(_amount('max_start_rate', value, _MOST_RATE))
