@@ -4,6 +4,7 @@
 #include "pool-test.h"
 
 #include <fcntl.h>
+#include <sys/wait.h>
 
 /* Tasks that are called off, wherever they are and whatever they do about it; and nobody else is hit. */
 
@@ -420,6 +421,44 @@ test_any_moment (void)
   bench_clear (&bench, NULL);
 }
 
+/* The board is shared with the worker, and a forked copy of the owner has it, too: to call a task off there is none of the
+ * worker's concern. */
+static void
+test_forked_copy (void)
+{
+  g_autoptr(MpPool) pool = mp_pool_new (1);
+  g_autoptr(GCancellable) cancellable = g_cancellable_new ();
+  g_autoptr(MpTaskOptions) options = mp_task_options_new ();
+  g_autoptr(GError) error = NULL;
+  Gate gate = gate_new ();
+  g_autoptr(MpFuture) future = NULL, behind = NULL;
+  g_autoptr(GVariant) value = NULL;
+  int worker, pid, status = -1;
+
+  expect_short (pool);
+  mp_task_options_set_cancellable (options, cancellable);
+  future = mp_pool_submit_with (pool, MP_FUNCTION (wait_at_gate), gate_handle (&gate), options, &error);
+  g_assert_no_error (error);
+  behind = mp_pool_submit_with (pool, MP_FUNCTION (tell_pid), NULL, options, &error);
+  g_assert_no_error (error);
+  worker = gate_await (&gate);
+
+  pid = fork ();
+  if (pid == 0)
+    {
+      g_cancellable_cancel (cancellable);
+      _exit (mp_future_cancel (future) ? 1 : 0);
+    }
+  g_assert_cmpint (waitpid (pid, &status, 0), ==, pid);
+  g_assert_cmpint (status, ==, 0);
+  gate_open (&gate);
+  value = mp_future_get (behind, LONG, NULL, &error);
+  g_assert_no_error (error);
+  g_assert_cmpint (g_variant_get_int32 (value), ==, worker);
+  g_assert_true (mp_future_is_successful (future));
+  gate_clear (&gate);
+}
+
 int
 main (int   argc,
       char *argv[])
@@ -439,6 +478,7 @@ main (int   argc,
   g_test_add_func ("/pool-cancel/from-callback", test_from_callback);
   g_test_add_func ("/pool-cancel/ends", test_ends);
   g_test_add_func ("/pool-cancel/any-moment", test_any_moment);
+  g_test_add_func ("/pool-cancel/forked-copy", test_forked_copy);
 
   return g_test_run ();
 }

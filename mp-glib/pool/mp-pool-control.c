@@ -144,7 +144,8 @@ gboolean
 mp_job_cancel (MpJob  *self,
                GError *error)
 {
-  if (self->done)
+  /* A forked copy of the owner shares the boards with the workers. */
+  if (self->done || !mp_pool_core_is_ours (self->core, NULL))
     {
       g_clear_error (&error);
       return FALSE;
