@@ -457,6 +457,54 @@ test_threads (void)
   finish (pool);
 }
 
+static GVariant *
+one_number (gpointer user_data, GError **error)
+{
+  gboolean *given = user_data;
+
+  if (*given)
+    return NULL;
+  *given = TRUE;
+  return g_variant_new_int32 (7);
+}
+
+/* A call whose items are asked for stands where it was made, though its first task comes later than those of others. */
+static void
+test_tasks_fed (void)
+{
+  MpPool *pool = mp_pool_new (1);
+  GListModel *tasks = NULL;
+  Mirror *mirror = NULL;
+  Gate gate = gate_new ();
+  g_autoptr(GError) error = NULL;
+  gboolean given = FALSE;
+  g_autoptr(MpItems) items = mp_items_new_for_func (one_number, &given, NULL);
+  MpFuture *futures[3];
+
+  mp_pool_set_list_tasks (pool, TRUE);
+  tasks = mp_pool_get_tasks (pool);
+  mirror = mirror_new (tasks);
+  futures[0] = mp_pool_submit (pool, MP_FUNCTION (wait_at_gate), gate_handle (&gate), &error);
+  futures[1] = mp_pool_submit_map_with (pool, MP_FUNCTION (square), items, 1, NULL, &error);
+  futures[2] = mp_pool_submit (pool, MP_FUNCTION (square), g_variant_new_int32 (1), &error);
+  g_assert_no_error (error);
+  gate_await (&gate);
+  while (!given || mirror->n_changes == 0)
+    g_main_context_iteration (NULL, TRUE);
+  g_assert_cmpuint (g_list_model_get_n_items (tasks), ==, 3);
+  for (guint i = 0; i < 3; i++)
+    g_assert_true (g_ptr_array_index (mirror->items, i) == futures[i]);
+
+  gate_open (&gate);
+  while (g_list_model_get_n_items (tasks) > 0)
+    g_main_context_iteration (NULL, TRUE);
+  for (guint i = 0; i < 3; i++)
+    g_object_unref (futures[i]);
+  mirror_free (mirror, tasks);
+  gate_clear (&gate);
+  g_object_unref (pool);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -469,6 +517,7 @@ main (int argc, char **argv)
   g_test_add_func ("/pool-lists/tasks-ended", test_tasks_ended);
   g_test_add_func ("/pool-lists/tasks-off-and-on", test_tasks_off_and_on);
   g_test_add_func ("/pool-lists/tasks-gaps", test_tasks_gaps);
+  g_test_add_func ("/pool-lists/tasks-fed", test_tasks_fed);
   g_test_add_func ("/pool-lists/outlive", test_outlive);
   g_test_add_func ("/pool-lists/nobody-looks", test_nobody_looks);
   g_test_add_func ("/pool-lists/wait-inside", test_wait_inside);

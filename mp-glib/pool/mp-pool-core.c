@@ -292,6 +292,7 @@ mp_pool_core_submit (MpPoolCore  *self,
       return TRUE;
     }
 
+  mp_tally_list (self, job);
   if (job->feed != NULL)
     {
       if (job->control != NULL)

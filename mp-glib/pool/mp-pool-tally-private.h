@@ -61,6 +61,9 @@ typedef struct
 MpTally  *mp_tally_new          (void);
 void      mp_tally_free         (MpTally            *self);
 
+/* @job has just got its place in the pool's own list. */
+void      mp_tally_list         (MpPoolCore         *core,
+                                 MpJob              *job);
 /* @n_units more of @job. Again, when a job gets more of them later. */
 void      mp_tally_add          (MpPoolCore         *core,
                                  MpJob              *job,

@@ -114,8 +114,18 @@ mp_tally_add (MpPoolCore *core,
   self->n_left += n_units;
   self->n_batch += n_units;
   job->n_left += n_units;
-  if (self->listing && job->list_number == 0)
-    job->list_number = ++self->last_number;
+  mp_pool_view_changed (core);
+}
+
+void
+mp_tally_list (MpPoolCore *core,
+               MpJob      *job)
+{
+  MpTally *self = core->tally;
+
+  if (!self->listing)
+    return;
+  job->list_number = ++self->last_number;
   mp_pool_view_changed (core);
 }
 
