@@ -382,8 +382,9 @@ mp_result_iter_next_batch_finish (MpResultIter  *self,
  * Ends it before its time.
  *
  * What has not been computed is called off, what has been is dropped, and its input is not asked for any more. Whoever waits
- * for the next result gets the end, as does everybody from now on. A dropped iterator does the same by itself; this is for
- * languages that drop what nobody needs only some time later.
+ * for the next result gets the end, as does everybody from now on. What runs is stopped, as [method@Mp.Future.cancel] does. A
+ * dropped iterator does the same by itself, but for what runs, or was sent to a worker ahead: that goes on, and nobody hears
+ * of it. This is for languages that drop what nobody needs only some time later, too.
  *
  * Since: 0.1
  */
