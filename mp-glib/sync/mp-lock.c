@@ -224,7 +224,8 @@ acquire_step (MpSyncCall  *call,
 
 /* Another thread may have released it meanwhile. */
 static gboolean
-acquire_undo (MpSyncCall *call)
+acquire_undo (MpSyncCall *call,
+              gboolean    may_wait)
 {
   if (mp_cell_is_mine (&call->sync->slot))
     mp_cell_give_back (&call->sync->slot);

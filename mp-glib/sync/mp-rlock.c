@@ -263,9 +263,10 @@ release_once (MpSync *sync)
 
 /* Its own thread may have acquired it once more meanwhile, and does so without asking anybody. */
 static gboolean
-acquire_undo (MpSyncCall *call)
+acquire_undo (MpSyncCall *call,
+              gboolean    may_wait)
 {
-  if (!is_owner (call->sync, get_thread ()) || get_thread () != GPOINTER_TO_UINT (call->data))
+  if (!may_wait || !is_owner (call->sync, get_thread ()) || get_thread () != GPOINTER_TO_UINT (call->data))
     return FALSE;
   release_once (call->sync);
   return TRUE;

@@ -264,9 +264,10 @@ release (MpSync    *sync,
 }
 
 static gboolean
-undo_acquire (MpSyncCall *call)
+undo_acquire (MpSyncCall *call,
+              gboolean    may_wait)
 {
-  return mp_sync_do (call->sync, call->what, FALSE, release, NULL, NULL) == MP_SYNC_DONE;
+  return mp_sync_call_undo (call, release, may_wait);
 }
 
 /* Calls. */

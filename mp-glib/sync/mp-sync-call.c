@@ -41,7 +41,7 @@ deliver (gpointer data)
     g_signal_handler_disconnect (g_task_get_cancellable (task), self->cancel_id);
   self->cancel_id = 0;
 
-  if (self->undoes && self->undo (self))
+  if (self->undoes && self->undo (self, TRUE))
     self->error = cancelled_error (self);
   if (self->data != NULL && self->free_data != NULL)
     self->free_data (g_steal_pointer (&self->data));
@@ -106,6 +106,32 @@ mp_sync_call_step (MpSyncCall  *call,
   return step;
 }
 
+gboolean
+mp_sync_call_undo (MpSyncCall *call,
+                   MpSyncTry   undo_func,
+                   gboolean    may_wait)
+{
+  MpSync *sync = call->sync;
+  guint32 change = 0;
+  int wake = 0;
+  MpSyncStep step;
+  MpCellResult result;
+
+  if (may_wait)
+    return mp_sync_do (sync, call->what, FALSE, undo_func, NULL, NULL) == MP_SYNC_DONE;
+
+  result = mp_cell_try_take (&sync->slot);
+  if (result == MP_CELL_BUSY || result == MP_CELL_LOST)
+    return FALSE;
+  mp_sync_see_to (sync);
+  step = undo_func (sync, FALSE, NULL, &wake, NULL);
+  if (wake > 0)
+    change = mp_sync_change (sync);
+  mp_sync_leave (sync);
+  mp_sync_tell (sync, change, wake);
+  return step == MP_SYNC_DONE;
+}
+
 static gboolean
 try_cb (const MpSlotRef *slot,
         gpointer         data)
@@ -115,8 +141,7 @@ try_cb (const MpSlotRef *slot,
   return self->step (self, &self->error) != MP_SYNC_NOT_YET;
 }
 
-/* It is done; whoever has called it off meanwhile does not want it. Undone later: that may have to wait, which must not
- * be under the hub's lock. */
+/* It is done; whoever has called it off meanwhile does not want it. */
 static void
 done_cb (gpointer data)
 {
@@ -124,7 +149,13 @@ done_cb (gpointer data)
 
   self->wait = NULL;
   g_atomic_int_add (&self->sync->n_pending, -1);
-  self->undoes = self->cancelled && self->error == NULL && self->undo != NULL;
+  if (self->cancelled && self->error == NULL && self->undo != NULL)
+    {
+      if (self->undo (self, FALSE))
+        self->error = cancelled_error (self);
+      else
+        self->undoes = TRUE;
+    }
   post (self);
 }
 

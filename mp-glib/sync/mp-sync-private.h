@@ -113,9 +113,10 @@ struct _MpSyncCall
   gpointer        data;       /* (owned) (nullable): freed by @free_data, in the context of the call */
   GDestroyNotify  free_data;
   gboolean        skips_line; /* tried at once, also when others wait already */
-  /* It is done, but was cancelled meanwhile: to be undone, in the context of the call, before the callback. FALSE: the
-   * result is given all the same, as without (nullable). */
-  gboolean     (* undo)      (MpSyncCall *call);
+  /* It is done, but was cancelled meanwhile: to be undone. At once if that needs no waiting, with the hub's lock held;
+   * after FALSE again in the context of the call, before the callback, where it @may_wait; after FALSE the result is given
+   * all the same, as without (nullable). */
+  gboolean     (* undo)      (MpSyncCall *call, gboolean may_wait);
 
   /*< mp-sync-call.c's >*/
   gatomicrefcount      ref_count;
@@ -134,6 +135,10 @@ struct _MpSyncCall
 /* The usual step: the cell, @try_func, the cell back, the others told. */
 MpSyncStep  mp_sync_call_step  (MpSyncCall          *call,
                                 GError             **error);
+/* For undo(): @undo_func, as mp_sync_do() does it. */
+gboolean    mp_sync_call_undo  (MpSyncCall          *call,
+                                MpSyncTry            undo_func,
+                                gboolean             may_wait);
 /* A fresh one, zeros but for these. @object: the source, which has @sync in it. */
 MpSyncCall *mp_sync_call_new   (gpointer             object,
                                 MpSync              *sync,
