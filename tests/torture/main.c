@@ -17,6 +17,9 @@ static const TorturePrimitive *const primitives[] = {
   &torture_arena,
   &torture_cell,
   &torture_lock,
+  &torture_semaphore,
+  &torture_event,
+  &torture_rlock,
   &torture_ring,
   &torture_transport,
 };

@@ -2,7 +2,8 @@
 # run.sh — SPDX-License-Identifier: LGPL-2.1-or-later
 # tests/torture/run.sh [PRIMITIVE] [KILLS] [OPTIONS]: builds the torture suite in _build-torture and runs it: the
 # long form, 10000 kills for each primitive, unless KILLS says otherwise. Prints a line of figures for each, and is 1
-# when an invariant was violated, or, in the long form, a point was never killed at. PRIMITIVE `all` is all of them.
+# when an invariant was violated, or, in the long form, a point was never killed at. PRIMITIVE `all` is all of them,
+# `sync` all of mp-glib/sync/ but the lock.
 # Options: --seed N; --broken runs variants with a fault, which must be caught; --list names primitives and points.
 set -eu
 cd "$(dirname "$0")/../.."
@@ -19,6 +20,7 @@ case ${1-} in
   *) kills=$1; shift ;;
 esac
 [ "$primitive" != all ] || primitive=
+[ "$primitive" != sync ] || primitive='semaphore event rlock'
 
 want_for_building
 install_missing

@@ -112,7 +112,9 @@ use (void)
   torture_linger ();
   torture_leave (&data->witness, "lock");
   release ();
-  torture_pause ();
+  /* What has been acquired for a callback is had through a pause. */
+  if (n_pending == 0)
+    torture_pause ();
 }
 
 static void
@@ -159,8 +161,9 @@ step_async (void)
 {
   guint64 before = n_completed;
 
-  while (n_pending < MAX_PENDING)
-    acquire_async ();
+  if (n_pending == 0)
+    while (n_pending < MAX_PENDING)
+      acquire_async ();
   while (n_completed == before)
     g_main_context_iteration (context, TRUE);
 }

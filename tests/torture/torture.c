@@ -294,3 +294,20 @@ torture_leave (TortureWitness *witness,
   if (!__atomic_compare_exchange_n (witness, &who, 0, FALSE, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
     torture_violation ("%s: child %" G_GUINT64_FORMAT " has come in meanwhile", what, who >> 8);
 }
+
+gboolean
+torture_try_enter (TortureWitness *witness)
+{
+  guint64 found = __atomic_load_n (witness, __ATOMIC_SEQ_CST);
+
+  return (found == 0 || !is_alive (found)) &&
+         __atomic_compare_exchange_n (witness, &found, encode_self (), FALSE, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+}
+
+void
+torture_try_leave (TortureWitness *witness)
+{
+  guint64 who = encode_self ();
+
+  __atomic_compare_exchange_n (witness, &who, 0, FALSE, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+}

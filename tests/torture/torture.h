@@ -29,6 +29,7 @@ typedef struct
 } TorturePrimitive;
 
 extern const TorturePrimitive torture_self, torture_arena, torture_cell, torture_lock, torture_ring, torture_transport;
+extern const TorturePrimitive torture_semaphore, torture_event, torture_rlock;
 
 #define TORTURE_N_CHILDREN 4
 
@@ -74,5 +75,9 @@ TortureFound torture_enter (TortureWitness *witness,
                             const char     *what);
 void         torture_leave (TortureWitness *witness,
                             const char     *what);
+/* For several witnesses, of which somebody can have any: FALSE when a child that is alive has it. One that is about to
+ * die counts as dead, and may therefore find, when it leaves, that somebody else has come. */
+gboolean     torture_try_enter (TortureWitness *witness);
+void         torture_try_leave (TortureWitness *witness);
 
 G_END_DECLS
