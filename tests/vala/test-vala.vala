@@ -204,6 +204,48 @@ void test_lock () {
     }
 }
 
+async void wait_for_all (Mp.Semaphore semaphore, Mp.Event event, Mp.RLock rlock) throws Error {
+    assert_true (yield semaphore.acquire_async (null));
+    assert_true (yield event.wait_async (null));
+    assert_true (yield rlock.acquire_async (null));
+}
+
+void test_sync () {
+    try {
+        var semaphore = new Mp.Semaphore (1);
+        var bounded = new Mp.BoundedSemaphore (1);
+        var event = new Mp.Event ();
+        var rlock = new Mp.RLock ();
+
+        assert_true (semaphore.try_acquire () && !semaphore.try_acquire ());
+        assert_true (semaphore.get_n_held () == 1 && semaphore.value == 0);
+        Error? caught = null;
+        try {
+            bounded.release ();
+        } catch (Mp.Error error) {
+            caught = error;
+        }
+        assert_error (caught, Mp.Error.quark (), Mp.Error.NOT_OWNER);
+        assert_true (rlock.acquire (-1) && rlock.try_acquire () && rlock.get_depth () == 2);
+
+        var loop = new MainLoop ();
+        wait_for_all.begin (semaphore, event, rlock, (source, result) => {
+            try {
+                wait_for_all.end (result);
+            } catch (Error error) {
+                assert_no_error (error);
+            }
+            loop.quit ();
+        });
+        assert_true (semaphore.release () && event.set ());
+        loop.run ();
+        assert_true (event.is_set () && event.wait (0) && event.clear ());
+        assert_true (rlock.get_depth () == 3);
+    } catch (Error error) {
+        assert_no_error (error);
+    }
+}
+
 class Greeter : Mp.Process {
     public string greeting { get; set; default = ""; }
 
@@ -243,6 +285,7 @@ int main (string[] args) {
     Test.add_func ("/vala/future-and-iter", test_future_and_iter);
     Test.add_func ("/vala/process", test_process);
     Test.add_func ("/vala/lock", test_lock);
+    Test.add_func ("/vala/sync", test_sync);
     Test.add_func ("/vala/subclass", test_subclass);
     return Test.run ();
 }
