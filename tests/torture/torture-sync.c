@@ -10,6 +10,7 @@
 
 #define N_UNITS     2
 #define MAX_PENDING 3
+#define N_SETTERS   2   /* as long as one is gone, the others have the other one */
 
 enum { BROKEN_NOTHING, BROKEN_FIRST, BROKEN_SECOND };
 
@@ -22,8 +23,8 @@ typedef struct
   TortureWitness witness;         /* who has the lock */
   guint64        first;
   guint64        second;
-  guint64        n_set_begun;     /* of the event, by the one who sets it */
-  guint64        n_set_done;
+  guint64        n_set_begun[N_SETTERS];   /* of the event */
+  guint64        n_set_done[N_SETTERS];
   guint64        n_uses;
   guint64        n_async;
   guint64        n_cancelled;
@@ -243,7 +244,7 @@ const TorturePrimitive torture_semaphore = {
   semaphore_finish, figures,
 };
 
-/* Event: one sets it and clears it, the others wait, without end. None is released without it. */
+/* Event: two set it and clear it, the others wait, without end. None is released without it. */
 
 static void
 event_setup (void)
@@ -255,21 +256,24 @@ event_setup (void)
 static void
 event_begin (void)
 {
+  int self = torture_get_child ();
+
   begin ();
   /* What the one before had begun is done, or will never be. */
-  if (torture_get_child () == 0)
-    __atomic_store_n (&data->n_set_done, look_at (&data->n_set_begun), __ATOMIC_SEQ_CST);
+  if (self < N_SETTERS)
+    __atomic_store_n (&data->n_set_done[self], look_at (&data->n_set_begun[self]), __ATOMIC_SEQ_CST);
 }
 
 static void
 event_set (void)
 {
+  int self = torture_get_child ();
   g_autoptr(GError) error = NULL;
 
-  count (&data->n_set_begun);
+  count (&data->n_set_begun[self]);
   if (torture_broken != BROKEN_FIRST && !mp_event_set (event, &error))
     torture_violation ("event set: %s", error->message);
-  count (&data->n_set_done);
+  count (&data->n_set_done[self]);
   torture_linger ();
   if (!mp_event_clear (event, NULL))
     torture_violation ("event clear: fails");
@@ -277,21 +281,31 @@ event_set (void)
   torture_linger ();
 }
 
+static guint64
+sum_sets (guint64 numbers[N_SETTERS])
+{
+  guint64 sum = 0;
+
+  for (guint i = 0; i < N_SETTERS; i++)
+    sum += look_at (&numbers[i]);
+  return sum;
+}
+
 /* How often it has been set, if it is not set, and nobody is about to; else G_MAXUINT64. */
 static guint64
 see_unset (void)
 {
-  guint64 begun = look_at (&data->n_set_begun);
+  guint64 done = sum_sets (data->n_set_done);
 
-  if (look_at (&data->n_set_done) != begun || mp_event_is_set (event) || torture_is_anybody_dying ())
+  if (sum_sets (data->n_set_begun) != done || mp_event_is_set (event) || torture_is_anybody_dying ())
     return G_MAXUINT64;
-  return look_at (&data->n_set_begun) == begun ? begun : G_MAXUINT64;
+  return sum_sets (data->n_set_begun) == done ? done : G_MAXUINT64;
 }
 
 static void
 event_released (guint64 before)
 {
-  torture_check (before == G_MAXUINT64 || look_at (&data->n_set_begun) != before, "event: released, and nobody set it");
+  torture_check (before == G_MAXUINT64 || sum_sets (data->n_set_begun) != before, "event: released, and nobody set it");
   count (&data->n_uses);
 }
 
@@ -353,7 +367,7 @@ event_block (void)
 static void
 event_step (void)
 {
-  if (torture_get_child () == 0)
+  if (torture_get_child () < N_SETTERS)
     event_set ();
   else
     step_by (event_block, event_begin_async);
