@@ -49,6 +49,9 @@ const nestLater = Mp.register(async function nestLater(x) {
 const echo = Mp.register(function echo(value) {
     return value;
 });
+const echoLater = Mp.register(async function echoLater(value) {
+    return value;
+});
 const collect = Mp.register(function collect(n) {
     const kept = [];
     for (let i = 0; i < n; i++) {
@@ -186,6 +189,38 @@ test('many large values do not pile up', async () => {
     for (let i = 0; i < 40; i++)
         await pool.apply_async(echo, [bytes]);
     assert(getSize() - before < 200 << 20, `${(getSize() - before) >> 20} MiB more`);
+    pool.terminate();
+});
+
+async function catchNowOrLater(func) {
+    try {
+        await func();
+        return null;
+    } catch (error) {
+        return error;
+    }
+}
+
+test('what is no value of JavaScript', async () => {
+    const pool = Mp.Pool.new(1);
+    const worker = await pool.apply_async(where, []);
+    const tags = ['js', 'js-call', 'js-items', 'js-results', 'js-tries', 'js-outcomes', 'js-nothing'];
+    const texts = ['', '{', '5', 'null', '"text"', '{"length": 3}', '{"\\u0001": []}', '[{"\\u0001": ["v", 7]}]',
+        '[{"\\u0001": ["h", 0]}]', '[{"\\u0001": ["b", "Uint8Array", 1000, 1000]}]', '[{"\\u0001": ["e", null]}]'];
+    for (const tag of tags) {
+        for (const text of texts) {
+            for (const func of [echo, echoLater]) {
+                // It fails, or is a value by chance.
+                const error = await catchNowOrLater(() => pool.apply_async(func, Mp.blob_new(tag, text, null, null)));
+                assert(!error?.matches?.(Mp.Error, Mp.Error.WORKER_DIED), `${tag} ${text}: ${show(error)}`);
+            }
+        }
+    }
+    for (const text of ['5', '()', '("js", 5)', '("js", "5", @ay [], [<5>])', '@(ssayav) ("js", "{", [], [])', 'b"js"']) {
+        const error = await catchNowOrLater(() => pool.apply_async(echo, GLib.Variant.parse(null, text, null, null)));
+        assert(!error?.matches?.(Mp.Error, Mp.Error.WORKER_DIED), `${text}: ${show(error)}`);
+    }
+    assertEqual(await pool.apply_async(where, []), worker);
     pool.terminate();
 });
 

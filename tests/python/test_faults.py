@@ -189,6 +189,25 @@ class ErrorTest(unittest.TestCase):
             self.pool.disconnect(number)
         self.assertEqual(len(seen), 1)
 
+    def test_what_is_no_pickle(self):
+        """The function for pickles has a name, by which it can be called with anything: that fails, and kills nothing."""
+        pool = Mp.Pool(1)
+        self.addCleanup(pool.join)
+        self.addCleanup(pool.terminate)
+        where = pool.apply(os.getpid)
+        for text in ('5', '"text"', '()', '[1, 2]', 'false', '(1, 2)', '(b"text", 3)', '<5>', '@ms nothing', '@av []',
+                     '{"a": <1>}', '(b"text", [1, 2])'):
+            with self.subTest(text):
+                with self.assertRaisesRegex(TypeError, 'a function for pickles'):
+                    pool.apply('python-task', GLib.Variant.parse(None, text, None, None))
+        for text in ('@ay []', '[byte 0]', 'b"\\0\\377\\377\\377\\377 no pickle"', '(b"no pickle", @ah [])',
+                     '(@ay [], [handle 7])'):
+            with self.subTest(text):
+                with self.assertRaises(Exception) as caught:
+                    pool.apply('python-task', GLib.Variant.parse(None, text, None, None))
+                self.assertNotIsInstance(caught.exception, Mp.WorkerDiedError)
+        self.assertEqual(pool.apply(os.getpid), where)
+
 
 class DeathTest(unittest.TestCase):
     def test_worker_dies_in_a_task(self):

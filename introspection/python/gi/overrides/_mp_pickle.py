@@ -101,8 +101,14 @@ def pack(data, handles):
 def unpack(variant):
     """The bytes and the objects of a variant made by pack()."""
     data = _Mp.blob_get_bytes(variant)
-    if data or variant.get_type_string() == 'ay':
+    if data:
         return data, None
+    kind = variant.get_type_string()
+    if kind == 'ay':
+        return data, None
+    if kind != '(ayah)':
+        # By its name such a function can be called with anything; GLib aborts for children that are not there.
+        raise TypeError("this is a function for pickles, which come as 'ay' or '(ayah)', not as '%s'" % kind)
     objects = variant.get_child_value(1)
     return (variant_bytes(variant.get_child_value(0)),
             [_Mp.Shareable.from_variant(objects.get_child_value(i)) for i in range(objects.n_children())])
