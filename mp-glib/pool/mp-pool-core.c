@@ -328,7 +328,7 @@ mp_pool_core_unit_ended (MpPoolCore   *self,
   if (job->control != NULL && mp_pool_core_retry (self, unit, answer))
     return;
   if (answer->error != NULL && !job->done)
-    mp_pool_post_failed (self, mp_pool_core_name_of (self, job->function), answer->error, answer->details);
+    mp_pool_post_failed (self, mp_job_get_name (job), answer->error, answer->details);
   if (!job->done)
     mp_tally_unit_ended (self, job, answer->error != NULL || answer->per_item);
 

@@ -426,7 +426,7 @@ mp_pool_class_init (MpPoolClass *klass)
   /**
    * MpPool::task-failed:
    * @self: the pool
-   * @function: the function's name, as messages show it
+   * @name: what the task is called: [property@Mp.TaskOptions:name], or else its function's name, as messages show it
    * @error: the error
    * @details: (nullable): what is known of it, see [method@Mp.Future.dup_error_details]
    *

@@ -103,7 +103,7 @@ class OptionsTest(unittest.TestCase):
         running = self.pool.submit(spin_for_ever, options=Mp.TaskOptions(run_timeout_us=50000))
         waiting = self.pool.submit(square, 1, options=Mp.TaskOptions(queue_timeout_us=0))
         for call, name in (running, 'spin_for_ever'), (waiting, 'square'):
-            with self.assertRaisesRegex(Mp.TimeoutError, '“%s”' % name):
+            with self.assertRaisesRegex(Mp.TimeoutError, '“%s.%s”' % (__name__, name)):
                 call.get(TIMEOUT)
         self.assertEqual(self.pool.submit(square, 3).get(TIMEOUT), 9)
 

@@ -2,6 +2,7 @@
 # test_pool_view.py — SPDX-License-Identifier: LGPL-2.1-or-later
 """What a pool shows of itself to a user interface."""
 
+import functools
 import os
 import tempfile
 import time
@@ -23,6 +24,19 @@ def parity(x):
     if x % 2:
         raise KeyError(x)
     return x
+
+
+class Parity:
+    def __call__(self, x):
+        return parity(x)
+
+    def of(self, x):
+        return parity(x)
+
+
+@Mp.idempotent
+def twice(x):
+    return parity(x)
 
 
 def wait_for(path):
@@ -129,6 +143,39 @@ class TestPoolView(unittest.TestCase):
                 n += added - removed
                 self.assertEqual(n, length)
 
+    def test_names(self):
+        """Tasks go by the names of their own functions, not by that of the library's which runs them."""
+        for backend in (Mp.Backend.PROCESSES, Mp.Backend.THREADS):
+            with self.subTest(backend), Mp.Pool(1, backend=backend) as pool:
+                self.check_names(pool)
+                os.unlink(self.gate)
+
+    def check_names(self, pool):
+        failed = []
+        pool.connect('task-failed', lambda _pool, name, *_rest: failed.append(name))
+        waiting = pool.apply_async(wait_for, (self.gate,))
+        workers = pool.get_workers()
+        worker = workers[0]
+        turn_until(lambda: worker.props.current_task is not None, 'a task')
+        self.assertEqual(worker.props.current_task, __name__ + '.wait_for')
+        results = [
+            (pool.apply_async(functools.partial(parity, 3)), '.parity'),
+            (pool.submit(parity, 5), '.parity'),
+            (pool.submit(parity, 7, options=Mp.TaskOptions(priority=-1)), '.parity'),
+            (pool.submit(parity, 9, options=Mp.TaskOptions(priority=-2, name='nine')), 'nine'),
+            (pool.submit(twice, 11, options=Mp.TaskOptions(priority=-3)), '.twice'),
+            (pool.map_async(Parity(), range(3), chunksize=3), '.Parity'),
+            (pool.map_async(Parity().of, [1], chunksize=1), '.Parity.of'),
+        ]
+        results = [(result, __name__ + name if name.startswith('.') else name) for result, name in results]
+        for result, name in results:
+            self.assertEqual(result.future.props.name, name)
+        self.open_gate()
+        waiting.get()
+        for result, _name in results:
+            self.assertIsInstance(_outcome(result), KeyError)
+        turn_until(lambda: len(failed) == len(results), 'as many signals as failures')
+        self.assertEqual(sorted(failed), sorted(name for _result, name in results))
 
     def test_cancel(self):
         with Mp.Pool(1) as pool:

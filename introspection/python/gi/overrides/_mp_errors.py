@@ -188,6 +188,18 @@ def _name_of(function):
     return getattr(function, '__qualname__', None) or type(function).__qualname__
 
 
+def full_name_of(function):
+    """The same with its module."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    name = getattr(function, '__qualname__', None)
+    if name is None:
+        function = type(function)
+        name = function.__qualname__
+    module = getattr(function, '__module__', None)
+    return '%s.%s' % (module, name) if module else name
+
+
 def named(text, function, initializer=None):
     """@text with the user's functions in place of those of the library by which they were called."""
     if function is not None:

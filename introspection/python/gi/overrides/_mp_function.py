@@ -89,17 +89,43 @@ def idempotent(func=None, *, attempts=2):
     return mark if func is None else mark(func)
 
 
+_named = {}   # (name, attempts): the options of a call for which nothing else was said
+_MOST_NAMED = 1000
+
+
 def options_for(func, options=None):
-    """The options of a call of @func: @options, an Mp.TaskOptions or None, and what idempotent() says of it."""
+    """The options of a call of @func: @options, an Mp.TaskOptions or None, and what idempotent() says of it.
+
+    What goes by the name of a function of the library is shown by its own one."""
+    if func is None or isinstance(func, str):
+        return options
+    name = errors.full_name_of(func)
     while isinstance(func, functools.partial):
         func = func.func
     attempts = getattr(func, '__mp_attempts__', 1)
-    if attempts == 1:
+    if options is not None:
+        return _completed(options, name, attempts)
+    options = _named.get((name, attempts))
+    if options is None:
+        if len(_named) >= _MOST_NAMED:
+            _named.clear()
+        own = {'max_attempts': attempts, 'idempotent': True} if attempts != 1 else {}
+        options = _named[name, attempts] = _Mp.TaskOptions(name=errors.clean_text(name), **own)
+    return options
+
+
+def _completed(options, name, attempts):
+    """A copy of @options with what they do not say."""
+    own = {spec.name.replace('-', '_'): options.get_property(spec.name) for spec in options.list_properties()}
+    if attempts != 1:
+        own['idempotent'] = True
+        if own['max_attempts'] == 1:
+            own['max_attempts'] = attempts
+    elif own['name'] is not None:
         return options
-    own = {spec.name: options.get_property(spec.name) for spec in options.list_properties()} if options else {}
-    if own.get('max-attempts', 1) == 1:
-        own['max-attempts'] = attempts
-    return _Mp.TaskOptions(**{name.replace('-', '_'): value for name, value in own.items()} | {'idempotent': True})
+    if own['name'] is None:
+        own['name'] = errors.clean_text(name)
+    return _Mp.TaskOptions(**own)
 
 
 def call_variant(args, kwds):

@@ -101,8 +101,8 @@ class Pool(_mp_futures.Bounded, _mp_pool_size.Sized, _Mp.Pool):
     As multiprocessing.Pool; a function given as a text is called by that name, with GLib.Variants or with plain
     values that have a natural GVariant form. Signals: worker-started, worker-exited, task-failed.
 
-    In the signal task-failed the function of all calls but those by name is 'python-task': it comes from the library,
-    which does not read pickles. The exceptions of the calls themselves name the function that was called.
+    A call of a function is a task with the name of that, as 'module.function', unless its options name it. Its own
+    function is one of this module for all of them.
 
     With backend=Mp.Backend.THREADS the workers are threads, see ThreadPool. With Mp.Backend.INLINE there are none: tasks
     run in this program, in its blocking calls and its main loop. That is for tests: inline_seed decides their order,
@@ -449,16 +449,12 @@ def _plain_children(variant):
 def _submit_map(pool, func, tasks):
     """The Mp.Future of the tasks of a map of @func."""
     options = _mp_function.options_for(func)
-    if options is None:
-        return _Mp.Pool.submit_map(pool, pool._task, tasks, 1)
     return _Mp.Pool.submit_map_with(pool, pool._task, _Mp.Items.new_for_array(tasks), 1, options)
 
 
 def _imap(pool, func, tasks):
     """The Mp.ResultIter of the tasks of a map of @func, in order."""
     options = _mp_function.options_for(func)
-    if options is None:
-        return _Mp.Pool.imap(pool, pool._task, tasks, 1)
     return _Mp.Pool.imap_with(pool, pool._task, _Mp.Items.new_for_array(tasks), 1, True, options)
 
 
