@@ -218,6 +218,7 @@ test_time_out (void)
 
   g_assert_null (mp_future_get (future, LONG, NULL, &error));
   g_assert_error (error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT);
+  g_assert_cmpstr (error->message, ==, "task “block” ran in worker 0 for more than the 20.000 ms that it had");
   wait_for_text (text);
   g_assert_cmpstr (text->str, ==, "0 stopped unknown;");
   g_assert_cmpint (apply_int (pool, MP_FUNCTION (square), g_variant_new_int32 (6)), ==, 36);

@@ -181,6 +181,7 @@ mp_pool_worker_limit (MpPoolWorker *self,
 static void
 time_out (MpPoolWorker *self)
 {
+  g_autofree char *pid = self->pid != 0 ? g_strdup_printf (" (pid %d)", self->pid) : g_strdup ("");
   MpAnswer answer = { NULL };
   MpUnit *running = NULL;
   gint64 limit = 0;
@@ -193,8 +194,8 @@ time_out (MpPoolWorker *self)
       unit = stop_running (self);
       limit = get_limit (&unit);
       answer.error = g_error_new (G_IO_ERROR, G_IO_ERROR_TIMED_OUT,
-                                  "task “%s” ran in worker %u (pid %d) for more than the %" G_GINT64_FORMAT ".%03d ms that "
-                                  "it had", mp_job_get_name (unit.job), self->number, self->pid, limit / 1000,
+                                  "task “%s” ran in worker %u%s for more than the %" G_GINT64_FORMAT ".%03d ms that "
+                                  "it had", mp_job_get_name (unit.job), self->number, pid, limit / 1000,
                                   (int) (limit % 1000));
       mp_pool_core_unit_ended (self->core, &unit, &answer);
     }
