@@ -49,6 +49,13 @@ const nestLater = Mp.register(async function nestLater(x) {
 const echo = Mp.register(function echo(value) {
     return value;
 });
+const waitOrDie = Mp.register(function waitOrDie(what) {
+    if (what === 'KILL')
+        signal(getPid(), what);
+    while (typeof what === 'string' && !GLib.file_test(what, GLib.FileTest.EXISTS))
+        GLib.usleep(1000);
+    return what;
+});
 const echoLater = Mp.register(async function echoLater(value) {
     return value;
 });
@@ -101,6 +108,69 @@ test('each item of a chunk whose worker died has the error', async () => {
     assertEqual(seen, [true, true, true, true, true, true, true, true, 8]);
     assert((await iter.next_async()).done);
     pool.terminate();
+});
+
+// All that an iterator has, as soon as it has it; each outcome opens the gate.
+async function collectOutcomes(take, gate) {
+    const outcomes = [];
+    for (;;) {
+        try {
+            const {value, done} = await take();
+            if (done)
+                return outcomes;
+            outcomes.push(value);
+        } catch (error) {
+            outcomes.push(error.matches?.(Mp.Error, Mp.Error.WORKER_DIED) ? 'died' : error.message);
+        }
+        GLib.file_set_contents(gate, '');
+    }
+}
+
+test('a short chunk whose worker died has an error for each of its items', async () => {
+    const directory = GLib.Dir.make_tmp('mp-XXXXXX');
+    const gate = GLib.build_filenamev([directory, 'gate']);
+    const pool = Mp.Pool.new(2);
+    const lists = [items => items, function* (items) {
+        yield* items;
+    }];
+    const takes = [iter => iter.next(), iter => iter.next_async(), iter => new Promise((resolve, reject) => {
+        iter.next_async(null, (_source, result) => {
+            try {
+                resolve(iter.next_finish(result));
+            } catch (error) {
+                reject(error);
+            }
+        });
+    })];
+    for (const list of lists) {
+        for (const take of takes) {
+            const iter = pool.imap_unordered(waitOrDie, list([gate, 1, 2, 'KILL']), 3);
+            assertEqual(await collectOutcomes(() => take(iter), gate), ['died', gate, 1, 2]);
+            GLib.unlink(gate);
+        }
+        const batches = pool.imap_unordered(waitOrDie, list([gate, 1, 2, 'KILL']), 3);
+        assertEqual(batches.next_batch().map(({index}) => index), [3]);
+        GLib.file_set_contents(gate, '');
+        assertEqual(batches.next_batch().map(({index}) => index), [0, 1, 2]);
+        assertEqual(batches.next_batch(), null);
+        GLib.unlink(gate);
+    }
+
+    function* failing() {
+        yield* [1, 2, 3, 'KILL'];
+        throw new RangeError('enough');
+    }
+    const iter = pool.imap(waitOrDie, failing(), 3);
+    assertEqual(await collectOutcomes(() => iter.next(), gate), [1, 2, 3, 'died', 'enough']);
+
+    // All that is left has one error.
+    const hanging = pool.imap(hang, [`${gate}1`, 'never', 'never', 'never'], 3);
+    await until(() => GLib.file_test(`${gate}1`, GLib.FileTest.EXISTS), 'the first one');
+    pool.terminate();
+    assertEqual((await collectOutcomes(() => hanging.next_async(), gate)).length, 1);
+    GLib.unlink(gate);
+    GLib.unlink(`${gate}1`);
+    GLib.rmdir(directory);
 });
 
 test('a busy worker is killed', async () => {

@@ -459,7 +459,7 @@ function overrideImap(name, ordered) {
             : Mp.blob_new_array(all.map(item => encode(TAG_CALL, [item])));
         const iter = attempt(() => imap.call(this, nameOf(func), packed, 1));
         if (chunkSize > 1)
-            iterItems.set(iter, new ChunkItems({nItems: all.length}, chunkSize));
+            iterItems.set(iter, new ChunkItems({nItems: all.length, nGiven: all.length}, chunkSize));
         return iter;
     };
 }
@@ -509,12 +509,11 @@ function overrideFutureList() {
 
 // What a result iterator has of the plain values that it was made for.
 class ChunkItems {
-    // @input knows how many items it has given: that many results there will be.
+    // @input knows how many items it has given, and how many results there will be.
     constructor(input, chunkSize) {
         this.input = input;
         this.chunkSize = chunkSize;
-        this.nTaken = 0;
-        this.outcomes = [];                // of one chunk: [value], or [value, true] for what was thrown …
+        this.outcomes = [];                // of chunks that came: [value], or [value, true] for what was thrown …
         this.position = 0;                 // … of which this one is next
         this.last = Promise.resolve();     // the next one that was asked for last
     }
@@ -527,38 +526,42 @@ class ChunkItems {
         return this.position === this.outcomes.length;
     }
 
-    fill(outcomes) {
-        this.outcomes = outcomes;
+    // Where the items of a chunk begin, and how many there are. Behind the last one comes the error of the input.
+    place(index) {
+        const first = Math.min(index * this.chunkSize, this.input.nGiven);
+        return [first, Math.max(1, Math.min(this.chunkSize, this.input.nGiven - first))];
+    }
+
+    add(outcomes) {
+        this.outcomes = this.isEmpty() ? outcomes : [...this.outcomes.slice(this.position), ...outcomes];
+        this.position = 0;
+    }
+
+    clear() {
+        this.outcomes = [];
         this.position = 0;
     }
 
     take() {
+        if (this.isEmpty())
+            return {value: undefined, done: true};
         const [value, failed] = this.outcomes[this.position++];
-        this.nTaken++;
         if (failed)
             throw value;
         return {value, done: false};
     }
-
-    // Each item of a chunk that failed as a whole has its error; one is thrown already.
-    fail(error) {
-        const n = Math.min(this.chunkSize, this.nItems - this.nTaken);
-        this.nTaken++;
-        this.fill(new Array(Math.max(0, n - 1)).fill([toException(error), true]));
-    }
 }
 
-// What C's next gave, in the form of JavaScript's iterators.
+// What C's next gave, in the form of JavaScript's iterators. For who has chunks that is a batch of one of them: its
+// number tells how many items share its error.
 function unpackNext(variant) {
-    if (variant === null) {
+    if (variant === null)
         lazyIters.delete(this);
-        return {value: undefined, done: true};
-    }
-    const [tag, value] = decode(variant) ?? [null, variant];
-    if (tag !== TAG_OUTCOMES)
-        return {value, done: false};
     const items = iterItems.get(this);
-    items.fill(value);
+    if (items === undefined)
+        return variant === null ? {value: undefined, done: true} : {value: unpack(variant), done: false};
+    if (variant !== null)
+        items.add(unpackOutcomes(variant.get_child_value(0), items)[1]);
     return items.take();
 }
 
@@ -572,53 +575,52 @@ function restoreError(variant) {
     return toException(error);
 }
 
+// The number of the first item, and the outcomes, of one result of a batch: [value], or [value, true] for what was thrown.
+function unpackOutcomes(child, items) {
+    const index = child.get_child_value(0).get_uint64();
+    const content = child.get_child_value(2).get_variant();
+    const [first, n] = items?.place(index) ?? [index, 1];
+    if (!child.get_child_value(1).get_boolean())
+        return [first, new Array(n).fill([restoreError(content), true])];
+    const [tag, value] = decode(content) ?? [null, content];
+    return [first, tag === TAG_OUTCOMES ? value : [[value]]];
+}
+
 // What C's next_batch gave: {index, value} or {index, error} for each item.
 function unpackBatch(variant) {
     if (variant === null) {
         lazyIters.delete(this);
         return null;
     }
-    const {nItems = Infinity, chunkSize = 1} = iterItems.get(this) ?? {};
+    const items = iterItems.get(this);
     const all = [];
     const n = variant.n_children();
     for (let i = 0; i < n; i++) {
-        const child = variant.get_child_value(i);
-        // The error of an input comes behind its last chunk, which may be short.
-        const first = Math.min(child.get_child_value(0).get_uint64() * chunkSize, nItems - 1);
-        const content = child.get_child_value(2).get_variant();
-        if (!child.get_child_value(1).get_boolean()) {
-            const error = restoreError(content);
-            const end = Math.min(first + chunkSize, nItems);
-            for (let index = first; index < end; index++)
-                all.push({index, error});
-            continue;
-        }
-        const [tag, value] = decode(content) ?? [null, content];
-        if (tag !== TAG_OUTCOMES) {
-            all.push({index: first, value});
-            continue;
-        }
-        value.forEach(([result, failed], j) =>
+        const [first, outcomes] = unpackOutcomes(variant.get_child_value(i), items);
+        outcomes.forEach(([result, failed], j) =>
             all.push(failed ? {index: first + j, error: result} : {index: first + j, value: result}));
     }
     return all;
 }
 
+// Whoever has chunks asks for batches of one instead.
+function askForChunks(proto) {
+    const {next, next_async: nextAsync, next_finish: nextFinish, next_batch: nextBatch,
+        next_batch_async: nextBatchAsync, next_batch_finish: nextBatchFinish} = proto;
+    proto.next = function (...args) {
+        return iterItems.has(this) ? nextBatch.call(this, 1, ...args) : next.apply(this, args);
+    };
+    proto.next_async = function (...args) {
+        return iterItems.has(this) ? nextBatchAsync.call(this, 1, ...args) : nextAsync.apply(this, args);
+    };
+    proto.next_finish = function (result) {
+        return (iterItems.has(this) ? nextBatchFinish : nextFinish).call(this, result);
+    };
+}
+
 function overrideResultIter() {
     const proto = Mp.ResultIter.prototype;
-    for (const name of ['next', 'next_finish']) {
-        const method = proto[name];
-        proto[name] = function (...args) {
-            try {
-                return method.apply(this, args);
-            } catch (error) {
-                const {TIMED_OUT, CANCELLED} = Gio.IOErrorEnum;
-                if (![TIMED_OUT, CANCELLED].some(code => error.matches?.(Gio.IOErrorEnum, code)))
-                    iterItems.get(this)?.fail(error);
-                throw error;
-            }
-        };
-    }
+    askForChunks(proto);
     promisify(Mp.ResultIter, 'next', 0, (cancellable = null) => [cancellable], unpackNext);
     wrapMethod(Mp.ResultIter, 'next', (timeout = -1, cancellable = null) => [timeout, cancellable], unpackNext);
 
@@ -660,7 +662,7 @@ function overrideResultIter() {
     const {close} = proto;
     proto.close = function () {
         lazyIters.delete(this);
-        iterItems.get(this)?.fill([]);
+        iterItems.get(this)?.clear();
         close.call(this);
     };
 }

@@ -58,7 +58,8 @@ function fromIterator(iterator) {
 // Reads an iterator a chunk at a time, each of them one blob: a blob for each item takes a hundred times as long.
 class ChunkReader {
     constructor(iterator, tag, chunkSize) {
-        this.nItems = 0;       // how many it gave, its error included
+        this.nGiven = 0;       // how many items it gave, …
+        this.nItems = 0;       // … its error included
         this.ended = false;    // … which is all that there is
         this._iterator = iterator;
         this._tag = tag;
@@ -69,6 +70,7 @@ class ChunkReader {
     read() {
         const chunk = this._error === null && !this.ended ? this._readItems() : [];
         if (chunk.length > 0) {
+            this.nGiven += chunk.length;
             this.nItems += chunk.length;
             return encode(this._tag, chunk);
         }
