@@ -279,8 +279,9 @@ mp_pool_view_install_properties (GObjectClass *object_class)
    *
    * How many tasks of this pool have ended with an error, their worker's death among them.
    *
-   * A chunk of [method@Mp.Pool.imap] counts as failed when one of its items has. What was called off, or ended with the pool,
-   * is in none of the counts; [method@Mp.Pool.dup_statistics] has it.
+   * A chunk of [method@Mp.Pool.imap] counts as failed when one of its items has. Where Python or JavaScript make the chunks,
+   * the library knows nothing of their items: such a chunk has failed only as a whole, as by its worker's death. What was
+   * called off, or ended with the pool, is in none of the counts; [method@Mp.Pool.dup_statistics] has it.
    *
    * Since: 0.1
    */

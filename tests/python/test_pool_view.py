@@ -88,6 +88,11 @@ class TestPoolView(unittest.TestCase):
             for x in range(4):
                 self.assertEqual(isinstance(_outcome(pool.apply_async(parity, (x,))), KeyError), x % 2 == 1)
             self.assertEqual((pool.props.n_done, pool.props.n_failed), (2, 2))
+            # A chunk is done when it was carried out, whatever became of its items.
+            outcomes = pool.imap(parity, range(4), chunksize=2)
+            self.assertEqual([next(outcomes), self.assertRaises(KeyError, next, outcomes), next(outcomes),
+                              self.assertRaises(KeyError, next, outcomes)], [0, None, 2, None])
+            self.assertEqual((pool.props.n_done, pool.props.n_failed), (4, 2))
             pool.close()
             pool.join()
 

@@ -454,6 +454,7 @@ function overrideImap(name, ordered) {
         if (items instanceof GLib.Variant)
             return attempt(() => imap.call(this, nameOf(func), items, chunkSize));
         const all = toArray(items);
+        // The chunk is the task: it is done when it has been carried out, also when its items have thrown.
         const packed = chunkSize > 1
             ? packItems(all, TAG_TRIES, chunkSize)
             : Mp.blob_new_array(all.map(item => encode(TAG_CALL, [item])));

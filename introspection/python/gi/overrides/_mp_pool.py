@@ -301,7 +301,10 @@ class Pool(_mp_futures.Bounded, _mp_pool_size.Sized, _Mp.Pool):
         return AsyncResult(self, future, decode, callback, error_callback)
 
     def imap(self, func, iterable, chunksize=1):
-        """An iterator of the results of func for each item, in order; the input is taken as there is need of it."""
+        """An iterator of the results of func for each item, in order; the input is taken as there is need of it.
+
+        With @chunksize > 1 a chunk is what is a task: one that has been carried out to its end counts as done, also
+        when func has raised for some of its items. Each of those raises at its own place all the same."""
         return self._imap(True, func, iterable, chunksize)
 
     def imap_unordered(self, func, iterable, chunksize=1):
