@@ -246,6 +246,80 @@ void test_sync () {
     }
 }
 
+void test_calls () {
+    try {
+        var pool = new Mp.Pool (1);
+        var options = new Mp.TaskOptions ();
+        options.priority = 1;
+        options.name = "nine";
+        var list = new Mp.FutureList ();
+        list.add (pool.submit_with ("square", new Variant.int32 (3), options));
+        list.add (pool.try_submit ("square", new Variant.int32 (4), null));
+        assert_true (list.wait_all (-1));
+        assert_cmpuint (list.get_n_done (), CompareOperator.EQ, 2);
+        int sum = 0;
+        Mp.Future? future;
+        while ((future = list.next_done (-1)) != null) {
+            assert_true (future.state == Mp.FutureState.SUCCEEDED);
+            sum += future.get (-1).get_int32 ();
+        }
+        assert_cmpint (sum, CompareOperator.EQ, 25);
+
+        bool told = false;
+        var pending = pool.submit_with ("answer_later", new Variant.tuple ({}), options);
+        assert_cmpstr (pending.name, CompareOperator.EQ, "nine");
+        pending.done.connect (() => { told = true; });
+        assert_true (pending.cancel ());
+        assert_false (pending.cancel ());
+        assert_true (pending.state == Mp.FutureState.CANCELLED);
+        while (!told)
+            MainContext.default ().iteration (true);
+
+        int n = 0;
+        var items = new Mp.Items.for_func (() => { return n < 4 ? new Variant.int32 (n++) : null; });
+        var iter = pool.imap_with ("square", items, 1, true, null);
+        Variant? value;
+        while ((value = iter.next (-1)) != null)
+            sum += value.get_int32 ();
+        assert_cmpint (sum, CompareOperator.EQ, 39);
+        var squares = pool.submit_map_with ("square", new Mp.Items.for_array (numbers (3)), 0, options);
+        assert_cmpstr (squares.get (-1).print (false), CompareOperator.EQ, "[0, 1, 4]");
+
+        var workers = pool.get_workers ();
+        assert_cmpuint (workers.get_n_items (), CompareOperator.EQ, 1);
+        var worker = (Mp.WorkerInfo) workers.get_item (0);
+        assert_cmpint (worker.pid, CompareOperator.GT, 0);
+        uint64 n_done;
+        assert_true (pool.dup_statistics ().lookup ("n-done", "t", out n_done));
+        assert_cmpuint ((uint) n_done, CompareOperator.GT, 6);
+    } catch (Error error) {
+        assert_no_error (error);
+    }
+}
+
+async void submit_async (Mp.Pool pool) throws Error {
+    var future = yield pool.submit_async ("square", new Variant.int32 (5), null, null);
+    assert_cmpint ((yield future.get_async (null)).get_int32 (), CompareOperator.EQ, 25);
+}
+
+void test_backends () {
+    foreach (var backend in new Mp.Backend[] { Mp.Backend.PROCESSES, Mp.Backend.THREADS, Mp.Backend.INLINE }) {
+        var pool = new Mp.Pool.for_backend (backend, 1);
+        assert_true (pool.backend == backend);
+        var loop = new MainLoop ();
+        submit_async.begin (pool, (object, result) => {
+            try {
+                submit_async.end (result);
+            } catch (Error error) {
+                assert_no_error (error);
+            }
+            loop.quit ();
+        });
+        loop.run ();
+        pool.terminate ();
+    }
+}
+
 class Greeter : Mp.Process {
     public string greeting { get; set; default = ""; }
 
@@ -283,6 +357,8 @@ int main (string[] args) {
     Test.add_func ("/vala/async", test_async);
     Test.add_func ("/vala/error", test_error);
     Test.add_func ("/vala/future-and-iter", test_future_and_iter);
+    Test.add_func ("/vala/calls", test_calls);
+    Test.add_func ("/vala/backends", test_backends);
     Test.add_func ("/vala/process", test_process);
     Test.add_func ("/vala/lock", test_lock);
     Test.add_func ("/vala/sync", test_sync);
