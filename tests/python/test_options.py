@@ -11,13 +11,17 @@ import support
 
 import gi
 gi.require_version('Mp', '1')
-from gi.repository import GLib, Mp  # noqa: E402
+from gi.repository import Gio, GLib, Mp  # noqa: E402
 
 TIMEOUT = support.TIMEOUT
 
 
 def square(x):
     return x * x
+
+
+def is_worker():
+    return Mp.is_worker()
 
 
 def add(a, b=0):
@@ -67,6 +71,37 @@ class BytesTest(unittest.TestCase):
             self.assertEqual(value.get_type_string(), 'ay')
             self.assertEqual(Mp.blob_get_bytes(value), data)
         self.assertFalse(Mp.blob_get_bytes(GLib.Variant('s', 'xyz')))
+
+
+class SettersTest(unittest.TestCase):
+    """What has a property has functions, too."""
+
+    def test_options(self):
+        options = Mp.TaskOptions()
+        cancellable = Gio.Cancellable()
+        for name, value in (('priority', -3), ('queue_timeout_us', 5), ('run_timeout_us', 6), ('max_attempts', 7),
+                            ('idempotent', True), ('name', 'a name'), ('cancellable', cancellable)):
+            getattr(options, 'set_' + name)(value)
+            self.assertEqual(getattr(options, 'get_' + name)(), value)
+            self.assertEqual(options.get_property(name.replace('_', '-')), value)
+
+    def test_pool(self):
+        with Mp.Pool(1) as pool:
+            pool.set_max_queued(7)
+            self.assertEqual(pool.props.max_queued, 7)
+            pool.set_list_tasks(True)
+            self.assertTrue(pool.props.list_tasks)
+            workers = pool.get_workers()
+            self.assertEqual(workers[0].get_busy_time(), 0)
+
+    def test_surroundings(self):
+        self.assertFalse(Mp.is_worker())
+        with Mp.Pool(1) as pool:
+            self.assertTrue(pool.apply(is_worker))
+        self.assertGreaterEqual(Mp.get_n_cpus(), Mp.get_n_usable_cpus())
+        self.assertGreaterEqual(Mp.get_n_usable_cpus(), 1)
+        self.assertFalse(Mp.function_is_registered('unheard-of'))
+        self.assertTrue(Mp.function_is_registered('python-task'))
 
 
 class OptionsTest(unittest.TestCase):
