@@ -153,6 +153,24 @@ test_queued (void)
   bench_clear (&bench, "pool closed 0;");
 }
 
+/* Of two signals that wait for a process the lower one is first: it must have stopped before it gets another. */
+static void
+stop (int pid)
+{
+  g_autofree char *path = g_strdup_printf ("/proc/%d/stat", pid);
+  gboolean stopped = FALSE;
+
+  g_assert_cmpint (kill (pid, SIGSTOP), ==, 0);
+  while (!stopped)
+    {
+      g_autofree char *stat = NULL;
+
+      g_assert_true (g_file_get_contents (path, &stat, NULL, NULL));
+      stopped = strstr (stat, ") T ") != NULL;
+      g_thread_yield ();
+    }
+}
+
 /* One that does nothing about it: SIGTERM, and SIGKILL. What waited behind it runs, in a new worker. */
 static void
 check_running (const char *function, const char *reasons, gboolean stopped)
@@ -165,7 +183,7 @@ check_running (const char *function, const char *reasons, gboolean stopped)
   for (guint i = 0; i < G_N_ELEMENTS (behind); i++)
     behind[i] = submit (bench.pool, MP_FUNCTION (square), g_variant_new_int32 (i));
   if (stopped)
-    g_assert_cmpint (kill (pid, SIGSTOP), ==, 0);
+    stop (pid);
   g_assert_true (mp_future_cancel (spinning));
   expect_cancelled (spinning);
   for (guint i = 0; i < G_N_ELEMENTS (behind); i++)
