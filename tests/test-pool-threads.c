@@ -281,7 +281,7 @@ test_dropped (void)
 }
 
 static void
-call_and_give_up (Home *self)
+give_up_after (Home *self, gsize size)
 {
   g_autoptr(GError) error = NULL;
 
@@ -289,17 +289,30 @@ call_and_give_up (Home *self)
   self->result = G_OBJECT (submit (self->pool, MP_FUNCTION (wait_at_gate), gate_handle (&self->gate)));
   while (!mp_connection_poll (self->gate.near, 0, NULL, NULL))
     mp_future_is_ready (MP_FUTURE (self->result));
-  g_assert_null (mp_pool_apply (self->pool, MP_FUNCTION (echo), own (self, make_bytes (70000)), 1000, NULL, &error));
+  g_assert_null (mp_pool_apply (self->pool, MP_FUNCTION (echo), own (self, make_bytes (size)), 1000, NULL, &error));
   g_assert_error (error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT);
+}
+
+static void
+call_and_give_up (Home *self)
+{
+  give_up_after (self, 70000);
+}
+
+/* More than the socket takes. */
+static void
+call_and_give_up_large (Home *self)
+{
+  give_up_after (self, 900000);
 }
 
 /* The task that its caller has given up is taken back from the worker; its argument is the caller's to free. */
 static void
-test_given_up (void)
+test_given_up (gconstpointer data)
 {
   Home home;
 
-  home_begin (&home, 1, call_and_give_up);
+  home_begin (&home, 1, (CallFunc) data);
   gate_await_in_thread (&home.gate);
   gate_open (&home.gate);
   mp_pool_close (home.pool);
@@ -516,7 +529,8 @@ main (int argc, char **argv)
   g_test_add_func ("/pool-threads/imap", test_imap);
   g_test_add_func ("/pool-threads/terminated", test_terminated);
   g_test_add_func ("/pool-threads/dropped", test_dropped);
-  g_test_add_func ("/pool-threads/given-up", test_given_up);
+  g_test_add_data_func ("/pool-threads/given-up", call_and_give_up, test_given_up);
+  g_test_add_data_func ("/pool-threads/given-up-large", call_and_give_up_large, test_given_up);
   g_test_add_func ("/pool-threads/together", test_together);
   g_test_add_func ("/pool-threads/main-context", test_main_context);
 

@@ -414,12 +414,13 @@ mp_map_add_chunk (MpMap *self,
 /* Sending. */
 
 static void
-queue_slice (MpMap            *self,
+queue_slice (MpJob            *job,
              guint64           chunk,
              MpWire           *wire,
              const MpTaskLead *lead)
 {
   static const guint64 zeros = 0;
+  MpMap *self = job->map;
   gsize n_body = length_of (self, chunk) * self->item_size;
   const guint8 *body = self->data + first_of (self, chunk) * self->item_size;
   gsize total = self->n_head + mp_pad8 (n_body);
@@ -438,33 +439,38 @@ queue_slice (MpMap            *self,
       memcpy (place + self->n_head, body, n_body);
       return;
     }
+  mp_job_lend (job, pieces, 2);
   mp_wire_queue (wire, MP_FRAME_TASK, 0, pieces, pieces[2].size > 0 ? 3 : 2, NULL, 0);
+  mp_job_lent (pieces, 2);
 }
 
 gboolean
-mp_map_queue_chunk (MpMap       *self,
+mp_map_queue_chunk (MpJob       *job,
                     guint64      chunk,
                     MpWire      *wire,
                     MpTaskLead  *lead,
                     GError     **error)
 {
+  MpMap *self = job->map;
   g_autoptr(GVariant) value = NULL;
   MpEncoded encoded;
 
   if (self->item_size > 0)
     {
-      queue_slice (self, chunk, wire, lead);
+      queue_slice (job, chunk, wire, lead);
       return TRUE;
     }
   if (self->encoded != NULL)
-    return mp_pool_queue_encoded (wire, lead, self->encoded[chunk], error);
+    return mp_pool_queue_encoded (job, wire, lead, self->encoded[chunk], error);
   if (self->feed != NULL && mp_feed_get_encoded (self->feed, chunk) != NULL)
-    return mp_pool_queue_encoded (wire, lead, mp_feed_get_encoded (self->feed, chunk), error);
+    return mp_pool_queue_encoded (job, wire, lead, mp_feed_get_encoded (self->feed, chunk), error);
 
   value = make_chunk (self, chunk);
   if (!mp_value_encode (value, &encoded, error))
     return FALSE;
+  mp_job_lend (job, encoded.pieces, encoded.n_pieces);
   mp_wire_queue_value (wire, MP_FRAME_TASK, 0, lead, sizeof *lead, &encoded);
+  mp_job_lent (encoded.pieces, encoded.n_pieces);
   mp_encoded_clear (&encoded);
 
   return TRUE;

@@ -403,7 +403,8 @@ void        mp_pool_worker_abandon   (MpPoolWorker        *self,
 int         mp_pool_worker_get_exit_status (MpPoolWorker  *self);
 /* "worker 3 (pid 4711) was killed by signal 9 (SIGKILL)" (full) */
 char       *mp_pool_worker_describe_with_end (MpPoolWorker *self);
-gboolean    mp_pool_queue_encoded    (MpWire              *wire,
+gboolean    mp_pool_queue_encoded    (MpJob               *job,
+                                      MpWire              *wire,
                                       const MpTaskLead    *lead,
                                       MpEncoded           *encoded,
                                       GError             **error);
@@ -478,6 +479,12 @@ void        mp_job_drop              (MpJob               *self,
                                       gpointer             data);
 /* … those of what nobody has seen yet do not. */
 void        mp_pool_drop_variant     (GVariant            *value);                /* (nullable) */
+/* What a wire is to send from where it lies goes home, too, when that has let go of it: around the queueing. */
+void        mp_job_lend              (MpJob               *self,
+                                      MpPiece             *pieces,
+                                      guint                n_pieces);
+void        mp_job_lent              (MpPiece             *pieces,
+                                      guint                n_pieces);
 
 /* mp-future-state.c: some of it has been done. */
 void        mp_job_tell_watches      (MpJob               *self);
@@ -516,7 +523,7 @@ GVariant   *mp_map_ref_items         (MpMap               *self,
                                       guint64              chunk,
                                       gsize               *first,
                                       gsize               *n_items);
-gboolean    mp_map_queue_chunk       (MpMap               *self,
+gboolean    mp_map_queue_chunk       (MpJob               *job,
                                       guint64              chunk,
                                       MpWire              *wire,
                                       MpTaskLead          *lead,

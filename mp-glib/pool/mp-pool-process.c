@@ -70,7 +70,8 @@ define_function (MpProcessWorker *self,
 
 /* Arguments that hold objects were encoded when they came; their descriptors are wanted again if this worker dies. */
 gboolean
-mp_pool_queue_encoded (MpWire            *wire,
+mp_pool_queue_encoded (MpJob             *job,
+                       MpWire            *wire,
                        const MpTaskLead  *lead,
                        MpEncoded         *encoded,
                        GError           **error)
@@ -95,7 +96,9 @@ mp_pool_queue_encoded (MpWire            *wire,
       g_array_append_val (fds, fd);
     }
   memcpy (pieces + 1, encoded->pieces, encoded->n_pieces * sizeof (MpPiece));
+  mp_job_lend (job, pieces, encoded->n_pieces + 1);
   mp_wire_queue (wire, MP_FRAME_TASK, 0, pieces, encoded->n_pieces + 1, (const int *) fds->data, fds->len);
+  mp_job_lent (pieces, encoded->n_pieces + 1);
 
   return TRUE;
 }
@@ -110,15 +113,17 @@ queue_task (MpWire        *wire,
   MpEncoded encoded;
 
   if (job->map != NULL)
-    return mp_map_queue_chunk (job->map, unit->chunk, wire, lead, error);
+    return mp_map_queue_chunk (job, unit->chunk, wire, lead, error);
   if (job->encoded != NULL)
-    return mp_pool_queue_encoded (wire, lead, job->encoded, error);
+    return mp_pool_queue_encoded (job, wire, lead, job->encoded, error);
   if (mp_plain_queue (wire, MP_FRAME_TASK, lead, sizeof *lead, job->value))
     return TRUE;
 
   if (!mp_value_encode (job->value, &encoded, error))
     return FALSE;
+  mp_job_lend (job, encoded.pieces, encoded.n_pieces);
   mp_wire_queue_value (wire, MP_FRAME_TASK, 0, lead, sizeof *lead, &encoded);
+  mp_job_lent (encoded.pieces, encoded.n_pieces);
   mp_encoded_clear (&encoded);
 
   return TRUE;

@@ -55,6 +55,39 @@ remains_new (MpJob          *job,
   return self;
 }
 
+/* The wire lets go of what it was lent when that has left, or is not wanted any more, in whatever thread, with the lock
+ * held. */
+static void
+lent_back (gpointer data)
+{
+  mp_hub_run_unlocked (remains_send_home, data);
+}
+
+void
+mp_job_lend (MpJob   *self,
+             MpPiece *pieces,
+             guint    n_pieces)
+{
+  for (guint i = 0; i < n_pieces; i++)
+    {
+      GBytes *bytes = g_steal_pointer (&pieces[i].bytes);
+
+      /* What is shorter is copied. */
+      if (bytes != NULL && pieces[i].size >= MP_PIECE_MIN_REFERENCE)
+        pieces[i].bytes = g_bytes_new_with_free_func (pieces[i].data, pieces[i].size, lent_back,
+                                                      remains_new (self, (GDestroyNotify) g_bytes_unref,
+                                                                   g_bytes_ref (bytes)));
+    }
+}
+
+void
+mp_job_lent (MpPiece *pieces,
+             guint    n_pieces)
+{
+  for (guint i = 0; i < n_pieces; i++)
+    g_clear_pointer (&pieces[i].bytes, g_bytes_unref);
+}
+
 void
 mp_job_drop (MpJob          *self,
              GDestroyNotify  func,
