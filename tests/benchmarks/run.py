@@ -90,7 +90,7 @@ def make_rows():
     ]
     if len(os.sched_getaffinity(0)) > 1:
         rows += [
-            Row('prime test of 2000 numbers, 2 workers', 'primes', ['primes'], 'speed-up', None,
+            Row('prime test of 2000 numbers, 2 workers', 'primes', ['primes'], 'speed-up', 'two processes',
                 [('limit', '>=', 1.9)]),
             Row('lock, 2 processes on two CPUs', 'lock', ['lock', 'two'], 'pairs/s', 'futex', [('cpython', '>=', 3)]),
             Row('ring (CPython: pipe), 64 B records', 'ring', ['ring', '64'], 'records/s', 'ring, both sides spin',
@@ -110,7 +110,9 @@ def find_command(system, arguments):
     if system == 'raw':
         if arguments[0] in ('lock', 'ring', 'acquire'):
             return [RAW_SHARED, *arguments]
-        return None if arguments[0] in ('python', 'javascript', 'async', 'cost', 'primes') else [RAW, *arguments]
+        if arguments[0] == 'primes':
+            return [MP_TASKS, 'primes', 'raw']
+        return None if arguments[0] in ('python', 'javascript', 'async', 'cost') else [RAW, *arguments]
     if system == 'cpython':
         if arguments[0] in ('acquire', 'cost', 'primes'):
             return None
