@@ -166,14 +166,27 @@ test_not_initialized (void)
   g_assert_cmpint (status, ==, 0);
 }
 
-/* In the forked copy of an owner the pool is not usable, and does no harm. */
+static void
+not_owner_cb (GObject *object, GAsyncResult *result, gpointer user_data)
+{
+  g_autoptr(GError) error = NULL;
+
+  if (mp_future_get_finish (MP_FUTURE (object), result, &error) == NULL &&
+      g_error_matches (error, MP_ERROR, MP_ERROR_NOT_OWNER))
+    *(gboolean *) user_data = TRUE;
+}
+
+/* In the forked copy of an owner the pool is not usable, and does no harm; nobody waits there for what never comes. */
 static void
 test_forked_copy (void)
 {
   MpPool *pool = mp_pool_new (1);
+  Gate gate = gate_new ();
+  g_autoptr(MpFuture) waiting = submit (pool, MP_FUNCTION (wait_at_gate), gate_handle (&gate));
+  gboolean told = FALSE;
   int pid, status = -1;
 
-  apply_int (pool, MP_FUNCTION (square), g_variant_new_int32 (1));
+  gate_await (&gate);
   pid = fork ();
   if (pid == 0)
     {
@@ -182,13 +195,18 @@ test_forked_copy (void)
       if (mp_pool_apply (pool, MP_FUNCTION (square), g_variant_new_int32 (1), LONG, NULL, &error) != NULL ||
           !g_error_matches (error, MP_ERROR, MP_ERROR_NOT_OWNER))
         _exit (1);
+      mp_future_get_async (waiting, NULL, not_owner_cb, &told);
+      while (!told)
+        g_main_context_iteration (NULL, TRUE);
       mp_pool_terminate (pool);
       g_object_unref (pool);
       _exit (0);
     }
   g_assert_cmpint (waitpid (pid, &status, 0), ==, pid);
   g_assert_cmpint (status, ==, 0);
+  gate_open (&gate);
   g_assert_cmpint (apply_int (pool, MP_FUNCTION (square), g_variant_new_int32 (5)), ==, 25);
+  gate_clear (&gate);
   finish (pool);
 }
 

@@ -439,6 +439,28 @@ waiter_new (MpPoolCore          *core,
   return self;
 }
 
+static void
+give_error (MpWaiter *self)
+{
+  g_task_return_error (self->task, g_steal_pointer (&self->answer.error));
+}
+
+/* A call that was refused: the callback still comes later, and from the same place. */
+void
+mp_waiter_return_failed (GTask               *task,
+                         GError              *error,
+                         MpPoolCore          *core,
+                         GAsyncReadyCallback  callback,
+                         gpointer             user_data)
+{
+  MpWaiter *self = waiter_new (core, NULL, task, callback, user_data, give_error);
+
+  self->answer.error = error;
+  mp_hub_lock ();
+  mp_waiter_post (self);
+  mp_hub_unlock ();
+}
+
 void
 mp_waiter_add (MpPoolCore          *core,
                MpJob               *job,
@@ -448,10 +470,19 @@ mp_waiter_add (MpPoolCore          *core,
                MpWaiterReturn       give,
                gboolean             abandons)
 {
-  MpWaiter *self = waiter_new (core, job, task, callback, user_data, give);
   GCancellable *cancellable = g_task_get_cancellable (task);
+  GError *error = NULL;
+  MpWaiter *self = NULL;
   gulong handler = 0;
 
+  /* In a forked copy of the owner nothing ever ends. */
+  if (!mp_pool_core_is_ours (core, &error))
+    {
+      mp_waiter_return_failed (task, error, core, callback, user_data);
+      return;
+    }
+
+  self = waiter_new (core, job, task, callback, user_data, give);
   self->abandons = abandons;
   if (cancellable != NULL)
     {
@@ -498,26 +529,4 @@ mp_waiter_give_result (MpWaiter *self)
     g_task_return_pointer (self->task, value, (GDestroyNotify) g_variant_unref);
   else
     g_task_return_error (self->task, error);
-}
-
-static void
-give_error (MpWaiter *self)
-{
-  g_task_return_error (self->task, g_steal_pointer (&self->answer.error));
-}
-
-/* A call that was refused: the callback still comes later, and from the same place. */
-void
-mp_waiter_return_failed (GTask               *task,
-                         GError              *error,
-                         MpPoolCore          *core,
-                         GAsyncReadyCallback  callback,
-                         gpointer             user_data)
-{
-  MpWaiter *self = waiter_new (core, NULL, task, callback, user_data, give_error);
-
-  self->answer.error = error;
-  mp_hub_lock ();
-  mp_waiter_post (self);
-  mp_hub_unlock ();
 }
