@@ -414,6 +414,9 @@ main (int argc, char **argv)
   g_test_add_func ("/future-list/fraction-of-map", test_fraction_of_map);
   g_test_add_func ("/future-list/fraction-of-call", test_fraction_of_call);
   g_test_add_func ("/future-list/cancel", test_cancel);
-  g_test_add_func ("/future-list/forked-copy", test_forked_copy);
+  if (is_under_valgrind ())
+    g_test_add_data_func ("/future-list/forked-copy", get_reason_not_to_fork (), skip_test);
+  else
+    g_test_add_func ("/future-list/forked-copy", test_forked_copy);
   return g_test_run ();
 }
