@@ -498,7 +498,10 @@ main (int   argc,
   g_test_add_func ("/pool-cancel/from-callback", test_from_callback);
   g_test_add_func ("/pool-cancel/ends", test_ends);
   g_test_add_func ("/pool-cancel/any-moment", test_any_moment);
-  g_test_add_func ("/pool-cancel/forked-copy", test_forked_copy);
+  if (is_under_valgrind ())
+    g_test_add_data_func ("/pool-cancel/forked-copy", get_reason_not_to_fork (), skip_test);
+  else
+    g_test_add_func ("/pool-cancel/forked-copy", test_forked_copy);
 
   return g_test_run ();
 }

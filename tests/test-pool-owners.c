@@ -225,7 +225,10 @@ main (int argc, char **argv)
   g_test_add_func ("/pool-owners/interrupted", test_interrupted);
   g_test_add_func ("/pool-owners/owner-killed", test_owner_killed);
   g_test_add_func ("/pool-owners/not-initialized", test_not_initialized);
-  g_test_add_func ("/pool-owners/forked-copy", test_forked_copy);
+  if (is_under_valgrind ())
+    g_test_add_data_func ("/pool-owners/forked-copy", get_reason_not_to_fork (), skip_test);
+  else
+    g_test_add_func ("/pool-owners/forked-copy", test_forked_copy);
 
   return g_test_run ();
 }

@@ -245,7 +245,10 @@ main (int argc, char **argv)
   mp_init ();
   g_test_init (&argc, &argv, NULL);
 
-  g_test_add_func ("/pool-size-faults/forked-copy", test_forked_copy);
+  if (is_under_valgrind ())
+    g_test_add_data_func ("/pool-size-faults/forked-copy", get_reason_not_to_fork (), skip_test);
+  else
+    g_test_add_func ("/pool-size-faults/forked-copy", test_forked_copy);
   g_test_add_func ("/pool-size-faults/hangs-at-exit", test_hangs_at_exit);
   g_test_add_func ("/pool-size-faults/initializer", test_initializer_fails);
   g_test_add_func ("/pool-size-faults/initializer/elastic", test_initializer_fails_elastic);
