@@ -341,7 +341,7 @@ test_reader_in_thread (void)
   MpPool *pool = mp_pool_new (2);
   Count count = count_to (3000);
   g_autoptr(MpResultIter) iter = iterate_count (pool, MP_FUNCTION (square), &count, 1, TRUE);
-  g_autoptr(GMainLoop) loop = g_main_loop_new (NULL, FALSE);
+  G_GNUC_UNUSED g_autoptr(GMainLoop) loop = g_main_loop_new (NULL, FALSE);
   GThread *thread = NULL;
 
   /* It must own the context before the thread comes to it. */
@@ -359,7 +359,7 @@ static void
 read_on_cb (GObject *object, GAsyncResult *result, gpointer user_data)
 {
   g_autoptr(GError) error = NULL;
-  g_autoptr(GVariant) batch = mp_result_iter_next_batch_finish (MP_RESULT_ITER (object), result, &error);
+  G_GNUC_UNUSED g_autoptr(GVariant) batch = mp_result_iter_next_batch_finish (MP_RESULT_ITER (object), result, &error);
 
   if (error != NULL)
     {

@@ -229,7 +229,6 @@ static void
 test_others (void)
 {
   g_autoptr(MpPool) pool = mp_pool_new (2);
-  g_autoptr(GError) error = NULL;
 
   become_busy (pool);
   for (guint i = 0; i < 50; i++)

@@ -67,7 +67,6 @@ test_where (void)
 {
   g_autoptr(GMainContext) context = g_main_context_new ();
   g_autoptr(MpFuture) future = NULL;
-  g_autoptr(GError) error = NULL;
   GThread *thread = NULL;
   MpPool *pool = NULL;
 

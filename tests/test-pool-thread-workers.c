@@ -297,8 +297,8 @@ static void
 test_terminated (void)
 {
   MpPool *pool = mp_pool_new_for_backend (MP_BACKEND_THREADS, 2);
-  g_autoptr(MpFuture) first = submit (pool, MP_FUNCTION (block), g_variant_new_int32 (1));
-  g_autoptr(MpFuture) second = submit (pool, MP_FUNCTION (block), g_variant_new_int32 (1));
+  G_GNUC_UNUSED g_autoptr(MpFuture) first = submit (pool, MP_FUNCTION (block), g_variant_new_int32 (1));
+  G_GNUC_UNUSED g_autoptr(MpFuture) second = submit (pool, MP_FUNCTION (block), g_variant_new_int32 (1));
   g_autoptr(GError) error = NULL;
 
   await_inside (2);

@@ -338,7 +338,7 @@ call_often (Home *self)
   for (guint i = 0; i < 300; i++)
     {
       gsize size = i % 3 == 0 ? 40000 : 40;
-      g_autoptr(GVariant) value = apply (self->pool, MP_FUNCTION (echo), own (self, make_bytes (size)));
+      G_GNUC_UNUSED g_autoptr(GVariant) value = apply (self->pool, MP_FUNCTION (echo), own (self, make_bytes (size)));
 
       g_object_unref (submit (pool, MP_FUNCTION (echo), own (self, make_bytes (100))));
       mp_pool_apply_async (pool, MP_FUNCTION (echo), own (self, make_bytes (100)), NULL, count_cb, NULL);
