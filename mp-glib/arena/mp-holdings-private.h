@@ -45,7 +45,5 @@ void      mp_holdings_commit_word (const MpSlotRef *ref,
 /* Settles what the dead had. TRUE: there was something. Takes 0.5 µs for each process that has something. */
 gboolean  mp_holdings_settle  (const MpSlotRef   *ref,
                                MpHoldingsReturn   func);
-/* Of all live processes, this one included, together. */
-guint64   mp_holdings_sum     (const MpSlotRef   *ref);
 
 G_END_DECLS

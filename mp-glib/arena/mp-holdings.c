@@ -226,18 +226,3 @@ mp_holdings_settle (const MpSlotRef  *ref,
     }
   return any;
 }
-
-guint64
-mp_holdings_sum (const MpSlotRef *ref)
-{
-  guint64 sum = 0;
-
-  for (guint i = 1, n = count_participants (ref); i < n; i++)
-    {
-      guint64 entry = load_entry (ref, i);
-
-      if (ENTRY_COUNT (entry) != 0 && !is_of_dead (ref, i, entry))
-        sum += ENTRY_COUNT (entry);
-    }
-  return sum;
-}

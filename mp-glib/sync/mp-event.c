@@ -147,7 +147,7 @@ mp_event_set (MpEvent  *self,
   g_return_val_if_fail (MP_IS_EVENT (self), FALSE);
   g_return_val_if_fail (error == NULL || *error == NULL, FALSE);
 
-  return mp_sync_do (get_sync (self), "event set", FALSE, set, NULL, error) == MP_SYNC_DONE;
+  return mp_sync_do (get_sync (self), "event set", set, NULL, error) == MP_SYNC_DONE;
 }
 
 /**
@@ -168,7 +168,7 @@ mp_event_clear (MpEvent  *self,
   g_return_val_if_fail (MP_IS_EVENT (self), FALSE);
   g_return_val_if_fail (error == NULL || *error == NULL, FALSE);
 
-  return mp_sync_do (get_sync (self), "event clear", FALSE, clear, NULL, error) == MP_SYNC_DONE;
+  return mp_sync_do (get_sync (self), "event clear", clear, NULL, error) == MP_SYNC_DONE;
 }
 
 /**

@@ -400,7 +400,7 @@ mp_semaphore_release (MpSemaphore  *self,
   g_return_val_if_fail (MP_IS_SEMAPHORE (self), FALSE);
   g_return_val_if_fail (error == NULL || *error == NULL, FALSE);
 
-  return mp_sync_do (get_sync (self), "semaphore release", FALSE, release, NULL, error) == MP_SYNC_DONE;
+  return mp_sync_do (get_sync (self), "semaphore release", release, NULL, error) == MP_SYNC_DONE;
 }
 
 /**
@@ -452,7 +452,7 @@ mp_semaphore_get_n_held (MpSemaphore *self)
 
   g_return_val_if_fail (MP_IS_SEMAPHORE (self), 0);
 
-  mp_sync_do (get_sync (self), "semaphore count", FALSE, count_own, &n, NULL);
+  mp_sync_do (get_sync (self), "semaphore count", count_own, &n, NULL);
   return n;
 }
 

@@ -118,7 +118,7 @@ mp_sync_call_undo (MpSyncCall *call,
   MpCellResult result;
 
   if (may_wait)
-    return mp_sync_do (sync, call->what, FALSE, undo_func, NULL, NULL) == MP_SYNC_DONE;
+    return mp_sync_do (sync, call->what, undo_func, NULL, NULL) == MP_SYNC_DONE;
 
   result = mp_cell_try_take (&sync->slot);
   if (result == MP_CELL_BUSY || result == MP_CELL_LOST)

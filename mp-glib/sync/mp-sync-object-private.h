@@ -7,9 +7,8 @@
 
 G_BEGIN_DECLS
 
-/* What a class of this floor does, besides its own calls: sets in its class_init klass->kind (MpSyncKind), perhaps
- * get_flags() (of a fresh slot, from its construct properties) and begin() (the first state of a fresh slot, before anybody
- * else can have it), and has MP_SYNC_DEFINE_KIND() once in its file. */
+/* What a class of this floor does, besides its own calls: sets in its class_init klass->kind (MpSyncKind), perhaps begin()
+ * (the first state of a fresh slot, before anybody else can have it), and has MP_SYNC_DEFINE_KIND() once in its file. */
 
 struct _MpSyncObject
 {

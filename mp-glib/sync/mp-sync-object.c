@@ -121,7 +121,7 @@ mp_sync_object_constructed (GObject *object)
   MpSyncObjectClass *klass = (MpSyncObjectClass *) G_OBJECT_GET_CLASS (object);
   gboolean fresh = slot_to_adopt == NULL;
 
-  mp_sync_init (&self->sync, klass->kind, klass->get_flags != NULL ? klass->get_flags (self) : 0, slot_to_adopt);
+  mp_sync_init (&self->sync, klass->kind, slot_to_adopt);
   if (fresh && klass->begin != NULL && mp_sync_is_usable (&self->sync))
     klass->begin (self);
 

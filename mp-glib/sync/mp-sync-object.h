@@ -27,8 +27,7 @@ struct _MpSyncObjectClass
   /*< private >*/
   GObjectClass  parent_class;
   gconstpointer kind;
-  guint16    (* get_flags) (MpSyncObject *self);
-  void       (* begin)     (MpSyncObject *self);
+  void       (* begin) (MpSyncObject *self);
 };
 
 MP_AVAILABLE_IN_ALL

@@ -33,10 +33,9 @@ typedef struct
   gint64            settled_us;/* atomic: when a blocking call last looked for the dead */
 } MpSync;
 
-/* @adopted: (nullable) a slot, taken; else a fresh one is made. @flags: of a fresh one, besides the kind's. */
+/* @adopted: (nullable) a slot, taken; else a fresh one is made. */
 void      mp_sync_init         (MpSync            *self,
                                 const MpSyncKind  *kind,
-                                guint16            flags,
                                 MpSlotRef         *adopted);
 void      mp_sync_clear        (MpSync            *self);
 /* One whose memory was refused, and one in a fork that has no part in it, can do nothing. */
@@ -95,7 +94,6 @@ gboolean  mp_sync_wait         (MpSync            *self,
  * Not with the hub's lock held. */
 MpSyncStep mp_sync_do          (MpSync            *self,
                                 const char        *what,
-                                gboolean           settle,
                                 MpSyncTry          try_func,
                                 gpointer           data,
                                 GError           **error);

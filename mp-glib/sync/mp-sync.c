@@ -17,7 +17,6 @@
 void
 mp_sync_init (MpSync           *self,
               const MpSyncKind *kind,
-              guint16           flags,
               MpSlotRef        *adopted)
 {
   self->kind = kind;
@@ -26,7 +25,7 @@ mp_sync_init (MpSync           *self,
       self->slot = *adopted;
       *adopted = (MpSlotRef) { NULL };
     }
-  else if (!mp_slot_new (&self->slot, kind->slot_kind, kind->flags | flags, self->isolated, kind->kind, &self->error))
+  else if (!mp_slot_new (&self->slot, kind->slot_kind, kind->flags, self->isolated, kind->kind, &self->error))
     {
       return;
     }
@@ -196,7 +195,6 @@ attempt (MpSync     *self,
 MpSyncStep
 mp_sync_do (MpSync         *self,
             const char     *what,
-            gboolean        settle,
             MpSyncTry       try_func,
             gpointer        data,
             GError        **error)
@@ -211,7 +209,7 @@ mp_sync_do (MpSync         *self,
     return MP_SYNC_FAILED;
   mp_sync_see_to (self);
 
-  return attempt (self, settle, try_func, data, NULL, error);
+  return attempt (self, FALSE, try_func, data, NULL, error);
 }
 
 /* Those who only come to wait as well are no reason to look again: two of them would keep each other awake. */
