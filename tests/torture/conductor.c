@@ -231,6 +231,9 @@ report_hang (Conductor *self,
 
   if (state == 'R' && waited < self->limit_us * BUSY_FACTOR)
     return;
+  /* Killed for it already, or about to be gone: it is no hang of its own. */
+  if (state == 'Z')
+    return;
 
   torture_violation ("child %" G_GUINT64_FORMAT " (%s) made no progress for %.1f s (state %c)",
                      torture_shared->rows[index].life >> 1, child->progress == 0 ? "new" : "running", waited / 1e6,
@@ -339,15 +342,26 @@ wait_for_death (gint64 timeout_us)
   sigtimedwait (&set, NULL, &timeout);
 }
 
+static gboolean
+is_any_there (Conductor *self,
+              guint      n)
+{
+  for (guint i = 0; i < n; i++)
+    if (self->children[i].pid != 0)
+      return TRUE;
+  return FALSE;
+}
+
+/* Survivors who can go on by themselves have to, in a truce of that kind. */
 static void
 start_missing (Conductor *self)
 {
-  gboolean any = FALSE;
+  gboolean is_held = self->truce == ALONE && is_any_there (self, TORTURE_N_CHILDREN);
+  guint n_movers = self->primitive->n_movers;
+  gboolean needs_movers = n_movers > 0 && !is_any_there (self, n_movers);
 
   for (guint i = 0; i < TORTURE_N_CHILDREN; i++)
-    any |= self->children[i].pid != 0;
-  for (guint i = 0; i < TORTURE_N_CHILDREN; i++)
-    if (self->children[i].pid == 0 && !(self->truce == ALONE && any))
+    if (self->children[i].pid == 0 && (!is_held || (needs_movers && i < n_movers)))
       start_child (self, i);
 }
 

@@ -10,7 +10,7 @@
 
 #define N_UNITS     2
 #define MAX_PENDING 3
-#define N_SETTERS   2   /* as long as one is gone, the others have the other one */
+#define N_SETTERS   2   /* who meet each other in the cell */
 
 enum { BROKEN_NOTHING, BROKEN_FIRST, BROKEN_SECOND };
 
@@ -388,6 +388,7 @@ static const char *const event_variants[] = { "no-set", NULL };
 
 const TorturePrimitive torture_event = {
   "event", event_points, event_variants, event_setup, event_begin, event_step, NULL, event_finish, figures,
+  N_SETTERS,
 };
 
 /* RLock: two counters under it, which differ only when somebody died between them; had more than once by one. */

@@ -26,6 +26,8 @@ typedef struct
   void            (* check)   (void);  /* (nullable) in the conductor after each kill, while other children run */
   void            (* finish)  (void);  /* (nullable) in the conductor, when all children are gone: the last state */
   void            (* figures) (GString *line);  /* (nullable) what else there is to say */
+  /* The first so many children are those without whom the others cannot go on: one of them is always there. 0: none is. */
+  guint              n_movers;
 } TorturePrimitive;
 
 extern const TorturePrimitive torture_self, torture_arena, torture_cell, torture_lock, torture_ring, torture_transport;
