@@ -6,6 +6,7 @@
 #include "mp-glib/base/mp-codec-private.h"
 #include "mp-glib/base/mp-shareable-private.h"
 #include "mp-glib/platform/mp-fd-private.h"
+#include "mp-glib/sync/mp-sync-object-private.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -302,6 +303,80 @@ test_forged (void)
   check_forged (0, "", 0, 0);               /* no descriptor beside it */
 }
 
+static void
+check_within_refused (const char *described,
+                      guint       n_fds)
+{
+  g_autoptr(GVariant) entry = g_variant_ref_sink (g_variant_new_parsed (described));
+  g_autoptr(GError) error = NULL;
+  guint used = 0;
+
+  g_assert_null (mp_shareable_adopt_within (entry, NULL, n_fds, &used, &error));
+  g_assert_error (error, MP_ERROR, MP_ERROR_PROTOCOL);
+  g_assert_cmpint (n_things, ==, 0);
+}
+
+/* Objects inside of another one's state. */
+static void
+test_within (void)
+{
+  g_autoptr(TestThing) thing = test_thing_new (7, 2);
+  g_autoptr(MpLock) lock = mp_lock_new ();
+  g_autoptr(MpLock) other = mp_lock_new ();
+  MpShareable *inner[] = { MP_SHAREABLE (lock), MP_SHAREABLE (thing), MP_SHAREABLE (other) };
+  const guint n_own[] = { 1, 2, 0 };   /* the locks lie in the same memory */
+  g_autoptr(GArray) fds = g_array_new (FALSE, FALSE, sizeof (int));
+  g_autoptr(GError) error = NULL;
+  GVariant *entries[3];
+  MpShareable *arrived[3];
+  guint at = 0;
+
+  for (guint i = 0; i < G_N_ELEMENTS (inner); i++)
+    {
+      entries[i] = mp_shareable_describe_within (inner[i], fds, &error);
+      g_assert_no_error (error);
+      g_assert_false (g_variant_is_floating (entries[i]));
+    }
+  g_assert_cmpuint (fds->len, ==, 3);
+  for (guint i = 0; i < G_N_ELEMENTS (inner); i++)
+    {
+      guint used = 99;
+
+      arrived[i] = mp_shareable_adopt_within (entries[i], (int *) (gpointer) fds->data + at, fds->len - at, &used, &error);
+      g_assert_no_error (error);
+      g_assert_cmpuint (used, ==, n_own[i]);
+      g_assert_true (G_OBJECT_TYPE (arrived[i]) == G_OBJECT_TYPE (inner[i]) && arrived[i] != inner[i]);
+      g_variant_unref (entries[i]);
+      at += used;
+    }
+  g_assert_cmpint (TEST_THING (arrived[1])->number, ==, 7);
+  g_assert_true (mp_lock_try_acquire (MP_LOCK (arrived[2])));
+  g_assert_true (mp_lock_is_locked (other) && !mp_lock_is_locked (lock));
+
+  for (guint i = 0; i < G_N_ELEMENTS (inner); i++)
+    g_object_unref (arrived[i]);
+  for (guint i = 0; i < fds->len; i++)
+    if (g_array_index (fds, int, i) >= 0)
+      close (g_array_index (fds, int, i));
+}
+
+static void
+test_within_refused (void)
+{
+  g_autoptr(TestThing) bad = test_thing_new (-1, 0);
+  g_autoptr(GArray) fds = g_array_new (FALSE, FALSE, sizeof (int));
+  g_autoptr(GError) error = NULL;
+
+  g_assert_null (mp_shareable_describe_within (MP_SHAREABLE (bad), fds, &error));
+  g_assert_error (error, MP_ERROR, MP_ERROR_FAILED);
+  g_clear_object (&bad);
+
+  check_within_refused ("('test-thing', <1>)", 0);
+  check_within_refused ("('test-think', uint32 0, <1>)", 0);
+  check_within_refused ("('test-thing', uint32 1, <1>)", 0);
+  check_within_refused ("('test-thing', uint32 0, <'one'>)", 0);
+}
+
 static gpointer
 handle_thread (gpointer data)
 {
@@ -335,11 +410,14 @@ main (int   argc,
 {
   g_test_init (&argc, &argv, NULL);
   mp_shareable_register_kind ("test-thing", test_thing_adopt);
+  mp_sync_ensure_kinds ();
 
   g_test_add_func ("/shareable/handle", test_handle);
   g_test_add_func ("/shareable/travel", test_travel);
   g_test_add_func ("/shareable/refused", test_refused);
   g_test_add_func ("/shareable/forged", test_forged);
+  g_test_add_func ("/shareable/within", test_within);
+  g_test_add_func ("/shareable/within-refused", test_within_refused);
   g_test_add_func ("/shareable/threads", test_threads);
 
   return g_test_run ();

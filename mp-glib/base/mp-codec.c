@@ -53,9 +53,7 @@ describe_object (Collector *self,
                  gint32     number)
 {
   g_autoptr(MpShareable) object = mp_shareable_lookup (number, &self->error);
-  g_autoptr(GVariant) state = NULL;
-  MpShareableInterface *iface;
-  guint n_before = self->fds->len;
+  g_autoptr(GVariant) entry = NULL;
 
   if (object == NULL)
     {
@@ -63,9 +61,8 @@ describe_object (Collector *self,
       return FALSE;
     }
 
-  iface = MP_SHAREABLE_GET_IFACE (object);
-  state = iface->describe (object, self->fds, &self->error);
-  if (state == NULL)
+  entry = mp_shareable_describe_within (object, self->fds, &self->error);
+  if (entry == NULL)
     return FALSE;
 
   if (self->fds->len > MP_MAX_FDS)
@@ -75,7 +72,7 @@ describe_object (Collector *self,
       return FALSE;
     }
 
-  g_variant_builder_add (&self->table, "(suv)", iface->kind != NULL ? iface->kind : iface->get_kind (object), self->fds->len - n_before, state);
+  g_variant_builder_add_value (&self->table, entry);
   self->n_entries++;
   return TRUE;
 }
@@ -382,37 +379,6 @@ resolve_handle (gint32   *handle,
   return TRUE;
 }
 
-static MpShareable *
-adopt_object (GVariant  *entry,
-              int      **fds,
-              guint     *n_fds,
-              GError   **error)
-{
-  g_autoptr(GVariant) state = NULL;
-  MpShareableAdopt adopt;
-  MpShareable *object;
-  const char *kind;
-  guint n_own;
-
-  g_variant_get (entry, "(&suv)", &kind, &n_own, &state);
-  adopt = mp_shareable_find_kind (kind);
-  if (adopt == NULL)
-    {
-      g_set_error (error, MP_ERROR, MP_ERROR_PROTOCOL, "Received an object of an unknown kind");
-      return NULL;
-    }
-  if (n_own > *n_fds)
-    {
-      set_malformed (error, "descriptors are missing");
-      return NULL;
-    }
-
-  object = adopt (state, *fds, n_own, error);
-  *fds += n_own;
-  *n_fds -= n_own;
-  return object;
-}
-
 static GPtrArray *
 adopt_objects (const guint8  *data,
                gsize          size,
@@ -443,10 +409,13 @@ adopt_objects (const guint8  *data,
   for (i = 0; i < n_handles; i++)
     {
       g_autoptr(GVariant) entry = g_variant_get_child_value (table, i);
-      MpShareable *object = adopt_object (entry, &fds, &n_fds, error);
+      guint used = 0;
+      MpShareable *object = mp_shareable_adopt_within (entry, fds, n_fds, &used, error);
 
       if (object == NULL)
         return NULL;
+      fds += used;
+      n_fds -= used;
       g_ptr_array_add (objects, object);
     }
 

@@ -39,6 +39,20 @@ void         mp_shareable_register_kind (const char       *kind,
                                          MpShareableAdopt  adopt);
 MpShareableAdopt mp_shareable_find_kind (const char       *kind);
 
+/* An object as a part of a message or of another object's state, such as the lock of a condition: (suv): kind, number of its
+ * descriptors, state; returned full, not floating. @fds: of the whole message, as describe() has it: what comes later in
+ * a message may rely on descriptors of what comes earlier, so the parts are adopted in the order in which they were described. */
+GVariant    *mp_shareable_describe_within (MpShareable   *inner,
+                                         GArray          *fds,
+                                         GError         **error);
+/* The other way round: (transfer full). @fds: from its own first one on; @used: how many are its own. Descriptors as
+ * MpShareableAdopt has them. What kind of an object it is, is the sender's choice: to be looked at. */
+MpShareable *mp_shareable_adopt_within  (GVariant         *described,
+                                         int              *fds,
+                                         guint             n_fds,
+                                         guint            *used,
+                                         GError          **error);
+
 /* Number → object of this process. (transfer full) or NULL with an error naming the number. */
 MpShareable *mp_shareable_lookup        (gint32            handle,
                                          GError          **error);
