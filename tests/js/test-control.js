@@ -44,6 +44,14 @@ const report = Mp.register('report', n => {
         call.report(i / n, new GLib.Variant('(is)', [i, 'steps']));
     return n;
 });
+const reportHalf = Mp.register('reportHalf', value => {
+    const call = Mp.Invocation.get_current();
+
+    if (value === undefined)
+        call.report(0.5);
+    else
+        call.report(0.5, value);
+});
 let n = 0;
 const count = Mp.register('count', () => n++);
 Mp.init();
@@ -148,6 +156,18 @@ test('how far a task is', async () => {
     assertEqual(seen.at(-1), [1, [3000, 'steps']]);
     assertEqual(future.fraction, 1);
     assertEqual(future.get(), 3000);
+
+    for (const value of [undefined, {plain: [1, 'two']}]) {
+        const half = pool.submit(reportHalf, value === undefined ? [] : [value]);
+        let seenValue = 'nothing';
+
+        half.connect('progress', (self, fraction, variant) => {
+            seenValue = variant === null ? null : Mp.unpack(variant);
+        });
+        await new Promise(resolve => half.connect('done', resolve));
+        assertEqual(half.get(), undefined);
+        assertEqual(seenValue, value === undefined ? null : value);
+    }
     end(pool);
 });
 

@@ -94,6 +94,33 @@ class SettersTest(unittest.TestCase):
             workers = pool.get_workers()
             self.assertEqual(workers[0].get_busy_time(), 0)
 
+    def test_attributes(self):
+        with Mp.Pool(1) as pool:
+            pool.max_queued = 9
+            self.assertEqual(pool.get_max_queued(), 9)
+            self.assertEqual(pool.max_queued, 9)
+            pool.list_tasks = True
+            self.assertTrue(pool.get_list_tasks())
+            with self.assertRaisesRegex(ValueError, 'n_workers must be from 0 to 65536, not -1'):
+                pool.n_workers = -1
+            self.assertEqual(pool.processes, 1)
+        context = Mp.Context()
+        context.worker_argv = ['one', 'two']
+        self.assertEqual(context.props.worker_argv, ['one', 'two'])
+
+    def test_numbers_out_of_bounds(self):
+        options = Mp.TaskOptions(priority=4)
+        self.assertEqual(options.priority, 4)
+        options.run_timeout_us = 12
+        self.assertEqual(options.get_run_timeout_us(), 12)
+        with self.assertRaisesRegex(ValueError, 'run_timeout_us must be from -1 to'):
+            options.run_timeout_us = -2
+        self.assertEqual(options.get_run_timeout_us(), 12)
+        with self.assertRaisesRegex(ValueError, 'max_attempts must be from'):
+            Mp.TaskOptions(max_attempts=-1)
+        with self.assertRaises(TypeError):
+            Mp.TaskOptions(no_such_property=1)
+
     def test_surroundings(self):
         self.assertFalse(Mp.is_worker())
         with Mp.Pool(1) as pool:
@@ -152,6 +179,10 @@ class OptionsTest(unittest.TestCase):
                 lambda path: self.pool.map_async(third_time, [path]).get(TIMEOUT)[0],
                 lambda path: next(self.pool.imap(third_time, [path])))):
             self.assertEqual(call(self.path + str(n)), 3)
+
+    def test_bad_idempotent(self):
+        with self.assertRaisesRegex(TypeError, 'idempotent.. takes a function'):
+            Mp.idempotent(5)
 
     def test_attempts_are_bounded(self):
         options = Mp.TaskOptions(max_attempts=2, name='given')

@@ -712,6 +712,7 @@ function overrideProcess() {
         wrapMethod(Mp.Process, name, (timeout = -1, cancellable = null) => [timeout, cancellable]);
     }
     wrapMethod(Mp.Process, 'run', () => []);
+    wrapMethod(Mp.Invocation, 'report', (fraction, value = null) => [fraction, value === null ? null : pack(value)]);
     const dupError = Mp.Process.prototype.dup_error;
     Mp.Process.prototype.dup_error = function () {
         const error = dupError.call(this);

@@ -31,18 +31,19 @@ gi.require_version('Mp', '1')
 
 from . import _mp_boot, _mp_connection, _mp_context, _mp_errors  # noqa: E402
 from . import _mp_executor, _mp_function, _mp_futures, _mp_imap, _mp_items, _mp_lock, _mp_pool, _mp_process  # noqa: E402
-from . import _mp_result, _mp_sync, _mp_worker  # noqa: E402
+from . import _mp_properties, _mp_result, _mp_sync, _mp_worker  # noqa: E402
 
 BoundedSemaphore = override(_mp_sync.BoundedSemaphore)
-Connection = override(_mp_connection.Connection)
-Context = override(_mp_context.Context)
+Connection = override(_mp_properties.with_attributes(_mp_connection.Connection))
+Context = override(_mp_properties.with_attributes(_mp_context.Context))
 Event = override(_mp_sync.Event)
 Items = override(_mp_items.Items)
 Lock = override(_mp_lock.Lock)
-Pool = override(_mp_pool.Pool)
-Process = override(_mp_process.Process)
+Pool = override(_mp_properties.with_attributes(_mp_pool.Pool))
+Process = override(_mp_properties.with_attributes(_mp_process.Process))
 RLock = override(_mp_sync.RLock)
 Semaphore = override(_mp_sync.Semaphore)
+TaskOptions = override(_mp_properties.TaskOptions)
 
 AsyncResult = _mp_result.AsyncResult
 BrokenProcessPool = _mp_executor.BrokenProcessPool
@@ -100,7 +101,7 @@ __all__ = [
     'AsyncResult', 'AuthenticationError', 'BoundedSemaphore', 'BrokenProcessPool', 'BufferTooShort', 'Connection',
     'Context', 'Event', 'ExecutorFuture', 'IMapIterator', 'Items', 'Lock', 'NoSuchFunctionError', 'Pipe', 'Pool',
     'PoolTerminatedError', 'Process', 'ProcessError', 'ProcessPoolExecutor', 'RLock', 'RemoteError',
-    'RemoteTraceback', 'Semaphore', 'ThreadPool', 'TimeoutError', 'WorkerDiedError', 'WorkerStartError',
+    'RemoteTraceback', 'Semaphore', 'TaskOptions', 'ThreadPool', 'TimeoutError', 'WorkerDiedError', 'WorkerStartError',
     'active_children', 'as_completed', 'cpu_count', 'current_process', 'freeze_support', 'function',
     'function_register', 'get_all_start_methods', 'get_context', 'get_logger', 'get_start_method', 'idempotent',
     'init', 'log_to_stderr', 'parent_process', 'set_executable', 'set_forkserver_preload', 'set_start_method',

@@ -86,6 +86,8 @@ def idempotent(func=None, *, attempts=2):
     attempts = operator.index(attempts)
     if attempts < 1:
         raise ValueError('attempts must be at least 1')
+    if func is not None and not callable(func):
+        raise TypeError('idempotent() takes a function, or attempts=…; not %r' % (func,))
     return mark if func is None else mark(func)
 
 
