@@ -25,7 +25,7 @@ def count(pool, n_blocks, enough=None):
 
     def draw(*_args):
         nonlocal drawn
-        while drawn < int(10 * pool.props.fraction) and drawn != enough:
+        while drawn < int(10 * pool.fraction) and drawn != enough:
             drawn += 1
             print(f'[{"#" * drawn:.<10}] {10 * drawn:3} %')
             if drawn == enough:   # the user loses patience

@@ -104,6 +104,9 @@ class SettersTest(unittest.TestCase):
             with self.assertRaisesRegex(ValueError, 'n_workers must be from 0 to 65536, not -1'):
                 pool.n_workers = -1
             self.assertEqual(pool.processes, 1)
+            self.assertEqual(pool.n_running, 0)
+            with self.assertRaises(AttributeError):
+                pool.n_running = 1
         context = Mp.Context()
         context.worker_argv = ['one', 'two']
         self.assertEqual(context.props.worker_argv, ['one', 'two'])

@@ -10,7 +10,8 @@ from ..module import get_introspection_module
 
 _Mp = get_introspection_module('Mp')
 
-_WRITABLE, _CONSTRUCT_ONLY = GObject.ParamFlags.WRITABLE, GObject.ParamFlags.CONSTRUCT_ONLY
+_READABLE, _WRITABLE = GObject.ParamFlags.READABLE, GObject.ParamFlags.WRITABLE
+_CONSTRUCT_ONLY = GObject.ParamFlags.CONSTRUCT_ONLY
 
 
 def check(spec, value):
@@ -28,14 +29,15 @@ def _attribute(spec, name):
     def set_(self, value):
         setattr(self.props, name, check(spec, value))
 
-    return property(get, set_, doc=spec.blurb)
+    is_settable = spec.flags & _WRITABLE and not spec.flags & _CONSTRUCT_ONLY
+    return property(get, set_ if is_settable else None, doc=spec.blurb)
 
 
 def with_attributes(cls):
-    """Decorator of a class: what can be set later on, and has no attribute of its name."""
+    """Decorator of a class: those that have no attribute of their name; those that cannot be set cannot be assigned to."""
     for spec in cls.list_properties():
         name = spec.name.replace('-', '_')
-        if spec.flags & _WRITABLE and not spec.flags & _CONSTRUCT_ONLY and not hasattr(cls, name):
+        if spec.flags & _READABLE and not hasattr(cls, name):
             setattr(cls, name, _attribute(spec, name))
     return cls
 
