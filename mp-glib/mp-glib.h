@@ -15,6 +15,8 @@
 #include "mp-glib/sync/mp-rlock.h"
 #include "mp-glib/sync/mp-semaphore.h"
 #include "mp-glib/sync/mp-sync-object.h"
+#include "mp-glib/memory/mp-shared-memory-manager.h"
+#include "mp-glib/memory/mp-shared-memory.h"
 #include "mp-glib/channel/mp-connection.h"
 #include "mp-glib/process/mp-invocation.h"
 #include "mp-glib/process/mp-function.h"

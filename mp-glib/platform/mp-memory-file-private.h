@@ -58,6 +58,12 @@ gpointer mp_memory_file_map       (int         fd,
                                    gsize       size,
                                    gboolean   *writable);
 
+typedef struct
+{
+  dev_t dev;
+  ino_t ino;
+} MpFileId;
+
 /* Names, as shm_open() has them, but without the '/' in front. @dir: "/dev/shm". */
 /* A file in @dir that has no name yet (O_TMPFILE), mode 0600. ENOENT, ENOTDIR: no such folder. EOPNOTSUPP: no such files. */
 int      mp_named_memory_new      (const char *dir);
@@ -71,8 +77,10 @@ int      mp_named_memory_create   (const char *dir,
 /* Never waits, whatever it is. */
 int      mp_named_memory_open     (const char *dir,
                                    const char *name);
-/* The name goes if it is that of this file (@fd ≥ 0), else ENOENT. */
-gboolean mp_named_memory_unlink   (int         fd,
+/* Which file it is; all zeros when that cannot be told. */
+MpFileId mp_named_memory_get_id   (int         fd);
+/* The name goes if it is that of this file, else ENOENT. */
+gboolean mp_named_memory_unlink   (MpFileId    id,
                                    const char *dir,
                                    const char *name);
 

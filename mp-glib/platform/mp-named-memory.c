@@ -69,20 +69,27 @@ mp_named_memory_open (const char *dir,
   return open_in (dir, name, 0);
 }
 
+MpFileId
+mp_named_memory_get_id (int fd)
+{
+  struct stat status;
+
+  return fstat (fd, &status) == 0 ? (MpFileId) { status.st_dev, status.st_ino } : (MpFileId) { 0, 0 };
+}
+
 gboolean
-mp_named_memory_unlink (int         fd,
+mp_named_memory_unlink (MpFileId    id,
                         const char *dir,
                         const char *name)
 {
   int folder = open_folder (dir);
-  struct stat own, other;
+  struct stat status;
   int result = -1;
 
   if (folder < 0)
     return FALSE;
 
-  if (fd >= 0 && (fstat (fd, &own) < 0 || fstatat (folder, name, &other, AT_SYMLINK_NOFOLLOW) < 0 ||
-                  own.st_ino != other.st_ino || own.st_dev != other.st_dev))
+  if (fstatat (folder, name, &status, AT_SYMLINK_NOFOLLOW) < 0 || status.st_ino != id.ino || status.st_dev != id.dev)
     errno = ENOENT;
   else
     result = unlinkat (folder, name, 0);

@@ -1,0 +1,10 @@
+/* mp-memory-kinds.c — SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include "mp-glib/memory/mp-memory-kinds-private.h"
+
+void
+mp_memory_ensure_kinds (void)
+{
+  mp_shared_memory_ensure_kind ();
+}

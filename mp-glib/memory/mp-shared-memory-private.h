@@ -1,0 +1,35 @@
+/* mp-shared-memory-private.h — SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "mp-glib/memory/mp-shared-memory.h"
+#include "mp-glib/platform/mp-memory-file-private.h"
+
+G_BEGIN_DECLS
+
+/* The names of shared memory, as shm_open() has them: a file in /dev/shm, or another folder when a test says so. */
+
+/* (nullable) (transfer full): as get_name() tells it, without the '/' in front; NULL: it is no name. @what: of the operation. */
+char    *mp_shared_memory_names_check   (const char  *name,
+                                         const char  *what,
+                                         GError     **error);
+/* A file of that name and size, or of a name that is made up and put there when it is NULL. -1: @error. */
+int      mp_shared_memory_names_create  (char       **name,
+                                         gsize        size,
+                                         GError     **error);
+int      mp_shared_memory_names_open    (const char  *name,
+                                         GError     **error);
+/* Only if it is this file's. */
+gboolean mp_shared_memory_names_unlink  (MpFileId     id,
+                                         const char  *name,
+                                         GError     **error);
+/* What this process is to take away when it exits, for @owner. */
+void     mp_shared_memory_names_own     (gpointer     owner,
+                                         MpFileId     id,
+                                         const char  *name);
+/* FALSE: it was not there; it may be another process's, of which this one is a fork. */
+gboolean mp_shared_memory_names_disown  (gpointer     owner);
+gboolean mp_shared_memory_names_is_own  (gpointer     owner);
+
+void     mp_shared_memory_names_set_folder_for_testing (const char *dir);
+
+G_END_DECLS
