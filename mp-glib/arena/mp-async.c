@@ -62,7 +62,7 @@ static MpAsyncWait *being_tried; /* by the thread, without the lock */
 static guint n_waits;            /* atomic for readers */
 
 static pthread_t thread;
-static gboolean runs;
+static gboolean runs;            /* atomic for readers */
 static gboolean stops;
 static guint32 bell;             /* atomic: this process's own, for the thread */
 
@@ -355,7 +355,7 @@ start_thread (void)
   pthread_sigmask (SIG_SETMASK, &all, &before);
   result = pthread_create (&thread, NULL, thread_main, NULL);
   pthread_sigmask (SIG_SETMASK, &before, NULL);
-  runs = result == 0;
+  g_atomic_int_set (&runs, result == 0);
   if (runs)
     pthread_setname_np (thread, "mp-async");
   return result;
@@ -378,7 +378,7 @@ before_fork (void)
       pthread_join (thread, NULL);
       pthread_mutex_lock (&lock);
       stops = FALSE;
-      runs = FALSE;
+      g_atomic_int_set (&runs, FALSE);
     }
   pthread_mutex_unlock (&lock);
 
@@ -516,12 +516,7 @@ mp_async_count (void)
 gboolean
 mp_async_thread_runs (void)
 {
-  gboolean result;
-
-  pthread_mutex_lock (&lock);
-  result = runs;
-  pthread_mutex_unlock (&lock);
-  return result;
+  return g_atomic_int_get (&runs);
 }
 
 void

@@ -7,6 +7,7 @@
 #include "mp-glib/base/mp-error-private.h"
 #include "mp-glib/platform/mp-deadline-private.h"
 #include "mp-glib/platform/mp-futex-private.h"
+#include "mp-glib/platform/mp-spin-private.h"
 
 #define FLAGS        G_GUINT64_CONSTANT (0xffff)
 #define WAITERS      ((guint64) MP_CELL_WAITERS)
@@ -112,16 +113,6 @@ mp_cell_try_take_watching (const MpSlotRef *ref)
   return result;
 }
 
-static inline void
-relax (void)
-{
-#if defined (__x86_64__) || defined (__i386__)
-  __builtin_ia32_pause ();
-#elif defined (__aarch64__) || defined (__arm__)
-  __asm__ volatile ("yield");
-#endif
-}
-
 /* Most holders are done before one could sleep. With pauses that grow: each look takes the memory away from the
  * holder. */
 static gboolean
@@ -141,7 +132,7 @@ spin (const MpSlotRef *ref)
 
       n_pauses = MIN (2 * n_pauses, MAX_PAUSES);
       for (k = 0; k < n_pauses; k++)
-        relax ();
+        mp_spin_pause ();
       word = __atomic_load_n (&ref->slot->word, __ATOMIC_RELAXED);
       if (word == 0 && mp_cell_take_quickly (ref))
         return TRUE;

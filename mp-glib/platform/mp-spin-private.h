@@ -31,5 +31,18 @@ gboolean mp_spin_again (gint64    until);
 void     mp_spin_end   (MpSpin   *self,
                         gint64    until,
                         gboolean  found);
+/* Between two looks at memory that another CPU is about to change, where that is worth no system call. */
+static inline void
+mp_spin_pause (void)
+{
+#if defined (__x86_64__) || defined (__i386__)
+  __builtin_ia32_pause ();
+#elif defined (__aarch64__) || defined (__arm__)
+  __asm__ volatile ("yield");
+#endif
+}
+
+/* For all of this process: whether it is ever tried. Before any use. */
+void     mp_spin_set_for_testing (gboolean is_on);
 
 G_END_DECLS

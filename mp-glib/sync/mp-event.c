@@ -26,12 +26,13 @@ struct _MpEvent
   MpSyncObject parent_instance;
 };
 
-/* The state's word: the lowest bit is the flag, the upper half counts how often it was set. */
+/* The state's word: the lowest bit is the flag, the upper half counts how often it was set. It is all there is, so that
+ * each change is one atomic store, and there is no need for the cell. */
 #define IS_SET     G_GUINT64_CONSTANT (1)
 #define COUNT_ONE  (G_GUINT64_CONSTANT (1) << 32)
 #define COUNT(word) ((guint32) ((word) >> 32))
 
-static const MpSyncKind event_kind = { "event", MP_SLOT_EVENT, FALSE, 0 };
+static const MpSyncKind event_kind = { "event", MP_SLOT_EVENT, FALSE, 0, TRUE };
 
 /* One who waits. */
 typedef struct
@@ -49,14 +50,22 @@ get_sync (MpEvent *self)
   return &self->parent_instance.sync;
 }
 
+static guint64 *
+get_word (MpSync *sync)
+{
+  return &sync->slot.slot->state[0][0];
+}
+
+static guint64
+load_word (MpSync *sync)
+{
+  return __atomic_load_n (get_word (sync), __ATOMIC_SEQ_CST);
+}
+
 static guint64
 read_word (MpEvent *self)
 {
-  guint64 state[2] = { 0 };
-
-  if (mp_sync_is_usable (get_sync (self)))
-    mp_cell_read_state (&get_sync (self)->slot, state);
-  return state[0];
+  return mp_sync_is_usable (get_sync (self)) ? load_word (get_sync (self)) : 0;
 }
 
 static void
@@ -92,9 +101,12 @@ set (MpSync    *sync,
      int       *wake,
      GError   **error)
 {
-  guint64 word = mp_holdings_get_word (&sync->slot);
+  guint64 word = load_word (sync);
 
-  mp_holdings_commit_word (&sync->slot, (word + COUNT_ONE) | IS_SET);
+  while (!__atomic_compare_exchange_n (get_word (sync), &word, (word + COUNT_ONE) | IS_SET, FALSE,
+                                       __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+    ;
+  MP_TORTURE_POINT ("event-set");
   *wake = G_MAXINT;
   return MP_SYNC_DONE;
 }
@@ -106,7 +118,7 @@ clear (MpSync    *sync,
        int       *wake,
        GError   **error)
 {
-  mp_holdings_commit_word (&sync->slot, mp_holdings_get_word (&sync->slot) & ~IS_SET);
+  __atomic_fetch_and (get_word (sync), ~IS_SET, __ATOMIC_SEQ_CST);
   return MP_SYNC_DONE;
 }
 
@@ -117,7 +129,7 @@ wait_for (MpSync    *sync,
           int       *wake,
           GError   **error)
 {
-  guint64 word = mp_holdings_get_word (&sync->slot);
+  guint64 word = load_word (sync);
   Wait *wait = data;
 
   if ((word & IS_SET) != 0 || (wait->has_seen && wait->count != COUNT (word)))

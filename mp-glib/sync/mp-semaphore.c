@@ -207,6 +207,15 @@ return_units (guint64 word,
   return (word & ~(guint64) G_MAXUINT32) | MIN ((guint64) value + count, maximum);
 }
 
+/* Of a signal nobody has anything, and never will. */
+static guint32
+get_own (MpSync *sync)
+{
+  if ((mp_holdings_get_word (&sync->slot) & MP_SEMAPHORE_IS_SIGNAL) != 0)
+    return 0;
+  return mp_holdings_get_own (&sync->slot, return_units);
+}
+
 static MpSyncStep
 acquire (MpSync    *sync,
          gboolean   settle,
@@ -219,7 +228,7 @@ acquire (MpSync    *sync,
 
   if (settle && mp_holdings_settle (&sync->slot, return_units))
     *wake = G_MAXINT;
-  own = mp_holdings_get_own (&sync->slot, return_units);
+  own = get_own (sync);
   word = mp_holdings_get_word (&sync->slot);
   if (MP_SEMAPHORE_VALUE (word) == 0)
     return MP_SYNC_NOT_YET;
@@ -239,7 +248,7 @@ release (MpSync    *sync,
          int       *wake,
          GError   **error)
 {
-  guint32 own = mp_holdings_get_own (&sync->slot, return_units);
+  guint32 own = get_own (sync);
   guint64 word = mp_holdings_get_word (&sync->slot);
 
   if (MP_SEMAPHORE_VALUE (word) >= MP_SEMAPHORE_MAXIMUM (word))
@@ -430,8 +439,7 @@ count_own (MpSync    *sync,
            int       *wake,
            GError   **error)
 {
-  if ((mp_holdings_get_word (&sync->slot) & MP_SEMAPHORE_IS_SIGNAL) == 0)
-    *(guint *) data = mp_holdings_get_own (&sync->slot, return_units);
+  *(guint *) data = get_own (sync);
   return MP_SYNC_DONE;
 }
 

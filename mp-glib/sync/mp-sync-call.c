@@ -85,7 +85,7 @@ mp_sync_call_step (MpSyncCall  *call,
   guint32 change = 0;
   int wake = 0;
 
-  result = mp_cell_try_take_watching (&sync->slot);
+  result = sync->kind->is_atomic ? MP_CELL_TAKEN : mp_cell_try_take_watching (&sync->slot);
   if (result == MP_CELL_BUSY)
     return MP_SYNC_NOT_YET;
   if (result == MP_CELL_LOST)
@@ -120,7 +120,7 @@ mp_sync_call_undo (MpSyncCall *call,
   if (may_wait)
     return mp_sync_do (sync, call->what, undo_func, NULL, NULL) == MP_SYNC_DONE;
 
-  result = mp_cell_try_take (&sync->slot);
+  result = sync->kind->is_atomic ? MP_CELL_TAKEN : mp_cell_try_take (&sync->slot);
   if (result == MP_CELL_BUSY || result == MP_CELL_LOST)
     return FALSE;
   mp_sync_see_to (sync);

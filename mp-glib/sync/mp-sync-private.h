@@ -20,6 +20,7 @@ typedef struct
   MpSlotKind  slot_kind;
   gboolean    has_holdings;
   guint16     flags;         /* of a fresh slot */
+  gboolean    is_atomic;     /* each change is one atomic store: its functions are called without the cell */
 } MpSyncKind;
 
 typedef struct
@@ -72,7 +73,7 @@ typedef enum
   MP_SYNC_FAILED,   /* sets the error */
 } MpSyncStep;
 
-/* With the cell held; never sleeps, calls nothing that could come back. Now and then @settle is TRUE: it is time to look
+/* With the cell held (unless the kind is_atomic); never sleeps, calls nothing that could come back. Now and then @settle is TRUE: it is time to look
  * for processes that have died. A change of what others wait for: *@wake is set to how many of them are to be woken. */
 typedef MpSyncStep (* MpSyncTry) (MpSync    *self,
                                   gboolean   settle,

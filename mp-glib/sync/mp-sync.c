@@ -14,6 +14,12 @@
 
 #define ENTER_US (20 * 1000)
 
+/* Of a short busy wait: looks, with a pause of the CPU after each, between two yields of it; and changes that were not
+ * what was waited for, until all that waiting has to look after is looked after. */
+#define N_LOOKS       16
+#define N_TRIES_AWAKE 8
+#define LONG_US       500   /* a time-out that this does not matter to */
+
 void
 mp_sync_init (MpSync           *self,
               const MpSyncKind *kind,
@@ -81,7 +87,13 @@ mp_sync_describe (MpSync  *self,
   return mp_slot_describe (&self->slot, fds, self->kind->kind, error);
 }
 
-/* The cell. */
+/* The cell, for kinds that have one. */
+
+static inline gboolean
+take_quickly (MpSync *self)
+{
+  return self->kind->is_atomic || mp_cell_take_quickly (&self->slot);
+}
 
 gboolean
 mp_sync_enter (MpSync         *self,
@@ -93,8 +105,10 @@ mp_sync_enter (MpSync         *self,
 {
   if (!mp_sync_is_usable (self))
     return mp_sync_set_unusable (self, what, error);
-  if (!mp_cell_take_quickly (&self->slot) &&
-      !mp_cell_take (&self->slot, owner, what, timeout_us, cancellable, error))
+  /* Then it is consistent. */
+  if (take_quickly (self))
+    return TRUE;
+  if (!mp_cell_take (&self->slot, owner, what, timeout_us, cancellable, error))
     return FALSE;
 
   mp_sync_see_to (self);
@@ -113,7 +127,7 @@ mp_sync_see_to (MpSync *self)
 void
 mp_sync_leave (MpSync *self)
 {
-  if (!mp_cell_give_back_quickly (&self->slot))
+  if (!self->kind->is_atomic && !mp_cell_give_back_quickly (&self->slot))
     mp_cell_give_back (&self->slot);
 }
 
@@ -123,7 +137,8 @@ get_sequence (MpSync *self)
   return &self->slot.slot->sequence;
 }
 
-/* @step: CHANGE, or ARRIVAL of one who is to sleep. By who has the cell; only the taking away of SLEEPS is not. */
+/* @step: CHANGE, or ARRIVAL of one who is to sleep. By who has the cell, if there is one; only the taking away of SLEEPS is
+ * not. */
 static guint32
 advance (MpSync  *self,
          guint32  step)
@@ -168,23 +183,36 @@ mp_sync_tell (MpSync  *self,
 
 /* Waiting. */
 
-/* One call of @try. @seen: (nullable) what to sleep on, if it was not yet. */
+static guint32
+get_mark (MpSync   *self,
+          gboolean  sleeps)
+{
+  return sleeps ? advance (self, ARRIVAL) : __atomic_load_n (get_sequence (self), __ATOMIC_SEQ_CST);
+}
+
+/* One call of @try. @seen: (nullable) what to look at, if it was not yet; @sleeps: the caller is going to sleep on it. */
 static MpSyncStep
 attempt (MpSync     *self,
          gboolean    settle,
          MpSyncTry   try_func,
          gpointer    data,
          guint32    *seen,
+         gboolean    sleeps,
          GError    **error)
 {
+  gboolean is_atomic = self->kind->is_atomic;
   guint32 change = 0;
   int wake = 0;
-  MpSyncStep step = try_func (self, settle, data, &wake, error);
+  MpSyncStep step;
 
+  /* Without the cell it may change at any time: after this look the change shows here. */
+  if (is_atomic && seen != NULL)
+    *seen = get_mark (self, sleeps);
+  step = try_func (self, settle, data, &wake, error);
   if (wake > 0)
     change = mp_sync_change (self);
-  if (step == MP_SYNC_NOT_YET && seen != NULL)
-    *seen = advance (self, ARRIVAL);
+  if (!is_atomic && step == MP_SYNC_NOT_YET && seen != NULL)
+    *seen = get_mark (self, sleeps);
   MP_TORTURE_POINT ("sync-tried");
   mp_sync_leave (self);
   mp_sync_tell (self, change, wake);
@@ -205,11 +233,14 @@ mp_sync_do (MpSync         *self,
       return MP_SYNC_FAILED;
     }
   /* Others have the cell for some stores only; and what gives something back must not fail for a signal. */
-  if (!mp_cell_take_quickly (&self->slot) && !mp_cell_take_surely (&self->slot, what, error))
-    return MP_SYNC_FAILED;
-  mp_sync_see_to (self);
+  if (!take_quickly (self))
+    {
+      if (!mp_cell_take_surely (&self->slot, what, error))
+        return MP_SYNC_FAILED;
+      mp_sync_see_to (self);
+    }
 
-  return attempt (self, FALSE, try_func, data, NULL, error);
+  return attempt (self, FALSE, try_func, data, NULL, FALSE, error);
 }
 
 /* Those who only come to wait as well are no reason to look again: two of them would keep each other awake. */
@@ -218,6 +249,20 @@ has_changed (MpSync  *self,
              guint32  seen)
 {
   return (__atomic_load_n (get_sequence (self), __ATOMIC_SEQ_CST) ^ seen) >= CHANGE;
+}
+
+/* A change is seen at once, and who makes it has nobody to wake. */
+static gboolean
+look (MpSync  *self,
+      guint32  seen)
+{
+  for (guint i = 0; i < N_LOOKS; i++)
+    {
+      if (has_changed (self, seen))
+        return TRUE;
+      mp_spin_pause ();
+    }
+  return FALSE;
 }
 
 /* Most of what is waited for comes soon, or late. TRUE: there was a change. */
@@ -230,7 +275,7 @@ spin (MpSync  *self,
 
   if (until == 0)
     return FALSE;
-  while (!(changed = has_changed (self, seen)) && mp_spin_again (until))
+  while (!(changed = look (self, seen)) && mp_spin_again (until))
     ;
   mp_spin_end (&self->spin, until, changed);
 
@@ -290,15 +335,49 @@ sleep_and_try (MpSync     *self,
             mp_futex_wake (get_sequence (self), 1, FALSE);
           return FALSE;
         }
-      step = attempt (self, is_time_to_settle (self, sleeper), try_func, data, &seen, error);
+      step = attempt (self, is_time_to_settle (self, sleeper), try_func, data, &seen, TRUE, error);
       if (step != MP_SYNC_NOT_YET)
         return step == MP_SYNC_DONE;
       if (mp_sleeper_is_over (sleeper, error))
         return FALSE;
-      if (sleeper->slept || !spin (self, seen))
-        mp_sleeper_sleep (sleeper, get_sequence (self), look_again (self, seen));
+      mp_sleeper_sleep (sleeper, get_sequence (self), look_again (self, seen));
       MP_TORTURE_POINT ("sync-woken");
     }
+}
+
+/* Who has changed something is about to give the cell back. */
+static gboolean
+enter_awake (MpSync *self)
+{
+  for (guint i = 0; i < N_LOOKS; i++)
+    {
+      if (take_quickly (self))
+        return TRUE;
+      mp_spin_pause ();
+    }
+  return FALSE;
+}
+
+/* Mostly there is nothing to wait for, or it comes soon. */
+static MpSyncStep
+try_awake (MpSync     *self,
+           MpSyncTry   try_func,
+           gpointer    data,
+           gboolean    may_wait,
+           GError    **error)
+{
+  MpSyncStep step = MP_SYNC_NOT_YET;
+  guint32 seen = 0;
+
+  if (!mp_sync_is_usable (self))
+    return MP_SYNC_NOT_YET;
+  for (guint i = 0; i < N_TRIES_AWAKE && enter_awake (self); i++)
+    {
+      step = attempt (self, FALSE, try_func, data, &seen, FALSE, error);
+      if (step != MP_SYNC_NOT_YET || !may_wait || !spin (self, seen))
+        return step;
+    }
+  return step;
 }
 
 gboolean
@@ -311,8 +390,9 @@ mp_sync_wait (MpSync         *self,
               GCancellable   *cancellable,
               GError        **error)
 {
-  MpSyncStep step = MP_SYNC_NOT_YET;
+  MpSyncStep step;
   MpSleeper sleeper;
+  gint64 deadline;
   gboolean success = FALSE;
 
   if (g_cancellable_is_cancelled (cancellable))
@@ -320,13 +400,12 @@ mp_sync_wait (MpSync         *self,
       g_set_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED, "%s: cancelled", what);
       return FALSE;
     }
-  /* Mostly there is nothing to wait for. */
-  if (mp_sync_is_usable (self) && mp_cell_take_quickly (&self->slot))
-    step = attempt (self, FALSE, try_func, data, NULL, error);
+  deadline = mp_deadline_after (timeout_us);
+  step = try_awake (self, try_func, data, timeout_us < 0 || timeout_us >= LONG_US, error);
   if (step != MP_SYNC_NOT_YET)
     return step == MP_SYNC_DONE;
 
-  mp_sleeper_begin (&sleeper, owner, what, mp_deadline_after (timeout_us), cancellable);
+  mp_sleeper_begin (&sleeper, owner, what, deadline, cancellable);
   success = sleep_and_try (self, &sleeper, try_func, data, error);
   mp_sleeper_end (&sleeper);
 

@@ -383,7 +383,7 @@ event_finish (void)
   g_clear_object (&event);
 }
 
-static const char *const event_points[] = { "sync-", "cell-", NULL };
+static const char *const event_points[] = { "event-", "sync-", NULL };
 static const char *const event_variants[] = { "no-set", NULL };
 
 const TorturePrimitive torture_event = {
