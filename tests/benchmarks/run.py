@@ -23,7 +23,10 @@ MP_TASKS = os.path.join(PROGRAMS, 'bench-tasks')
 MP_RING = os.path.join(PROGRAMS, 'bench-ring')
 RAW = os.path.join(PROGRAMS, 'bench-raw')
 RAW_SHARED = os.path.join(PROGRAMS, 'bench-raw-shared')
+MP_SYNC = os.path.join(PROGRAMS, 'bench-sync')
+RAW_SYNC = os.path.join(PROGRAMS, 'bench-raw-sync')
 CPYTHON = os.path.join(HERE, 'bench-cpython.py')
+CPYTHON_SYNC = os.path.join(HERE, 'bench-cpython-sync.py')
 OVERRIDES = os.path.join(HERE, 'bench-overrides.py')
 CALLS = os.path.join(HERE, 'bench-calls.py')
 OVERRIDES_JS = os.path.join(HERE, 'bench-overrides.js')
@@ -101,10 +104,20 @@ def make_rows():
                 'futex, thread, eventfd', [('limit', '<=', 100)]),
             Row('async acquire, release → callback: p99', 'acquire', ['acquire'], 'p99_us', 'futex, thread, eventfd'),
         ]
+        for name, factor in ('event', 3), ('semaphore', 1.2):
+            rows += [
+                Row(f'{name}, 2 processes in turns, blocking', 'sync', ['sync', name, 'blocking'], 'trips/s', 'futex',
+                    [('cpython', '>=', factor), ('raw', '>=', 1 / 1.3)]),
+                Row('the same, with a short busy wait', 'sync', ['sync', name, 'busy'], 'trips/s', 'futex',
+                    [('cpython', '>=', 10)]),
+            ]
     return rows
 
 
 def find_command(system, arguments):
+    if arguments[0] == 'sync':
+        return {'mp': [MP_SYNC, *arguments[1:]], 'raw': [RAW_SYNC, arguments[1]],
+                'cpython': [sys.executable, CPYTHON_SYNC, arguments[1]]}[system]
     if arguments[0] == 'calls':
         return None if system == 'raw' else [sys.executable, CALLS, system, arguments[1]]
     if system == 'raw':
@@ -202,7 +215,7 @@ def judge(row):
         if other == 'limit':
             bound = show(factor, row.metric)
         else:
-            bound = f'{factor:g} × ' + ('CPython' if other == 'cpython' else other)
+            bound = f'{factor:.3g} × ' + ('CPython' if other == 'cpython' else other)
         verdicts.append((ratio, f'{sign} {bound}', met))
     return verdicts
 
