@@ -542,6 +542,19 @@ test_no_folder (void)
   mp_shared_memory_names_set_folder_for_testing (NULL);
 }
 
+/* Where files cannot be without a name. */
+static void
+test_by_steps (void)
+{
+  mp_shared_memory_names_set_by_steps_for_testing (TRUE);
+  test_named ();
+  test_names ();
+  test_foreign ();
+  test_sizes ();
+  test_limit ();
+  mp_shared_memory_names_set_by_steps_for_testing (FALSE);
+}
+
 static void
 test_adopt (void)
 {
@@ -801,6 +814,7 @@ main (int   argc,
   g_test_add_func ("/shared-memory/unlink", test_unlink);
   g_test_add_func ("/shared-memory/names", test_names);
   g_test_add_func ("/shared-memory/foreign", test_foreign);
+  g_test_add_func ("/shared-memory/by-steps", test_by_steps);
   g_test_add_func ("/shared-memory/no-folder", test_no_folder);
   g_test_add_func ("/shared-memory/adopt", test_adopt);
   g_test_add_func ("/shared-memory/fork", test_fork);

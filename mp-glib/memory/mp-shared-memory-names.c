@@ -3,6 +3,7 @@
 
 #include "mp-glib/memory/mp-shared-memory-private.h"
 
+#include "mp-glib/arena/mp-torture-private.h"
 #include "mp-glib/base/mp-memory-private.h"
 #include "mp-glib/platform/mp-fd-private.h"
 
@@ -26,6 +27,7 @@ typedef struct
 } Own;
 
 static const char *folder = FOLDER;
+static gboolean by_steps;   /* as where files cannot be without a name */
 
 /* Guards these. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -114,6 +116,7 @@ create_at_once (char   **name,
       return -1;
     }
 
+  MP_TORTURE_POINT ("shm-reserved");
   do
     {
       g_free (own);
@@ -122,6 +125,7 @@ create_at_once (char   **name,
     }
   while (!published && errno == EEXIST && *name == NULL);
 
+  MP_TORTURE_POINT ("shm-published");
   if (!published)
     mp_fd_close (&fd);
   else if (*name == NULL)
@@ -148,6 +152,7 @@ create_by_steps (char   **name,
   if (fd < 0)
     return -1;
 
+  MP_TORTURE_POINT ("names-empty");
   if (!mp_memory_grow (fd, size, error))
     {
       mp_named_memory_unlink (mp_named_memory_get_id (fd), folder, own);
@@ -173,9 +178,9 @@ mp_shared_memory_names_create (char   **name,
       return -1;
     }
 
-  fd = create_at_once (name, size, &reason);
+  fd = by_steps ? -1 : create_at_once (name, size, &reason);
   code = errno;
-  if (fd < 0 && reason == NULL && code != EEXIST)
+  if (fd < 0 && reason == NULL && (by_steps || code != EEXIST))
     {
       fd = create_by_steps (name, size, &reason);
       code = errno;
@@ -209,16 +214,16 @@ mp_shared_memory_names_unlink (MpFileId     id,
   return mp_named_memory_unlink (id, folder, name) || fail (errno, "shared memory unlink", name, error);
 }
 
-/* At exit(). Another thread may be at it, in a fork for ever. */
-static void
-unlink_owned (void)
+/* Another thread may be at it, in a fork for ever. */
+void
+mp_shared_memory_names_leave (void)
 {
   guint i;
 
   if (pthread_mutex_trylock (&lock) != 0)
     return;
 
-  for (i = 0; i < owned->len; i++)
+  for (i = 0; owned != NULL && i < owned->len; i++)
     {
       const Own *own = &g_array_index (owned, Own, i);
 
@@ -239,7 +244,7 @@ mp_shared_memory_names_own (gpointer    owner,
   if (owned == NULL)
     {
       owned = g_array_new (FALSE, FALSE, sizeof (Own));
-      (void) atexit (unlink_owned);
+      (void) atexit (mp_shared_memory_names_leave);
     }
   g_array_append_val (owned, own);
   pthread_mutex_unlock (&lock);
@@ -291,4 +296,10 @@ void
 mp_shared_memory_names_set_folder_for_testing (const char *dir)
 {
   folder = dir != NULL ? dir : FOLDER;
+}
+
+void
+mp_shared_memory_names_set_by_steps_for_testing (gboolean setting)
+{
+  by_steps = setting;
 }

@@ -18,6 +18,8 @@ int      mp_shared_memory_names_create  (char       **name,
                                          GError     **error);
 int      mp_shared_memory_names_open    (const char  *name,
                                          GError     **error);
+/* Takes away what this process owns: at exit(), and when a forked worker ends without it. */
+void     mp_shared_memory_names_leave   (void);
 /* Only if it is this file's. */
 gboolean mp_shared_memory_names_unlink  (MpFileId     id,
                                          const char  *name,
@@ -31,5 +33,7 @@ gboolean mp_shared_memory_names_disown  (gpointer     owner);
 gboolean mp_shared_memory_names_is_own  (gpointer     owner);
 
 void     mp_shared_memory_names_set_folder_for_testing (const char *dir);
+/* As where there are no files without a name. */
+void     mp_shared_memory_names_set_by_steps_for_testing (gboolean setting);
 
 G_END_DECLS

@@ -3,6 +3,7 @@
 
 #include "mp-glib/memory/mp-shared-memory-private.h"
 
+#include "mp-glib/arena/mp-torture-private.h"
 #include "mp-glib/base/mp-error.h"
 #include "mp-glib/base/mp-memory-private.h"
 #include "mp-glib/base/mp-shareable-private.h"
@@ -461,6 +462,7 @@ mp_shared_memory_new_named (const char  *name,
 
   self = new_taking (fd, own);
   mp_shared_memory_names_own (self, self->id, own);
+  MP_TORTURE_POINT ("shm-owned");
   return self;
 }
 
@@ -976,6 +978,7 @@ mp_shared_memory_grow (MpSharedMemory  *self,
                  "%s: it has %" G_GINT64_FORMAT " bytes, and cannot have fewer", what, now);
   else if (!mp_memory_grow (fd, size, &reason))
     g_prefix_error (&reason, "%s: ", what);
+  MP_TORTURE_POINT ("shm-grown");
   pthread_mutex_unlock (&self->lock);
 
   if (reason == NULL)
@@ -1078,7 +1081,11 @@ mp_shared_memory_close (MpSharedMemory *self)
   pthread_mutex_unlock (&self->lock);
 
   if (fd >= 0 && self->name != NULL && mp_shared_memory_names_disown (self))
-    mp_shared_memory_names_unlink (self->id, self->name, NULL);
+    {
+      MP_TORTURE_POINT ("shm-disowned");
+      mp_shared_memory_names_unlink (self->id, self->name, NULL);
+      MP_TORTURE_POINT ("shm-unlinked");
+    }
   g_clear_pointer (&mapping, mapping_unref);
   g_clear_pointer (&older, g_ptr_array_unref);
   mp_fd_close (&fd);

@@ -5,6 +5,7 @@
 
 #include "mp-glib/base/mp-error-private.h"
 #include "mp-glib/base/mp-hub-private.h"
+#include "mp-glib/memory/mp-shared-memory-private.h"
 #include "mp-glib/platform/mp-process-control-private.h"
 #include "mp-glib/process/mp-boot-private.h"
 #include "mp-glib/process/mp-worker-private.h"
@@ -343,6 +344,7 @@ mp_init_exit_forked (int status)
   if (exit_hook.func != NULL)
     ((MpExitFunc) exit_hook.func) (status, exit_hook.user_data);
   fflush (NULL);
+  mp_shared_memory_names_leave ();
   _exit (status);
 }
 

@@ -20,6 +20,7 @@ static const TorturePrimitive *const primitives[] = {
   &torture_semaphore,
   &torture_event,
   &torture_rlock,
+  &torture_memory,
   &torture_ring,
   &torture_transport,
 };
@@ -67,6 +68,8 @@ run_one (const TorturePrimitive *primitive,
     g_error ("torture: fork: %s", g_strerror (errno));
   while (waitpid (pid, &status, 0) < 0 && errno == EINTR)
     ;
+  if (primitive->sweep != NULL)
+    primitive->sweep (pid);
   if (WIFEXITED (status))
     return WEXITSTATUS (status);
   g_printerr ("%s: the conductor died by signal %d\n", primitive->name, WTERMSIG (status));

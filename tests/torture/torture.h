@@ -4,6 +4,8 @@
 #include "mp-glib/arena/mp-arena-private.h"
 #include "mp-glib/arena/mp-torture-private.h"
 
+#include <sys/types.h>
+
 G_BEGIN_DECLS
 
 /* Torture: a conductor forks a few children that use one primitive without pause, kills them with SIGKILL at
@@ -28,9 +30,11 @@ typedef struct
   void            (* figures) (GString *line);  /* (nullable) what else there is to say */
   /* The first so many children are those without whom the others cannot go on: one of them is always there. 0: none is. */
   guint              n_movers;
+  void            (* sweep)   (pid_t conductor); /* (nullable) when that is gone too: what outlives all processes */
 } TorturePrimitive;
 
 extern const TorturePrimitive torture_self, torture_arena, torture_cell, torture_lock, torture_ring, torture_transport;
+extern const TorturePrimitive torture_memory;
 extern const TorturePrimitive torture_semaphore, torture_event, torture_rlock;
 
 #define TORTURE_N_CHILDREN 4
