@@ -938,6 +938,45 @@ mp_shared_memory_write (MpSharedMemory  *self,
 }
 
 /**
+ * mp_shared_memory_dup_fd:
+ * @self: shared memory
+ * @error: return location for an error
+ *
+ * Gets a descriptor of the memory's file, for those who map it by other means.
+ *
+ * It is close-on-exec, and the caller closes it. Where it is mapped for writing, the memory cannot be sealed against that.
+ *
+ * Errors: `G_IO_ERROR_CLOSED`, `G_IO_ERROR_TOO_MANY_OPEN_FILES`.
+ *
+ * Returns: a descriptor, -1 after an error
+ *
+ * Since: 0.1
+ */
+int
+mp_shared_memory_dup_fd (MpSharedMemory  *self,
+                         GError         **error)
+{
+  static const char what[] = "shared memory descriptor";
+  gboolean closed;
+  int fd, saved_errno;
+
+  g_return_val_if_fail (MP_IS_SHARED_MEMORY (self), -1);
+  g_return_val_if_fail (error == NULL || *error == NULL, -1);
+
+  pthread_mutex_lock (&self->lock);
+  closed = self->fd < 0;
+  fd = closed ? -1 : mp_fd_dup (self->fd);
+  saved_errno = errno;
+  pthread_mutex_unlock (&self->lock);
+
+  if (closed)
+    set_closed (what, error);
+  else if (fd < 0)
+    g_set_error (error, G_IO_ERROR, g_io_error_from_errno (saved_errno), "%s: %s", what, g_strerror (saved_errno));
+  return fd;
+}
+
+/**
  * mp_shared_memory_grow:
  * @self: shared memory
  * @size: how many bytes it is to have, not fewer than now

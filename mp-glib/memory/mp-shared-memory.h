@@ -77,6 +77,10 @@ gboolean        mp_shared_memory_write     (MpSharedMemory  *self,
                                             GError         **error);
 
 MP_AVAILABLE_IN_ALL
+int             mp_shared_memory_dup_fd    (MpSharedMemory  *self,
+                                            GError         **error);
+
+MP_AVAILABLE_IN_ALL
 gboolean        mp_shared_memory_grow      (MpSharedMemory  *self,
                                             gsize            size,
                                             GError         **error);
