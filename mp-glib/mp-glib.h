@@ -15,6 +15,7 @@
 #include "mp-glib/sync/mp-rlock.h"
 #include "mp-glib/sync/mp-semaphore.h"
 #include "mp-glib/sync/mp-sync-object.h"
+#include "mp-glib/memory/mp-shareable-list.h"
 #include "mp-glib/memory/mp-shared-memory-manager.h"
 #include "mp-glib/memory/mp-shared-memory.h"
 #include "mp-glib/channel/mp-connection.h"

@@ -3,8 +3,11 @@
 
 #include "mp-glib/memory/mp-memory-kinds-private.h"
 
+#include "mp-glib/memory/mp-shareable-list-private.h"
+
 void
 mp_memory_ensure_kinds (void)
 {
+  mp_shareable_list_ensure_kind ();
   mp_shared_memory_ensure_kind ();
 }
