@@ -32,6 +32,7 @@ gi.require_version('Mp', '1')
 from . import _mp_boot, _mp_connection, _mp_context, _mp_errors  # noqa: E402
 from . import _mp_executor, _mp_function, _mp_futures, _mp_imap, _mp_items, _mp_lock, _mp_pool, _mp_process  # noqa: E402
 from . import _mp_properties, _mp_result, _mp_sync, _mp_worker  # noqa: E402
+from . import _mp_shared_memory  # noqa: E402
 
 BoundedSemaphore = override(_mp_sync.BoundedSemaphore)
 Connection = override(_mp_properties.with_attributes(_mp_connection.Connection))
@@ -43,6 +44,9 @@ Pool = override(_mp_properties.with_attributes(_mp_pool.Pool))
 Process = override(_mp_properties.with_attributes(_mp_process.Process))
 RLock = override(_mp_sync.RLock)
 Semaphore = override(_mp_sync.Semaphore)
+ShareableList = override(_mp_properties.with_attributes(_mp_shared_memory.ShareableList))
+SharedMemory = override(_mp_properties.with_attributes(_mp_shared_memory.SharedMemory))
+SharedMemoryManager = override(_mp_shared_memory.SharedMemoryManager)
 TaskOptions = override(_mp_properties.TaskOptions)
 
 AsyncResult = _mp_result.AsyncResult
@@ -80,6 +84,8 @@ parent_process = _mp_process.parent_process
 set_executable = _mp_boot.set_executable
 set_forkserver_preload = _mp_context.set_forkserver_preload
 set_start_method = _mp_context.set_start_method
+shared_memory = _mp_shared_memory.shared_memory
+managers = _mp_shared_memory.managers
 
 
 def cpu_count():
@@ -95,6 +101,7 @@ def _at_exit():
     """Pools are terminated, daemons too, other processes are joined, as multiprocessing does it."""
     _mp_pool.end_all()
     _mp_process.end_all()
+    _mp_shared_memory.end_all()
 
 
 __all__ = [
@@ -102,6 +109,7 @@ __all__ = [
     'Context', 'Event', 'ExecutorFuture', 'IMapIterator', 'Items', 'Lock', 'NoSuchFunctionError', 'Pipe', 'Pool',
     'PoolTerminatedError', 'Process', 'ProcessError', 'ProcessPoolExecutor', 'RLock', 'RemoteError',
     'RemoteTraceback', 'Semaphore', 'TaskOptions', 'ThreadPool', 'TimeoutError', 'WorkerDiedError', 'WorkerStartError',
+    'ShareableList', 'SharedMemory', 'SharedMemoryManager', 'managers', 'shared_memory',
     'active_children', 'as_completed', 'cpu_count', 'current_process', 'freeze_support', 'function',
     'function_register', 'get_all_start_methods', 'get_context', 'get_logger', 'get_start_method', 'idempotent',
     'init', 'log_to_stderr', 'parent_process', 'set_executable', 'set_forkserver_preload', 'set_start_method',
