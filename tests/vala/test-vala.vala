@@ -246,6 +246,40 @@ void test_sync () {
     }
 }
 
+void test_shared_memory () {
+    try {
+        var memory = new Mp.SharedMemory (100);
+        size_t size;
+        var numbers = (double*) memory.get_data (out size);
+        numbers[1] = 0.5;
+        assert_true (size == 100);
+        assert_true (memory.write (0, new Bytes ({ 1, 2 })) && memory.read (0, 2).get (1) == 2);
+        assert_true (memory.grow (5000) && memory.size == 5000 && memory.get_isolated ());
+        var named = new Mp.SharedMemory.named (null, 10);
+        var same = new Mp.SharedMemory.attach (named.name);
+        assert_true (named.owner && !same.owner && named.unlink ());
+
+        var manager = new Mp.SharedMemoryManager ();
+        var list = new Mp.ShareableList.named (new Variant ("(xs)", (int64) 7, "text"), null);
+        assert_true (manager.add (list.memory));
+        assert_true (list.set_item (1, new Variant.boolean (true)) && list.length == 2);
+        var again = new Mp.ShareableList.attach (list.memory.name);
+        assert_true (again.get_item (1).get_boolean () && again.dup_format (0) == "q");
+        assert_true (again.index (new Variant.double (7)) == 0 && again.count (new Variant.string ("text")) == 0);
+        assert_true (new Mp.ShareableList.for_memory (list.memory).dup_values ().n_children () == 2);
+        manager.shutdown ();
+        Error? caught = null;
+        try {
+            new Mp.ShareableList.attach (list.memory.name);
+        } catch (Error error) {
+            caught = error;
+        }
+        assert_error (caught, IOError.quark (), IOError.NOT_FOUND);
+    } catch (Error error) {
+        assert_no_error (error);
+    }
+}
+
 void test_calls () {
     try {
         var pool = new Mp.Pool (1);
@@ -362,6 +396,7 @@ int main (string[] args) {
     Test.add_func ("/vala/process", test_process);
     Test.add_func ("/vala/lock", test_lock);
     Test.add_func ("/vala/sync", test_sync);
+    Test.add_func ("/vala/shared-memory", test_shared_memory);
     Test.add_func ("/vala/subclass", test_subclass);
     return Test.run ();
 }
