@@ -52,7 +52,8 @@ typedef struct
   gsize row_words;
   gsize mapped;              /* up to here by everybody; what follows block by block, when it is wanted */
   gsize holdings_block;      /* bytes of one */
-  guint holdings_slots;      /* slots to one */
+  guint holdings_slots;      /* slots to one, a power of two */
+  guint holdings_shift;      /* which */
   guint n_holdings_blocks;
   gsize size;
 } MpArenaLayout;

@@ -61,7 +61,8 @@ lay_out (guint          n_slots,
   layout->rows = layout->slots + (gsize) n_slots * sizeof (MpSlot);
   layout->row_words = n_slots / 64;
   layout->mapped = to_pages (layout->rows + n_participants * layout->row_words * sizeof (guint64));
-  layout->holdings_slots = MIN (n_slots, MP_ARENA_HOLDINGS_SLOTS);
+  layout->holdings_shift = g_bit_storage (MIN (n_slots, MP_ARENA_HOLDINGS_SLOTS) - 1);
+  layout->holdings_slots = 1u << layout->holdings_shift;
   layout->holdings_block = to_pages ((gsize) n_participants * layout->holdings_slots * sizeof (guint64));
   layout->n_holdings_blocks = (n_slots + layout->holdings_slots - 1) / layout->holdings_slots;
   layout->size = layout->mapped + layout->n_holdings_blocks * layout->holdings_block;

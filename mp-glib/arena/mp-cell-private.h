@@ -90,9 +90,33 @@ gboolean     mp_cell_mark_consistent (const MpSlotRef *ref);
 /* A consistent copy, held or not; while somebody writes all the time, after some tries a torn one. */
 void         mp_cell_read_state      (const MpSlotRef *ref,
                                       guint64          state[2]);
-void         mp_cell_read_own_state  (const MpSlotRef *ref,
-                                      guint64          state[2]);   /* held */
-void         mp_cell_write_state     (const MpSlotRef *ref,
-                                      const guint64    state[2]);   /* held */
+
+/* Held. */
+static inline void
+mp_cell_read_own_state (const MpSlotRef *ref,
+                        guint64          state[2])
+{
+  const guint64 *copy = ref->slot->state[__atomic_load_n (&ref->slot->which, __ATOMIC_ACQUIRE) & 1];
+
+  state[0] = __atomic_load_n (&copy[0], __ATOMIC_RELAXED);
+  state[1] = __atomic_load_n (&copy[1], __ATOMIC_RELAXED);
+}
+
+/* Held. */
+static inline void
+mp_cell_write_state (const MpSlotRef *ref,
+                     const guint64    state[2])
+{
+  MpSlot *slot = ref->slot;
+  guint32 which = __atomic_load_n (&slot->which, __ATOMIC_RELAXED) + 1;
+
+  /* Releasing each: a reader that sees a part of this sees, by `which`, that its copy had gone out of force. */
+  __atomic_store_n (&slot->state[which & 1][0], state[0], __ATOMIC_RELEASE);
+  MP_TORTURE_POINT ("cell-state-half");
+  __atomic_store_n (&slot->state[which & 1][1], state[1], __ATOMIC_RELEASE);
+  MP_TORTURE_POINT ("cell-state-written");
+  __atomic_store_n (&slot->which, which, __ATOMIC_RELEASE);
+  MP_TORTURE_POINT ("cell-state-committed");
+}
 
 G_END_DECLS

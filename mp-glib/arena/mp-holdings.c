@@ -27,16 +27,16 @@ get_block (const MpSlotRef *ref)
 {
   MpArena *arena = ref->arena;
 
-  return __atomic_load_n (&arena->holdings[ref->index / arena->layout.holdings_slots], __ATOMIC_ACQUIRE);
+  return __atomic_load_n (&arena->holdings[ref->index >> arena->layout.holdings_shift], __ATOMIC_ACQUIRE);
 }
 
 static guint64 *
 get_entry (const MpSlotRef *ref,
            guint            index)
 {
-  guint n = ref->arena->layout.holdings_slots;
+  const MpArenaLayout *layout = &ref->arena->layout;
 
-  return get_block (ref) + (gsize) index * n + ref->index % n;
+  return get_block (ref) + ((gsize) index << layout->holdings_shift) + (ref->index & (layout->holdings_slots - 1));
 }
 
 static guint64
@@ -86,7 +86,7 @@ mp_holdings_map (const MpSlotRef  *ref,
   int saved_errno;
 
   mp_arena_lock ();
-  mapped = map_block (ref->arena, ref->index / ref->arena->layout.holdings_slots);
+  mapped = map_block (ref->arena, ref->index >> ref->arena->layout.holdings_shift);
   saved_errno = errno;
   mp_arena_unlock ();
   if (!mapped)

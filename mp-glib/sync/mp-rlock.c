@@ -46,9 +46,20 @@ get_sync (MpRLock *self)
   return &self->parent_instance.sync;
 }
 
+/* As in mp-lock.c: some nanoseconds are much here. */
+static GType rlock_type;
+
+static inline gboolean
+is_plain (MpRLock *self)
+{
+  return self != NULL && ((GTypeInstance *) self)->g_class != NULL && G_OBJECT_TYPE (self) == rlock_type &&
+         self->parent_instance.sync.slot.arena != NULL;
+}
+
 static void
 mp_rlock_class_init (MpRLockClass *klass)
 {
+  rlock_type = G_OBJECT_CLASS_TYPE (klass);
   ((MpSyncObjectClass *) klass)->kind = &rlock_kind;
 }
 
@@ -91,14 +102,14 @@ read_word (MpSync *sync)
   guint64 state[2] = { 0 };
 
   mp_cell_read_state (&sync->slot, state);
-  return state[1] == mp_arena_get_self (sync->slot.arena) ? state[0] : 0;
+  return state[1] == MP_ARENA_SELF (sync->slot.arena) ? state[0] : 0;
 }
 
 static void
 write_word (MpSync  *sync,
             guint64  word)
 {
-  const guint64 state[2] = { word, mp_arena_get_self (sync->slot.arena) };
+  const guint64 state[2] = { word, MP_ARENA_SELF (sync->slot.arena) };
 
   mp_cell_write_state (&sync->slot, state);
 }
@@ -132,28 +143,11 @@ acquire_again (MpSync   *sync,
   return TRUE;
 }
 
-/**
- * mp_rlock_acquire:
- * @self: a lock
- * @timeout_us: how long to wait, in microseconds; -1 for ever, 0 not at all
- * @cancellable: (nullable): ends the wait
- * @error: return location for an error
- *
- * Acquires the lock, and waits until that is possible; at once when this thread has it.
- *
- * Errors: `G_IO_ERROR_TIMED_OUT`; `G_IO_ERROR_CANCELLED`, also when @cancellable was cancelled before; `MP_ERROR_INTERRUPTED`,
- * see [func@Mp.set_interrupt_fd]; `MP_ERROR_TOO_LARGE` when the thread has it 4294967295 times; `MP_ERROR_FAILED` with the
- * reason when there was no memory or no descriptor for the lock. With an error it is not acquired.
- *
- * Returns: whether the lock was acquired
- *
- * Since: 0.1
- */
-gboolean
-mp_rlock_acquire (MpRLock       *self,
-                  gint64         timeout_us,
-                  GCancellable  *cancellable,
-                  GError       **error)
+G_GNUC_NO_INLINE static gboolean
+acquire_slowly (MpRLock       *self,
+                gint64         timeout_us,
+                GCancellable  *cancellable,
+                GError       **error)
 {
   MpSync *sync = NULL;
   GError *failure = NULL;
@@ -183,6 +177,37 @@ mp_rlock_acquire (MpRLock       *self,
 
   write_word (sync, WORD (get_thread (), 1));
   return TRUE;
+}
+
+/**
+ * mp_rlock_acquire:
+ * @self: a lock
+ * @timeout_us: how long to wait, in microseconds; -1 for ever, 0 not at all
+ * @cancellable: (nullable): ends the wait
+ * @error: return location for an error
+ *
+ * Acquires the lock, and waits until that is possible; at once when this thread has it.
+ *
+ * Errors: `G_IO_ERROR_TIMED_OUT`; `G_IO_ERROR_CANCELLED`, also when @cancellable was cancelled before; `MP_ERROR_INTERRUPTED`,
+ * see [func@Mp.set_interrupt_fd]; `MP_ERROR_TOO_LARGE` when the thread has it 4294967295 times; `MP_ERROR_FAILED` with the
+ * reason when there was no memory or no descriptor for the lock. With an error it is not acquired.
+ *
+ * Returns: whether the lock was acquired
+ *
+ * Since: 0.1
+ */
+gboolean
+mp_rlock_acquire (MpRLock       *self,
+                  gint64         timeout_us,
+                  GCancellable  *cancellable,
+                  GError       **error)
+{
+  if (G_LIKELY (cancellable == NULL && is_plain (self) && mp_cell_take_quickly (&get_sync (self)->slot)))
+    {
+      write_word (get_sync (self), WORD (get_thread (), 1));
+      return TRUE;
+    }
+  return acquire_slowly (self, timeout_us, cancellable, error);
 }
 
 /**
@@ -332,6 +357,20 @@ mp_rlock_acquire_finish (MpRLock       *self,
   return g_task_propagate_boolean (G_TASK (result), error);
 }
 
+/* Had once, and nobody waits. */
+static gboolean
+release_quickly (MpSync *sync)
+{
+  if (__atomic_load_n (&sync->slot.slot->word, __ATOMIC_RELAXED) != MP_ARENA_SELF (sync->slot.arena) << 16 ||
+      read_word (sync) != WORD (get_thread (), 1))
+    return FALSE;
+
+  write_word (sync, 0);
+  if (!mp_cell_give_back_quickly (&sync->slot))
+    mp_cell_give_back (&sync->slot);
+  return TRUE;
+}
+
 /**
  * mp_rlock_release:
  * @self: a lock
@@ -350,6 +389,9 @@ mp_rlock_release (MpRLock  *self,
                   GError  **error)
 {
   MpSync *sync = NULL;
+
+  if (G_LIKELY (is_plain (self) && release_quickly (get_sync (self))))
+    return TRUE;
 
   g_return_val_if_fail (MP_IS_RLOCK (self), FALSE);
   g_return_val_if_fail (error == NULL || *error == NULL, FALSE);
