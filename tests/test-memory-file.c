@@ -277,12 +277,12 @@ count_signal (int signum)
 static void
 test_signals (void)
 {
-  struct sigaction action = { .sa_handler = count_signal }, old;
+  struct sigaction action = { .sa_handler = count_signal };
   struct itimerval often = { { 0, 500 }, { 0, 500 } }, never = { { 0, 0 }, { 0, 0 } };
   g_autoptr(GError) error = NULL;
   int fd;
 
-  g_assert_no_errno (sigaction (SIGALRM, &action, &old));
+  g_assert_no_errno (sigaction (SIGALRM, &action, NULL));
   g_assert_no_errno (setitimer (ITIMER_REAL, &often, NULL));
   do
     {
@@ -293,7 +293,6 @@ test_signals (void)
     }
   while (n_signals < 3);
   g_assert_no_errno (setitimer (ITIMER_REAL, &never, NULL));
-  g_assert_no_errno (sigaction (SIGALRM, &old, NULL));
 }
 
 int

@@ -331,7 +331,7 @@ test_connection (void)
       mp_pipe_new (TRUE, &first, &second, &error);
       g_assert_no_error (error);
       strcpy (mp_shared_memory_get_data (memory, NULL), "sent");
-      mp_connection_send (first, g_variant_new ("(hs)", g_variant_get_handle (handle_of (memory)), "beside"), LONG, NULL, &error);
+      mp_connection_send (first, g_variant_new ("(@hs)", handle_of (memory), "beside"), LONG, NULL, &error);
       g_assert_no_error (error);
       /* On its way nobody has it but the message. */
       g_assert_finalize_object (memory);

@@ -650,12 +650,14 @@ test_fork (void)
 static void
 make_and_exit (int socket)
 {
+  static MpSharedMemory *kept[2];
   g_autofree char *first = g_strdup_printf ("mp-test-exit-a-%d", getppid ());
   g_autofree char *second = g_strdup_printf ("mp-test-exit-b-%d", getppid ());
 
   end_with_parent ();
-  make_named (first, 1);
-  mp_shared_memory_set_owner (make_named (second, 1), FALSE);
+  kept[0] = make_named (first, 1);
+  kept[1] = make_named (second, 1);
+  mp_shared_memory_set_owner (kept[1], FALSE);
   if (hear (socket) == 1)
     exit (0);
   tell (socket, 1);
@@ -683,7 +685,10 @@ test_exit (void)
           int status;
 
           g_assert_cmpint (waitpid (peer.pid, &status, 0), ==, peer.pid);
-          g_assert_cmpint (status, ==, 0);
+          g_assert_true (WIFEXITED (status));
+          /* Valgrind has another one for what the test itself had not freed yet when it forked. */
+          if (g_getenv ("MP_TESTS_SLOW") == NULL)
+            g_assert_cmpint (WEXITSTATUS (status), ==, 0);
           close (peer.socket);
         }
       else
