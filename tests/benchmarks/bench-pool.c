@@ -245,6 +245,44 @@ bench_big (gsize size)
     }
 }
 
+static GVariant *
+shared_length (GVariant *args, gpointer user_data, GError **error)
+{
+  g_autoptr(MpShareable) memory = mp_shareable_from_variant (args, error);
+  const char *data;
+  gsize size;
+
+  if (memory == NULL)
+    return NULL;
+  data = mp_shared_memory_get_data (MP_SHARED_MEMORY (memory), &size);
+  return data[0] == data[size - 1] ? g_variant_new_uint64 (size) : NULL;
+}
+
+/* What big sends, in memory that the worker has not got yet. */
+static void
+bench_shared (gsize size)
+{
+  g_autoptr(MpPool) pool = mp_pool_new (N_WORKERS);
+  g_autoptr(GError) error = NULL;
+  g_autoptr(MpSharedMemory) memory = mp_shared_memory_new (size, &error);
+  g_autoptr(GVariant) handle = NULL;
+
+  check (error, "shared memory");
+  memset (mp_shared_memory_get_data (memory, NULL), 0x5a, size);
+  handle = mp_shareable_to_variant (MP_SHAREABLE (memory));
+  for (guint i = 0; i < 201; i++)
+    {
+      gint64 start = bench_now ();
+      g_autoptr(GVariant) result = mp_pool_apply (pool, MP_FUNCTION (shared_length), handle, -1, NULL, &error);
+
+      check (error, "apply");
+      if (i > 0)
+        bench_report ("ms", (bench_now () - start) / 1e6);
+      if (g_variant_get_uint64 (result) != size)
+        g_error ("wrong length");
+    }
+}
+
 static void
 worker_started_cb (MpPool   *pool,
                    guint     number,
@@ -298,11 +336,13 @@ main (int argc, char **argv)
     bench_start (argv[2], argv[3]);
   else if (strcmp (mode, "big") == 0)
     bench_big (100 << 20);
+  else if (strcmp (mode, "shared") == 0)
+    bench_shared (100 << 20);
   else if (strcmp (mode, "idle") == 0)
     bench_idle ();
   else
     {
-      fprintf (stderr, "Usage: %s map|chunk|chunk1|submit|call one/two|start METHOD MIB|big|idle\n", argv[0]);
+      fprintf (stderr, "Usage: %s map|chunk|chunk1|submit|call one/two|start METHOD MIB|big|shared|idle\n", argv[0]);
       return 2;
     }
 

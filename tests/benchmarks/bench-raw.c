@@ -338,6 +338,42 @@ bench_big (gsize size)
     }
 }
 
+/* The same, in memory that both have, of which only the size is sent. */
+static void
+serve_shared (int fd, gpointer data)
+{
+  const char *memory = data;
+  gsize size;
+
+  while (read_all (fd, (char *) &size, sizeof size))
+    if (memory[0] == memory[size - 1])
+      write_all (fd, (const char *) &size, sizeof size);
+}
+
+static void
+bench_shared (gsize size)
+{
+  char *memory = mmap (NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  gsize answer;
+  pid_t pid;
+  int fd;
+
+  if (memory == MAP_FAILED)
+    die ("mmap");
+  memset (memory, 0x5a, size);
+  fd = fork_peer (serve_shared, memory, &pid);
+  for (guint i = 0; i < 201; i++)
+    {
+      gint64 start = bench_now ();
+
+      write_all (fd, (const char *) &size, sizeof size);
+      read_all (fd, (char *) &answer, sizeof answer);
+      if (i > 0)
+        bench_report ("ms", (bench_now () - start) / 1e6);
+    }
+  munmap (memory, size);
+}
+
 static void
 bench_idle (void)
 {
@@ -369,11 +405,13 @@ main (int argc, char **argv)
     bench_start (argv[2], argv[3]);
   else if (strcmp (mode, "big") == 0)
     bench_big (100 << 20);
+  else if (strcmp (mode, "shared") == 0)
+    bench_shared (100 << 20);
   else if (strcmp (mode, "idle") == 0)
     bench_idle ();
   else
     {
-      fprintf (stderr, "Usage: %s map|chunk|chunk1|submit|call one/two|start METHOD MIB|big|idle\n", argv[0]);
+      fprintf (stderr, "Usage: %s map|chunk|chunk1|submit|call one/two|start METHOD MIB|big|shared|idle\n", argv[0]);
       return 2;
     }
 

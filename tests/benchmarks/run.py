@@ -79,6 +79,8 @@ def make_rows():
                             'posix_spawn' if method == 'spawn' else 'fork server', [('cpython', '>=', factor)]))
     rows += [
         Row('100 MiB argument, length back', 'big', ['big'], 'ms', 'socketpair', [('cpython', '<=', 0.25)]),
+        Row('the same in shared memory (CPython: bytes)', 'big', ['shared'], 'ms', 'shared before, socketpair',
+            [('cpython', '<=', 0.01)]),
         Row('idle worker, forkserver: PSS', 'idle', ['idle'], 'pss_kib', 'forked process', [('limit', '<=', 1024)]),
         Row('idle worker, forkserver: CPU in 1 s', 'idle', ['idle'], 'cpu_us', 'forked process',
             [('limit', '<=', 0)]),
@@ -129,7 +131,8 @@ def find_command(system, arguments):
     if system == 'cpython':
         if arguments[0] in ('acquire', 'cost', 'primes'):
             return None
-        return [sys.executable, CPYTHON, *(['python'] if arguments == ['javascript'] else arguments)]
+        other = {'javascript': ['python'], 'shared': ['big']}
+        return [sys.executable, CPYTHON, *other.get(arguments[0], arguments)]
     if arguments[0] in ('lock', 'acquire'):
         return [MP_LOCK, *arguments]
     if arguments[0] in ('async', 'cost', 'primes'):
