@@ -58,6 +58,9 @@ mp_cell_give_back_quickly (const MpSlotRef *ref)
                                                    __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
 }
 
+/* Looks for some microseconds whether it becomes free, unless others sleep for it. */
+gboolean     mp_cell_take_busily     (const MpSlotRef *ref);
+
 /* Never sleeps. A dead owner's cell is taken. */
 MpCellResult mp_cell_try_take        (const MpSlotRef *ref);
 /* The same for an asynchronous wait (MpAsyncTry), whose bit is in watchers: BUSY means that they will be rung. */

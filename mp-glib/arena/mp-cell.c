@@ -115,8 +115,8 @@ mp_cell_try_take_watching (const MpSlotRef *ref)
 
 /* Most holders are done before one could sleep. With pauses that grow: each look takes the memory away from the
  * holder. */
-static gboolean
-spin (const MpSlotRef *ref)
+gboolean
+mp_cell_take_busily (const MpSlotRef *ref)
 {
   static int n_cpus;
   guint i, k, n_pauses = 1;
@@ -217,7 +217,7 @@ mp_cell_take (const MpSlotRef  *ref,
     }
   if (mp_cell_take_quickly (ref))
     return TRUE;
-  if (timeout_us != 0 && spin (ref))
+  if (timeout_us != 0 && mp_cell_take_busily (ref))
     return TRUE;
 
   mp_sleeper_begin (&sleeper, owner, what, mp_deadline_after (timeout_us), cancellable);
@@ -236,7 +236,7 @@ mp_cell_take_surely (const MpSlotRef  *ref,
   MpSleeper sleeper;
   gboolean success = FALSE;
 
-  if (mp_cell_take_quickly (ref) || spin (ref))
+  if (mp_cell_take_quickly (ref) || mp_cell_take_busily (ref))
     return TRUE;
 
   /* Nothing is posted with this key. */

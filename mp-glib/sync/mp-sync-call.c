@@ -8,6 +8,9 @@
 
 #include <errno.h>
 
+/* How often something is looked for that others change without the cell. */
+#define MAX_TRIES 8
+
 /* An asynchronous call that waits for an object of this floor. The helper thread (mp-async-private.h) tries it; it ends by
  * a post to the context of the call. The hub's lock guards what changes. */
 
@@ -73,9 +76,9 @@ post (MpSyncCall *self)
   mp_async_wake_blocked (owner);
 }
 
-MpSyncStep
-mp_sync_call_step (MpSyncCall  *call,
-                   GError     **error)
+static MpSyncStep
+try_once (MpSyncCall  *call,
+          GError     **error)
 {
   MpSync *sync = call->sync;
   gint64 now = g_get_monotonic_time ();
@@ -103,6 +106,22 @@ mp_sync_call_step (MpSyncCall  *call,
   mp_sync_leave (sync);
   mp_sync_tell (sync, change, wake);
 
+  return step;
+}
+
+MpSyncStep
+mp_sync_call_step (MpSyncCall  *call,
+                   GError     **error)
+{
+  MpSyncStep step = MP_SYNC_NOT_YET;
+
+  /* It is tried again later in any case: so not without end, whatever others do. */
+  for (guint i = 0; i < MAX_TRIES; i++)
+    {
+      step = try_once (call, error);
+      if (step != MP_SYNC_NOT_YET || !mp_sync_must_look_again (call->sync, call->data))
+        break;
+    }
   return step;
 }
 

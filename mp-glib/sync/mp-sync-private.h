@@ -23,7 +23,19 @@ typedef struct
   gboolean    is_atomic;     /* each change is one atomic store: its functions are called without the cell */
 } MpSyncKind;
 
+typedef struct _MpSync MpSync;
+
+/* What a kind waits for that others change without the cell of its slot: they say it by mp_sync_notice(). */
 typedef struct
+{
+  /* Whether it is worth to try again. After the mark of one who waits, so that either it sees what was changed, or the one
+   * who changes it the mark. @data: that of the try. Without the cell. */
+  gboolean (* look)    (MpSync *self, gpointer data);
+  /* What a dead owner of the cell left undone, with it. */
+  void     (* recover) (MpSync *self);
+} MpSyncAcross;
+
+struct _MpSync
 {
   const MpSyncKind *kind;
   MpSlotRef         slot;      /* constant after the construction */
@@ -32,7 +44,10 @@ typedef struct
   int               n_pending; /* atomic: asynchronous calls that wait */
   MpSpin            spin;      /* of blocking calls; races in it do no harm */
   gint64            settled_us;/* atomic: when a blocking call last looked for the dead */
-} MpSync;
+  const MpSyncAcross *across;  /* (nullable) */
+  guint32          *hint;      /* with @across: in shared memory: not 0 when perhaps somebody waits. Apart from the slot, so
+                                * that who asks it all the time does not take that away from those who use it. */
+};
 
 /* @adopted: (nullable) a slot, taken; else a fresh one is made. */
 void      mp_sync_init         (MpSync            *self,
@@ -66,6 +81,18 @@ void      mp_sync_tell         (MpSync            *self,
                                 guint32            change,
                                 int                n);
 
+/* By who has not its cell, after it has changed what is looked for, in sequentially consistent order. */
+void      mp_sync_notice_slowly (MpSync           *self,
+                                int                n);
+
+static inline void
+mp_sync_notice (MpSync *self,
+                int     n)
+{
+  if (G_UNLIKELY (__atomic_load_n (self->hint, __ATOMIC_SEQ_CST) != 0))
+    mp_sync_notice_slowly (self, n);
+}
+
 typedef enum
 {
   MP_SYNC_DONE,
@@ -98,6 +125,10 @@ MpSyncStep mp_sync_do          (MpSync            *self,
                                 MpSyncTry          try_func,
                                 gpointer           data,
                                 GError           **error);
+
+/* For one who waits, after the mark: whether something was changed @across before that was to be seen. */
+gboolean   mp_sync_must_look_again (MpSync        *self,
+                                gpointer           data);
 
 /* mp-sync-call.c: the same without blocking. */
 typedef struct _MpSyncCall MpSyncCall;

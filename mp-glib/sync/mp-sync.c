@@ -119,9 +119,15 @@ void
 mp_sync_see_to (MpSync *self)
 {
   if (self->kind->has_holdings)
-    mp_holdings_enter (&self->slot);
+    {
+      mp_holdings_enter (&self->slot);
+    }
   else if (G_UNLIKELY (mp_cell_is_inconsistent (&self->slot)))
-    mp_cell_mark_consistent (&self->slot);
+    {
+      if (self->across != NULL && self->across->recover != NULL)
+        self->across->recover (self);
+      mp_cell_mark_consistent (&self->slot);
+    }
 }
 
 void
@@ -179,6 +185,35 @@ mp_sync_tell (MpSync  *self,
       if (watchers != 0)
         mp_arena_ring (&self->slot, watchers);
     }
+}
+
+/* Across. */
+
+void
+mp_sync_notice_slowly (MpSync *self,
+                       int     n)
+{
+  guint32 hint = __atomic_load_n (self->hint, __ATOMIC_SEQ_CST);
+
+  mp_sync_tell (self, mp_sync_change (self), n);
+  MP_TORTURE_POINT ("sync-noticed");
+  /* Who came meanwhile has left another number. */
+  if ((__atomic_load_n (get_sequence (self), __ATOMIC_SEQ_CST) & SLEEPS) == 0)
+    __atomic_compare_exchange_n (self->hint, &hint, 0, FALSE, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+  MP_TORTURE_POINT ("sync-hint-gone");
+}
+
+gboolean
+mp_sync_must_look_again (MpSync   *self,
+                         gpointer  data)
+{
+  if (self->across == NULL)
+    return FALSE;
+
+  /* Not 0, whatever the number. */
+  __atomic_store_n (self->hint, __atomic_load_n (get_sequence (self), __ATOMIC_SEQ_CST) | SLEEPS, __ATOMIC_SEQ_CST);
+  MP_TORTURE_POINT ("sync-hint");
+  return self->across->look (self, data);
 }
 
 /* Waiting. */
@@ -253,12 +288,13 @@ has_changed (MpSync  *self,
 
 /* A change is seen at once, and who makes it has nobody to wake. */
 static gboolean
-look (MpSync  *self,
-      guint32  seen)
+look (MpSync   *self,
+      guint32   seen,
+      gpointer  data)
 {
   for (guint i = 0; i < N_LOOKS; i++)
     {
-      if (has_changed (self, seen))
+      if (has_changed (self, seen) || (self->across != NULL && self->across->look (self, data)))
         return TRUE;
       mp_spin_pause ();
     }
@@ -267,15 +303,16 @@ look (MpSync  *self,
 
 /* Most of what is waited for comes soon, or late. TRUE: there was a change. */
 static gboolean
-spin (MpSync  *self,
-      guint32  seen)
+spin (MpSync   *self,
+      guint32   seen,
+      gpointer  data)
 {
   gint64 until = mp_spin_begin (&self->spin);
   gboolean changed = FALSE;
 
   if (until == 0)
     return FALSE;
-  while (!(changed = look (self, seen)) && mp_spin_again (until))
+  while (!(changed = look (self, seen, data)) && mp_spin_again (until))
     ;
   mp_spin_end (&self->spin, until, changed);
 
@@ -340,6 +377,8 @@ sleep_and_try (MpSync     *self,
         return step == MP_SYNC_DONE;
       if (mp_sleeper_is_over (sleeper, error))
         return FALSE;
+      if (mp_sync_must_look_again (self, data))
+        continue;
       mp_sleeper_sleep (sleeper, get_sequence (self), look_again (self, seen));
       MP_TORTURE_POINT ("sync-woken");
     }
@@ -374,7 +413,7 @@ try_awake (MpSync     *self,
   for (guint i = 0; i < N_TRIES_AWAKE && enter_awake (self); i++)
     {
       step = attempt (self, FALSE, try_func, data, &seen, FALSE, error);
-      if (step != MP_SYNC_NOT_YET || !may_wait || !spin (self, seen))
+      if (step != MP_SYNC_NOT_YET || !may_wait || !spin (self, seen, data))
         return step;
     }
   return step;
