@@ -18,6 +18,7 @@
 #include "mp-glib/memory/mp-shareable-list.h"
 #include "mp-glib/memory/mp-shared-memory-manager.h"
 #include "mp-glib/memory/mp-shared-memory.h"
+#include "mp-glib/queue/mp-queue.h"
 #include "mp-glib/channel/mp-connection.h"
 #include "mp-glib/process/mp-invocation.h"
 #include "mp-glib/process/mp-function.h"

@@ -1,0 +1,282 @@
+/* mp-tape-get.c — SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include "mp-glib/queue/mp-tape-private.h"
+
+#include "mp-glib/arena/mp-torture-private.h"
+#include "mp-glib/base/mp-error.h"
+#include "mp-glib/platform/mp-memory-file-private.h"
+
+#include <string.h>
+
+/* The getting side of a tape, with its cell. */
+
+static guint64
+load (const guint64 *word)
+{
+  return __atomic_load_n (word, __ATOMIC_ACQUIRE);
+}
+
+static void
+store (guint64 *word,
+       guint64  value)
+{
+  __atomic_store_n (word, value, __ATOMIC_RELEASE);
+}
+
+static MpTapeResult
+set_damaged (GError **error)
+{
+  g_set_error (error, MP_ERROR, MP_ERROR_PROTOCOL, "its memory is damaged");
+  return MP_TAPE_ERROR;
+}
+
+/* @place: a sound ring. FALSE: there is no sound record. */
+static gboolean
+read_record (MpTape            *self,
+             MpTapePlace        place,
+             const MpTapeState *end,
+             MpTapeRecord      *record,
+             guint8            *ring_address,
+             guint64           *whole)
+{
+  guint ring = MP_TAPE_RING (place);
+  guint64 size = mp_tape_ring_size (ring), position = MP_TAPE_POSITION (place), offset = position % size;
+  guint64 most = size - offset;
+
+  if (position % sizeof *record != 0)
+    return FALSE;
+  /* The last one ends where the putters are. */
+  if (MP_TAPE_RING (end->place) == ring && MP_TAPE_POSITION (end->place) > position)
+    most = MIN (most, MP_TAPE_POSITION (end->place) - position);
+  if (most < sizeof *record)
+    return FALSE;
+
+  memcpy (record, ring_address + offset, sizeof *record);
+  if (record->magic != MP_TAPE_MAGIC)
+    return FALSE;
+  if (record->kind == MP_TAPE_JUMP)
+    return TRUE;
+  if (record->kind != MP_TAPE_BYTES && record->kind != MP_TAPE_VALUE)
+    return FALSE;
+  *whole = mp_tape_record_size (self->flags, record);
+  if (*whole > most || record->size > most - *whole)
+    return FALSE;
+  *whole = (*whole + record->size + 15) / 16 * 16;
+  return *whole <= most;
+}
+
+MpTapeResult
+mp_tape_find (MpTape             *self,
+              MpTapePlace        *place,
+              const MpTapeState  *end,
+              MpTapeRecord       *record,
+              MpTapePlace        *next,
+              MpTapePlace        *left,
+              GError            **error)
+{
+  *left = 0;
+  /* A ring ends, another one begins, and that begins with a record. */
+  for (guint i = 0; i < 4; i++)
+    {
+      guint ring = MP_TAPE_RING (*place);
+      guint64 whole = 0;
+      guint8 *address = NULL;
+
+      if (*place == end->place)
+        return MP_TAPE_NOT_NOW;
+      if (ring >= self->n_rings)
+        break;
+      address = mp_tape_get_ring (self, ring, error);
+      if (address == NULL)
+        return MP_TAPE_ERROR;
+      if (!read_record (self, *place, end, record, address, &whole))
+        break;
+      if (record->kind != MP_TAPE_JUMP)
+        {
+          *next = *place + whole;
+          return MP_TAPE_DONE;
+        }
+
+      if (MP_TAPE_RING (record->size) != ring)
+        {
+          if (*left != 0)
+            break;
+          *left = *place + sizeof *record;
+        }
+      *place = record->size;
+    }
+  return set_damaged (error);
+}
+
+guint64 *
+mp_tape_get_word (MpTape      *self,
+                  MpTapePlace  place)
+{
+  guint ring = MP_TAPE_RING (place);
+
+  return (guint64 *) (gpointer) (self->rings[ring] + MP_TAPE_POSITION (place) % mp_tape_ring_size (ring) +
+                                 sizeof (MpTapeRecord));
+}
+
+void
+mp_tape_leave (MpTape      *self,
+               MpTapePlace  left)
+{
+  if (left == 0)
+    return;
+
+  store (&self->header->left[MP_TAPE_RING (left)], MP_TAPE_POSITION (left));
+  MP_TORTURE_POINT ("tape-left");
+}
+
+/* Nobody is in it. */
+static void
+free_ring (MpTape  *self,
+           guint    ring,
+           guint64  position)
+{
+  if (ring > 0)
+    mp_memory_file_punch (self->fd, mp_tape_ring_offset (ring), mp_tape_ring_size (ring));
+  MP_TORTURE_POINT ("tape-ring-punched");
+  store (&self->header->freed[ring], position);
+  MP_TORTURE_POINT ("tape-ring-freed");
+}
+
+/* First without memory, then free: from then on it is written to again. */
+static void
+free_chunks (MpTape  *self,
+             guint    ring,
+             guint64  position)
+{
+  guint64 size = mp_tape_ring_size (ring), offset = mp_tape_ring_offset (ring);
+  guint64 begin = MAX (load (&self->header->freed[ring]), load (&self->header->entered[ring]));
+  guint64 end = position / MP_TAPE_CHUNK * MP_TAPE_CHUNK;
+
+  if (end <= begin || end - begin > size)
+    return;
+  while (begin < end)
+    {
+      guint64 part = MIN (end - begin, size - begin % size);
+
+      mp_memory_file_punch (self->fd, offset + begin % size, part);
+      begin += part;
+    }
+  MP_TORTURE_POINT ("tape-chunk-punched");
+  store (&self->header->freed[ring], end);
+  MP_TORTURE_POINT ("tape-chunk-freed");
+}
+
+void
+mp_tape_give_back (MpTape      *self,
+                   MpTapePlace  to,
+                   MpTapePlace  left)
+{
+  if (left != 0)
+    free_ring (self, MP_TAPE_RING (left), MP_TAPE_POSITION (left));
+  if (MP_TAPE_RING (to) >= 2)
+    free_chunks (self, MP_TAPE_RING (to), MP_TAPE_POSITION (to));
+}
+
+void
+mp_tape_recover (MpTape *self)
+{
+  MpTapeState state;
+
+  mp_tape_read_own (mp_tape_get_free_lane (self), &state);
+  for (guint ring = 0; ring < self->n_rings; ring++)
+    {
+      guint64 left = load (&self->header->left[ring]);
+
+      if (ring != MP_TAPE_RING (state.place) && load (&self->header->freed[ring]) != left)
+        free_ring (self, ring, left);
+    }
+}
+
+/* FALSE sets @error: it stays. */
+static gboolean
+copy_content (MpTape       *self,
+              MpTapePlace   place,
+              MpTapeTaken  *taken,
+              GError      **error)
+{
+  guint ring = MP_TAPE_RING (place);
+  const guint8 *content = self->rings[ring] + MP_TAPE_POSITION (place) % mp_tape_ring_size (ring) +
+                          mp_tape_record_size (self->flags, &taken->record);
+  gsize n_type = mp_tape_type_size (&taken->record), size = taken->record.size;
+
+  if (taken->bytes_only && taken->record.kind == MP_TAPE_VALUE)
+    {
+      g_set_error (error, MP_ERROR, MP_ERROR_INVALID_TYPE, "the next item is no bytes, but a value");
+      return FALSE;
+    }
+  if (taken->into != NULL)
+    {
+      if (size > taken->max_into)
+        {
+          taken->is_too_long = TRUE;
+          g_set_error (error, MP_ERROR, MP_ERROR_BUFFER_TOO_SHORT,
+                       "the next item has %" G_GSIZE_FORMAT " bytes, the buffer %" G_GSIZE_FORMAT, size, taken->max_into);
+          return FALSE;
+        }
+      if (size > 0)
+        memcpy (taken->into, content, size);
+      return TRUE;
+    }
+
+  /* One who dies, or waits, with the cell keeps others from it: no more is done here than has to be. */
+  if (n_type + size > MP_TAPE_SHORT)
+    {
+      taken->data = g_try_malloc (n_type + size);
+      if (taken->data == NULL)
+        {
+          g_set_error (error, MP_ERROR, MP_ERROR_TOO_LARGE, "there is no memory for an item of %" G_GSIZE_FORMAT " bytes",
+                       size);
+          return FALSE;
+        }
+    }
+  memcpy (taken->data != NULL ? taken->data : taken->words, content - n_type, n_type + size);
+  return TRUE;
+}
+
+MpTapeResult
+mp_tape_take (MpTape       *self,
+              MpOwner       owner,
+              MpTapeTaken  *taken,
+              GError      **error)
+{
+  MpTapeHeader *header = self->header;
+  MpTapeState state;
+  MpTapePlace place, next, left;
+  MpTapeResult result;
+
+  mp_tape_read_own (&header->get, &state);
+  if (state.n_items >= self->seen_put.n_items)
+    mp_tape_read (&header->put, &self->seen_put);
+  if (state.n_items >= self->seen_put.n_items)
+    return MP_TAPE_NOT_NOW;
+
+  place = state.place;
+  result = mp_tape_find (self, &place, &self->seen_put, &taken->record, &next, &left, error);
+  if (result == MP_TAPE_NOT_NOW)
+    return set_damaged (error);
+  if (result != MP_TAPE_DONE || !copy_content (self, place, taken, error))
+    return MP_TAPE_ERROR;
+  MP_TORTURE_POINT ("tape-copied");
+
+  state.place = next;
+  state.n_items++;
+  state.n_bytes += taken->record.size;
+  if ((self->flags & MP_TAPE_JOINABLE) != 0)
+    {
+      __atomic_store_n (mp_tape_get_word (self, place), owner, __ATOMIC_RELEASE);
+      MP_TORTURE_POINT ("tape-taken");
+      mp_tape_commit (&header->get, &state);
+      return MP_TAPE_DONE;
+    }
+
+  mp_tape_leave (self, left);
+  mp_tape_commit (&header->get, &state);
+  mp_tape_give_back (self, next, left);
+  return MP_TAPE_DONE;
+}
