@@ -3,6 +3,7 @@
 
 #include "mp-glib/memory/mp-array.h"
 
+#include "mp-glib/memory/mp-memory-kinds-private.h"
 #include "mp-glib/memory/mp-typed-memory-private.h"
 #include "mp-glib/sync/mp-rlock.h"
 

@@ -42,8 +42,4 @@ mp_typed_memory_get_place (gpointer    self,
   return (MpElementsPlace) { memory->elements, memory->failure, what, index };
 }
 
-/* mp-value.c and mp-array.c. mp_wire_new() makes them known to the codec. */
-void         mp_value_ensure_kind      (void);
-void         mp_array_ensure_kind      (void);
-
 G_END_DECLS
