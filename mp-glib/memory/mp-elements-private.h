@@ -39,6 +39,7 @@ typedef struct
 MpElements *mp_elements_new      (const GVariantType  *type,
                                   gsize                n,
                                   const char          *format,
+                                  gboolean             is_one,
                                   gboolean             isolated,
                                   const char          *what,
                                   GError             **error);

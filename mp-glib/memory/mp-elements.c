@@ -220,6 +220,7 @@ map (MpElements  *self,
 
 static gboolean
 make_memory (MpElements  *self,
+             gboolean     is_one,
              gboolean     isolated,
              const char  *what,
              GError     **error)
@@ -230,7 +231,7 @@ make_memory (MpElements  *self,
   if (!measure (self, &size, what, error))
     return FALSE;
 
-  if (self->n == 1 && size <= MP_ELEMENTS_IN_SLOT)
+  if (is_one && size <= MP_ELEMENTS_IN_SLOT)
     {
       if (!mp_slot_new (&self->slot, MP_SLOT_VALUE, 0, isolated, what, error))
         return FALSE;
@@ -251,6 +252,7 @@ MpElements *
 mp_elements_new (const GVariantType  *type,
                  gsize                n,
                  const char          *format,
+                 gboolean             is_one,
                  gboolean             isolated,
                  const char          *what,
                  GError             **error)
@@ -267,7 +269,7 @@ mp_elements_new (const GVariantType  *type,
     }
 
   self = make (type, n, format);
-  if (make_memory (self, isolated, what, error))
+  if (make_memory (self, is_one, isolated, what, error))
     return self;
 
   mp_elements_unref (self);
@@ -350,6 +352,7 @@ refuse (MpElements  *self,
 /* Takes @self; gives it back with its memory, or not. */
 static MpElements *
 adopt_place (MpElements  *self,
+             gboolean     is_one,
              GVariant    *place,
              int         *fds,
              guint        n_fds,
@@ -360,7 +363,7 @@ adopt_place (MpElements  *self,
   g_autoptr(GError) fault = NULL;
   gsize size = 0;
 
-  if (!measure (self, &size, what, &fault) || (!is_file && (self->n > 1 || size > MP_ELEMENTS_IN_SLOT)))
+  if (!measure (self, &size, what, &fault) || (!is_file && (!is_one || size > MP_ELEMENTS_IN_SLOT)))
     return refuse (self, what, fault != NULL ? fault->message : "it is larger than its memory", error);
 
   if (!is_file)
@@ -433,7 +436,8 @@ mp_elements_adopt (MpShareable **lock,
       !is_fixed (G_VARIANT_TYPE (type)) || n > G_MAXSIZE || (is_one && n != 1) || strlen (format) > MAX_FORMAT)
     return refuse (NULL, what, "its type", error);
 
-  self = adopt_place (make (G_VARIANT_TYPE (type), n, *format != 0 ? format : NULL), place, fds, n_own, what, error);
+  self = adopt_place (make (G_VARIANT_TYPE (type), n, *format != 0 ? format : NULL), is_one, place, fds, n_own, what,
+                      error);
   if (self != NULL && !adopt_lock (lock, inner, fds + n_own, n_fds - n_own, error))
     g_clear_pointer (&self, mp_elements_unref);
   return self;

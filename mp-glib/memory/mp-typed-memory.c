@@ -196,8 +196,8 @@ make_elements (MpTypedMemory *self)
   else if (get_class (self)->is_one && self->n_items != 1)
     g_set_error (&self->failure, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT, "%s: it is one", kind);
   else
-    self->elements = mp_elements_new (G_VARIANT_TYPE (self->type_string), self->n_items, self->format, self->isolated,
-                                      kind, &self->failure);
+    self->elements = mp_elements_new (G_VARIANT_TYPE (self->type_string), self->n_items, self->format,
+                                      get_class (self)->is_one, self->isolated, kind, &self->failure);
 }
 
 static void
@@ -279,7 +279,7 @@ install_properties (GObjectClass *object_class)
    * Whether it shares no memory with other objects.
    *
    * It may then be sent to a process that is not one of this program's own workers. At construction it asks for such
-   * memory, which all but small values have anyway; its lock has to be isolated as well, if there is one.
+   * memory, which all arrays and large values have anyway; its lock has to be isolated as well, if there is one.
    *
    * Since: 0.1
    */
