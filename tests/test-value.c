@@ -34,6 +34,8 @@ test_types (void)
       normal = mp_value_get (zero, &error);
       check_variant (normal, sample);
       g_assert_nonnull (mp_typed_memory_get_data (MP_TYPED_MEMORY (own), &size));
+      g_assert_cmpuint (mp_typed_memory_get_address (MP_TYPED_MEMORY (own)), ==,
+                        (guintptr) mp_typed_memory_get_data (MP_TYPED_MEMORY (own), NULL));
       g_assert_cmpuint (size, ==, g_variant_get_size (sample));
       g_assert_cmpuint (mp_typed_memory_get_item_size (MP_TYPED_MEMORY (own)), ==, size);
       g_assert_cmpmem (mp_typed_memory_get_data (MP_TYPED_MEMORY (own), NULL), size, g_variant_get_data (got), size);

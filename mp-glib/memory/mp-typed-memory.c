@@ -409,6 +409,26 @@ mp_typed_memory_get_data (MpTypedMemory *self,
 }
 
 /**
+ * mp_typed_memory_get_address:
+ * @self: a value or an array
+ *
+ * Gets where the memory is, for languages that cannot have a pointer but can use a number as one, as Python's `ctypes`.
+ *
+ * What is said of [method@Mp.TypedMemory.get_data] is true of it, too.
+ *
+ * Returns: the address of the memory, or 0 when there is none
+ *
+ * Since: 0.1
+ */
+guint64
+mp_typed_memory_get_address (MpTypedMemory *self)
+{
+  g_return_val_if_fail (MP_IS_TYPED_MEMORY (self), 0);
+
+  return (guintptr) mp_typed_memory_get_data (self, NULL);
+}
+
+/**
  * mp_typed_memory_get_bytes:
  * @self: a value or an array
  * @error: return location for an error

@@ -60,6 +60,8 @@ MP_AVAILABLE_IN_ALL
 gpointer      mp_typed_memory_get_data        (MpTypedMemory  *self,
                                                gsize          *size);
 MP_AVAILABLE_IN_ALL
+guint64       mp_typed_memory_get_address     (MpTypedMemory  *self);
+MP_AVAILABLE_IN_ALL
 GBytes       *mp_typed_memory_get_bytes       (MpTypedMemory  *self,
                                                GError        **error);
 
