@@ -8,8 +8,8 @@
 void
 mp_memory_ensure_kinds (void)
 {
-  mp_shareable_list_ensure_kind ();
   mp_array_ensure_kind ();
+  mp_shareable_list_ensure_kind ();
   mp_shared_memory_ensure_kind ();
   mp_value_ensure_kind ();
 }
