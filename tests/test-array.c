@@ -261,8 +261,6 @@ small_files (int socket)
 static void
 test_no_room (void)
 {
-  g_autoptr(MpLock) lock = mp_lock_new ();
-
   run_apart (no_descriptors);
   run_apart (small_files);
 }

@@ -264,7 +264,6 @@ test_orphans (void)
   g_autoptr(MpValue) value = object_at (result, 0, MP_TYPE_VALUE);
   g_autoptr(MpArray) array = object_at (result, 1, MP_TYPE_ARRAY);
   g_autoptr(GVariant) back = NULL;
-  g_autoptr(GVariant) again = NULL;
   g_autoptr(GError) error = NULL;
 
   g_assert_false (mp_rlock_try_acquire (lock_of (array)));
