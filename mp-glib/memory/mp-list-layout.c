@@ -268,7 +268,7 @@ store_item (const MpListLayout *layout,
   memory[layout->codes + index] = item->code;
 }
 
-static gboolean
+G_GNUC_PRINTF (2, 3) static gboolean
 damaged (GError     **error,
          const char  *format,
          ...)
@@ -460,7 +460,7 @@ load_word_item (const char   *format,
   return g_variant_new_boolean (word[BOOLEAN_PLACE] != 0);
 }
 
-/* @copy: (transfer full): as it lay in its place. */
+/* @copy: what lay in its place, with room for a NUL. */
 static GVariant *
 load_bytes_item (guint8   *copy,
                  gsize     n_bytes,
@@ -468,8 +468,6 @@ load_bytes_item (guint8   *copy,
                  gsize     index,
                  GError  **error)
 {
-  g_autofree guint8 *owned = copy;
-
   while (n_bytes > 0 && copy[n_bytes - 1] == 0)
     n_bytes--;
   if (code == CODE_BYTES)
@@ -502,7 +500,7 @@ mp_list_layout_get_item (const MpListLayout  *layout,
   n_bytes = parse_size (format);
   if (n_bytes >= 0 && (code == CODE_TEXT || code == CODE_BYTES))
     {
-      guint8 *copy = g_malloc (n_bytes + 1);
+      g_autofree guint8 *copy = g_malloc (n_bytes + 1);
 
       memcpy (copy, place, n_bytes);
       value = load_bytes_item (copy, n_bytes, code, index, error);
@@ -547,17 +545,14 @@ mp_list_layout_normalize (GVariant  *value,
                           GError   **error)
 {
   g_auto(Item) item = { 0 };
-  GVariant *result;
 
   if (!item_init (&item, value, error))
     return NULL;
   if (item.code == CODE_NOTHING)
-    result = g_variant_new_maybe (G_VARIANT_TYPE_VARIANT, NULL);
-  else if (item.code == CODE_NUMBER)
-    result = load_word_item (item.format, item.word);
-  else
-    result = g_variant_ref (item.value);
-  return g_variant_ref_sink (result);
+    return g_variant_ref_sink (g_variant_new_maybe (G_VARIANT_TYPE_VARIANT, NULL));
+  if (item.code == CODE_NUMBER)
+    return g_variant_ref_sink (load_word_item (item.format, item.word));
+  return g_steal_pointer (&item.value);
 }
 
 /* Exactly: not as an integer rounded to a double. */

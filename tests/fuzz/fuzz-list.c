@@ -95,7 +95,7 @@ LLVMFuzzerTestOneInput (const guint8 *data,
       values[i] = get_item (&layout, memory, i);
       g_assert_true (values[i] == NULL || format != NULL);
       if (values[i] != NULL)
-        set_item (&layout, memory, i, g_variant_ref (values[i]));
+        set_item (&layout, memory, i, values[i]);
     }
   for (gsize i = 0; i < n_items; i += 2)
     {
