@@ -356,6 +356,26 @@ test_properties (void)
   g_assert_true (isolated && mp_shareable_get_isolated (MP_SHAREABLE (list)));
 }
 
+static void
+test_manager (void)
+{
+  g_autoptr(MpSharedMemoryManager) manager = mp_shared_memory_manager_new ();
+  g_autoptr(GError) error = NULL;
+  g_autoptr(MpShareableList) list =
+    mp_shared_memory_manager_create_list (manager, g_variant_new_parsed ("(1, 'two')"), &error);
+
+  g_assert_no_error (error);
+  assert_item (list, 1, "'two'");
+  g_assert_null (mp_shared_memory_manager_create_list (manager, g_variant_new_int32 (1), &error));
+  g_assert_error (error, MP_ERROR, MP_ERROR_INVALID_TYPE);
+  g_clear_error (&error);
+
+  mp_shared_memory_manager_shutdown (manager);
+  refuse_item (list, 0, g_variant_new_int32 (0), G_IO_ERROR, G_IO_ERROR_CLOSED, "*closed*");
+  g_assert_null (mp_shared_memory_manager_create_list (manager, g_variant_new ("()"), &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CLOSED);
+}
+
 /* Doubles the first item and gives the list back. */
 static GVariant *
 double_first (GVariant *args, gpointer user_data, GError **error)
@@ -455,6 +475,7 @@ main (int   argc,
   g_test_add_func ("/shareable-list/memory", test_memory);
   g_test_add_func ("/shareable-list/sealed", test_sealed);
   g_test_add_func ("/shareable-list/properties", test_properties);
+  g_test_add_func ("/shareable-list/manager", test_manager);
   g_test_add_func ("/shareable-list/travel", test_travel);
   g_test_add_func ("/shareable-list/fork", test_fork);
   g_test_add_func ("/shareable-list/threads", test_threads);

@@ -137,6 +137,39 @@ mp_shared_memory_manager_create_named (MpSharedMemoryManager  *self,
 }
 
 /**
+ * mp_shared_memory_manager_create_list:
+ * @self: a manager
+ * @values: an array or a tuple: the items; sunk if floating
+ * @error: return location for an error
+ *
+ * Makes a list in shared memory without a name.
+ *
+ * For one with a name make it with [ctor@Mp.ShareableList.new_named], and add its memory.
+ *
+ * Errors: those of [ctor@Mp.ShareableList.new], and `G_IO_ERROR_CLOSED` after [method@Mp.SharedMemoryManager.shutdown].
+ *
+ * Returns: (transfer full): a list
+ *
+ * Since: 0.1
+ */
+MpShareableList *
+mp_shared_memory_manager_create_list (MpSharedMemoryManager  *self,
+                                      GVariant               *values,
+                                      GError                **error)
+{
+  g_autoptr(MpShareableList) list = NULL;
+
+  g_return_val_if_fail (MP_IS_SHARED_MEMORY_MANAGER (self), NULL);
+  g_return_val_if_fail (values != NULL, NULL);
+  g_return_val_if_fail (error == NULL || *error == NULL, NULL);
+
+  list = mp_shareable_list_new (values, error);
+  if (list == NULL || !mp_shared_memory_manager_add (self, mp_shareable_list_get_memory (list), error))
+    return NULL;
+  return g_steal_pointer (&list);
+}
+
+/**
  * mp_shared_memory_manager_add:
  * @self: a manager
  * @memory: shared memory

@@ -7,6 +7,7 @@
 
 #include <gio/gio.h>
 #include "mp-glib/base/mp-version-macros.h"
+#include "mp-glib/memory/mp-shareable-list.h"
 #include "mp-glib/memory/mp-shared-memory.h"
 
 G_BEGIN_DECLS
@@ -25,6 +26,10 @@ MP_AVAILABLE_IN_ALL
 MpSharedMemory        *mp_shared_memory_manager_create_named (MpSharedMemoryManager  *self,
                                                               const char             *name,
                                                               gsize                   size,
+                                                              GError                **error) G_GNUC_WARN_UNUSED_RESULT;
+MP_AVAILABLE_IN_ALL
+MpShareableList       *mp_shared_memory_manager_create_list  (MpSharedMemoryManager  *self,
+                                                              GVariant               *values,
                                                               GError                **error) G_GNUC_WARN_UNUSED_RESULT;
 MP_AVAILABLE_IN_ALL
 gboolean               mp_shared_memory_manager_add          (MpSharedMemoryManager  *self,

@@ -174,9 +174,11 @@ test('a manager', () => {
     const named = manager.create_named(null, 10);
     const list = Mp.ShareableList.new_named([1]);
     manager.add(list.memory);
+    const own = manager.create_list([1, 'two', null]);
+    assertEqual([...own], [1, 'two', null]);
     const names = [named.name, list.memory.name];
     manager.shutdown();
-    assertEqual([memory.is_closed(), named.is_closed()], [true, true]);
+    assertEqual([memory, named, own.memory].map(one => one.is_closed()), [true, true, true]);
     for (const name of names)
         matches(catchNow(() => Mp.SharedMemory.attach(name)), Gio.IOErrorEnum, Gio.IOErrorEnum.NOT_FOUND);
     matches(catchNow(() => manager.create(10)), Gio.IOErrorEnum, Gio.IOErrorEnum.CLOSED);

@@ -158,6 +158,10 @@ function overrideShareableList() {
     Mp.ShareableList.new = values => attempt(() => make.call(Mp.ShareableList, packAll(values)));
     Mp.ShareableList.new_named = (values, name = null) =>
         attempt(() => makeNamed.call(Mp.ShareableList, packAll(values), name));
+    const {create_list: createList} = Mp.SharedMemoryManager.prototype;
+    Mp.SharedMemoryManager.prototype.create_list = function (values) {
+        return attempt(() => createList.call(this, packAll(values)));
+    };
     proto.get_item = function (index) {
         return unpackItem(attempt(() => getItem.call(this, checkIndex(this, index))));
     };
