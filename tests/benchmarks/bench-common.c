@@ -29,6 +29,14 @@ bench_pin (int cpu)
 }
 
 void
+bench_meet (guint32 *word, guint32 n)
+{
+  __atomic_fetch_add (word, 1, __ATOMIC_SEQ_CST);
+  while (__atomic_load_n (word, __ATOMIC_SEQ_CST) < n)
+    sched_yield ();
+}
+
+void
 bench_report (const char *metric, double value)
 {
   printf ("RESULT %s %.6f\n", metric, value);

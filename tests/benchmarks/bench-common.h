@@ -8,6 +8,9 @@ G_BEGIN_DECLS
 /* Nanoseconds of the monotonic clock: the calls measured take less than a microsecond's worth of digits allows. */
 gint64 bench_now       (void);
 void   bench_pin       (int           cpu);
+/* Returns when @n processes have called it for the same word, which is 0 at first. */
+void   bench_meet      (guint32      *word,
+                        guint32       n);
 void   bench_report    (const char   *metric,
                         double        value);
 void   bench_rate      (const char   *metric,

@@ -25,8 +25,11 @@ RAW = os.path.join(PROGRAMS, 'bench-raw')
 RAW_SHARED = os.path.join(PROGRAMS, 'bench-raw-shared')
 MP_SYNC = os.path.join(PROGRAMS, 'bench-sync')
 RAW_SYNC = os.path.join(PROGRAMS, 'bench-raw-sync')
+MP_QUEUE = os.path.join(PROGRAMS, 'bench-queue')
+BOOST = os.path.join(PROGRAMS, 'bench-boost')
 CPYTHON = os.path.join(HERE, 'bench-cpython.py')
 CPYTHON_SYNC = os.path.join(HERE, 'bench-cpython-sync.py')
+CPYTHON_MEMORY = os.path.join(HERE, 'bench-cpython-memory.py')
 OVERRIDES = os.path.join(HERE, 'bench-overrides.py')
 CALLS = os.path.join(HERE, 'bench-calls.py')
 OVERRIDES_JS = os.path.join(HERE, 'bench-overrides.js')
@@ -113,6 +116,18 @@ def make_rows():
                 Row('the same, with a short busy wait', 'sync', ['sync', name, 'busy'], 'trips/s', 'futex',
                     [('cpython', '>=', 10)]),
             ]
+        rows += [
+            Row('queue, GVariants of 32 bytes, 1 → 1', 'queue', ['queue', 'variants', '1'], 'items/s',
+                "Boost's message_queue, bytes", [('cpython', '>=', 8)]),
+            Row('the same, 2 → 2', 'queue', ['queue', 'variants', '2'], 'items/s', "Boost's message_queue, bytes",
+                [('cpython', '>=', 6)]),
+            Row('queue, 32 plain bytes, 1 → 1', 'queue', ['queue', 'bytes', '1'], 'items/s', "Boost's message_queue",
+                [('cpython', '>=', 20), ('raw', '>=', 1)]),
+            Row('the same, 2 → 2', 'queue', ['queue', 'bytes', '2'], 'items/s', "Boost's message_queue",
+                [('raw', '>=', 1)]),
+            Row('queue, items of 1 MiB, 1 → 1', 'queue', ['queue', 'large', '1'], 'items/s', "Boost's message_queue",
+                [('cpython', '>=', 4)]),
+        ]
     return rows
 
 
@@ -122,6 +137,10 @@ def find_command(system, arguments):
                 'cpython': [sys.executable, CPYTHON_SYNC, arguments[1]]}[system]
     if arguments[0] == 'calls':
         return None if system == 'raw' else [sys.executable, CALLS, system, arguments[1]]
+    if arguments[0] == 'queue':
+        if system == 'raw':
+            return [BOOST, *arguments[1:]] if os.path.exists(BOOST) else None
+        return [MP_QUEUE, *arguments[1:]] if system == 'mp' else [sys.executable, CPYTHON_MEMORY, *arguments[1:]]
     if system == 'raw':
         if arguments[0] in ('lock', 'ring', 'acquire'):
             return [RAW_SHARED, *arguments]
