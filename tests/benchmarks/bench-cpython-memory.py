@@ -1,6 +1,6 @@
 # bench-cpython-memory.py — SPDX-License-Identifier: LGPL-2.1-or-later
 """CPython's multiprocessing at the works of bench-queue.c and bench-memory.c:
-`bench-cpython-memory.py variants|bytes|large PAIRS|counter one/two|elements|copy`."""
+`bench-cpython-memory.py variants|bytes|large PAIRS|counter [HOW] one/two|elements [HOW]|copy`."""
 
 import itertools
 import multiprocessing
@@ -92,7 +92,8 @@ def bench_copy():
             report('copies/s', 1 / (time.perf_counter() - start))
 
 
-def main(mode='', argument=None):
+def main(mode='', *arguments):
+    argument = arguments[-1] if arguments else None
     if mode in ('bytes', 'variants'):
         bench_queue(32, 1024, 100000, int(argument))
     elif mode == 'large':

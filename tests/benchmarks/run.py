@@ -25,6 +25,8 @@ RAW = os.path.join(PROGRAMS, 'bench-raw')
 RAW_SHARED = os.path.join(PROGRAMS, 'bench-raw-shared')
 MP_SYNC = os.path.join(PROGRAMS, 'bench-sync')
 RAW_SYNC = os.path.join(PROGRAMS, 'bench-raw-sync')
+MP_MEMORY = os.path.join(PROGRAMS, 'bench-memory')
+RAW_MEMORY = os.path.join(PROGRAMS, 'bench-raw-memory')
 MP_QUEUE = os.path.join(PROGRAMS, 'bench-queue')
 BOOST = os.path.join(PROGRAMS, 'bench-boost')
 CPYTHON = os.path.join(HERE, 'bench-cpython.py')
@@ -116,7 +118,18 @@ def make_rows():
                 Row('the same, with a short busy wait', 'sync', ['sync', name, 'busy'], 'trips/s', 'futex',
                     [('cpython', '>=', 10)]),
             ]
+        for cpus, what in ('one', '1 process'), ('two', '2 processes'):
+            rows += [
+                Row(f'counter, atomic addition, {what}', 'counter', ['counter', 'atomic', cpus], 'adds/s', 'addition',
+                    [('cpython', '>=', 40)]),
+                Row(f'counter, under its lock, {what}', 'counter', ['counter', 'lock', cpus], 'adds/s', 'robust mutex',
+                    [('cpython', '>=', 10)]),
+            ]
         rows += [
+            Row('array, elements written and read, by the pointer', 'array', ['elements', 'pointer'], 'elements/s',
+                'plain array', [('raw', '>=', 0.8)]),
+            Row('the same, a call for each', 'array', ['elements', 'calls'], 'elements/s', 'plain array'),
+            Row('array, copy of 2²⁰ integers', 'array', ['copy'], 'copies/s', 'plain array', [('raw', '>=', 0.8)]),
             Row('queue, GVariants of 32 bytes, 1 → 1', 'queue', ['queue', 'variants', '1'], 'items/s',
                 "Boost's message_queue, bytes", [('cpython', '>=', 8)]),
             Row('the same, 2 → 2', 'queue', ['queue', 'variants', '2'], 'items/s', "Boost's message_queue, bytes",
@@ -141,6 +154,9 @@ def find_command(system, arguments):
         if system == 'raw':
             return [BOOST, *arguments[1:]] if os.path.exists(BOOST) else None
         return [MP_QUEUE, *arguments[1:]] if system == 'mp' else [sys.executable, CPYTHON_MEMORY, *arguments[1:]]
+    if arguments[0] in ('counter', 'elements', 'copy'):
+        return {'mp': [MP_MEMORY, *arguments], 'raw': [RAW_MEMORY, *arguments],
+                'cpython': [sys.executable, CPYTHON_MEMORY, *arguments]}[system]
     if system == 'raw':
         if arguments[0] in ('lock', 'ring', 'acquire'):
             return [RAW_SHARED, *arguments]
@@ -246,7 +262,7 @@ def show(value, metric):
     if value is None:
         return '–'
     if metric.endswith('/s'):
-        for unit, name in (1e6, ' M/s'), (1e3, ' k/s'):
+        for unit, name in (1e9, ' G/s'), (1e6, ' M/s'), (1e3, ' k/s'):
             if value >= unit:
                 return f'{value / unit:.3g}{name}'
         return f'{value:.3g} /s'
