@@ -4,7 +4,35 @@
 #include "mp-glib/memory/mp-shared-memory.h"
 #include "mp-glib/platform/mp-memory-file-private.h"
 
+#include <pthread.h>
+
 G_BEGIN_DECLS
+
+/* A piece of address space. */
+typedef struct
+{
+  gatomicrefcount ref_count;
+  guint8         *address;   /* (owned) */
+  gsize           size;
+  gboolean        writable;
+} MpMapping;
+
+struct _MpSharedMemory
+{
+  GObject          parent_instance;
+
+  char            *name;      /* (nullable) */
+  MpFileId         id;
+  pthread_mutex_t  lock;      /* guards what follows */
+  int              fd;        /* (owned); -1: closed */
+  MpMapping       *mapping;   /* (owned) (nullable): the newest */
+  GPtrArray       *older;     /* (owned) (nullable) of MpMapping: pointers into these have been given away */
+};
+
+void     mp_mapping_unref               (gpointer     mapping);
+/* FALSE: @error says that it is closed. */
+gboolean mp_shared_memory_set_closed    (const char  *what,
+                                         GError     **error);
 
 /* The names of shared memory, as shm_open() has them: a file in /dev/shm, or another folder when a test says so. */
 
