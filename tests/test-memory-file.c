@@ -273,7 +273,7 @@ count_signal (int signum)
   n_signals++;
 }
 
-/* Each of them undoes what the kernel was about to do. */
+/* Of some kernels each of them undoes what was about to be done. */
 static void
 test_signals (void)
 {
