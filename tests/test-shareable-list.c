@@ -1,6 +1,7 @@
 /* test-shareable-list.c — SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
+#include "mp-glib/base/mp-shareable-private.h"
 #include "pool-test.h"
 
 #include <string.h>
@@ -376,6 +377,71 @@ test_manager (void)
   g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CLOSED);
 }
 
+/* Only what has a name can be made smaller. */
+static void
+test_smaller (void)
+{
+  g_autoptr(GError) error = NULL;
+  g_autoptr(MpShareableList) list = mp_shareable_list_new_named (g_variant_new ("(xs)", (gint64) 1, "text"), NULL, &error);
+  int fd;
+
+  g_assert_no_error (error);
+  fd = mp_shared_memory_dup_fd (mp_shareable_list_get_memory (list), &error);
+  g_assert_no_error (error);
+  g_assert_cmpint (ftruncate (fd, 16), ==, 0);
+  refuse_item (list, 0, g_variant_new_int32 (0), G_IO_ERROR, G_IO_ERROR_INVALID_DATA, "*has 16 bytes*");
+  g_assert_null (mp_shareable_list_get_item (list, 0, NULL));
+  close (fd);
+}
+
+static void
+refuse_state (GVariant   *state,
+              GArray     *fds,
+              const char *pattern)
+{
+  MpShareableAdopt adopt = mp_shareable_find_kind ("shareable-list");
+  g_autoptr(GVariant) sunk = g_variant_ref_sink (state);
+  g_autoptr(GError) error = NULL;
+
+  g_assert_null (adopt (sunk, (int *) (gpointer) fds->data, fds->len, &error));
+  if (error == NULL || !g_pattern_match_simple (pattern, error->message))
+    g_error ("%s", error != NULL ? error->message : "no error");
+  for (guint i = 0; i < fds->len; i++)
+    if (g_array_index (fds, int, i) >= 0)
+      close (g_array_index (fds, int, i));
+  g_array_set_size (fds, 0);
+}
+
+/* What another process may say to be a list. */
+static void
+test_adopt (void)
+{
+  g_autoptr(GArray) fds = g_array_new (FALSE, FALSE, sizeof (int));
+  g_autoptr(MpShareableList) list = make_list ("(1, 2)");
+  g_autoptr(GError) error = NULL;
+  g_autoptr(MpSharedMemory) memory = mp_shared_memory_new (100, &error);
+  g_autoptr(GVariant) of_memory = NULL, of_nothing = NULL, of_connection = NULL;
+  Gate gate = gate_new ();
+  int none = -1;
+
+  g_assert_no_error (error);
+  refuse_state (g_variant_new_string ("list"), fds, "*malformed*");
+  of_memory = mp_shareable_describe_within (MP_SHAREABLE (mp_shareable_list_get_memory (list)), fds, &error);
+  g_assert_no_error (error);
+  g_array_append_val (fds, none);
+  refuse_state (of_memory, fds, "*a list that is none*");
+  refuse_state (of_memory, fds, "*descriptors are missing*");
+  of_connection = mp_shareable_describe_within (MP_SHAREABLE (gate.far), fds, &error);
+  g_assert_no_error (error);
+  refuse_state (of_connection, fds, "*a list that is none*");
+
+  memset (mp_shared_memory_get_data (memory, NULL), 1, 100);
+  of_nothing = mp_shareable_describe_within (MP_SHAREABLE (memory), fds, &error);
+  g_assert_no_error (error);
+  refuse_state (of_nothing, fds, "*damaged*");
+  gate_clear (&gate);
+}
+
 /* Doubles the first item and gives the list back. */
 static GVariant *
 double_first (GVariant *args, gpointer user_data, GError **error)
@@ -476,6 +542,8 @@ main (int   argc,
   g_test_add_func ("/shareable-list/sealed", test_sealed);
   g_test_add_func ("/shareable-list/properties", test_properties);
   g_test_add_func ("/shareable-list/manager", test_manager);
+  g_test_add_func ("/shareable-list/smaller", test_smaller);
+  g_test_add_func ("/shareable-list/adopt", test_adopt);
   g_test_add_func ("/shareable-list/travel", test_travel);
   g_test_add_func ("/shareable-list/fork", test_fork);
   g_test_add_func ("/shareable-list/threads", test_threads);

@@ -43,6 +43,10 @@ def make_named(size):
     return memory.name
 
 
+def tell_made_named(connection):
+    connection.send(make_named(100))
+
+
 def change(items, position, value):
     old = items[position]
     items[position] = value
@@ -147,11 +151,20 @@ class SharedMemoryTest(unittest.TestCase):
         memory.unlink()
 
     def test_made_by_worker(self):
-        with Mp.Pool(1) as pool:
-            name = pool.apply(make_named, (100,))
-        memory = Mp.shared_memory.SharedMemory(name)
-        self.assertEqual((memory.size, memory.buf[0]), (100, 7))
-        memory.unlink()
+        """It may be what the worker was for, and outlives it."""
+        ours, theirs = Mp.Pipe()
+        process = Mp.get_context('spawn').Process(target=tell_made_named, args=(theirs,))
+        process.start()
+        names = [ours.recv(timeout=support.TIMEOUT)]
+        process.join()
+        pool = Mp.Pool(1)
+        names.append(pool.apply(make_named, (100,)))
+        pool.close()
+        pool.join()
+        for name in names:
+            memory = Mp.shared_memory.SharedMemory(name)
+            self.assertEqual((memory.size, memory.buf[0]), (100, 7))
+            memory.unlink()
 
     def test_end_of_program(self):
         result = Script('''
