@@ -195,7 +195,7 @@ test_not_made (void)
     { "'text'", mp_error_quark, MP_ERROR_INVALID_TYPE, "*type s is no array*" },
     { "[<1>, <[1, 2]>]", mp_error_quark, MP_ERROR_INVALID_TYPE, "list creation: item 1: a value of type ai*" },
     { "{'a': 1}", mp_error_quark, MP_ERROR_INVALID_TYPE, "*item 0: a value of type {si}*" },
-    { "(1, uint64 9223372036854775808)", g_io_error_quark, G_IO_ERROR_INVALID_ARGUMENT, "*item 1: 9223372036854775808*" },
+    { "(1, uint64 9223372036854775808)", g_io_error_quark, G_IO_ERROR_INVALID_ARGUMENT, "*item 1: 92233720*" },
     { "(@ay [0],)", g_io_error_quark, G_IO_ERROR_INVALID_ARGUMENT, "*item 0: 1 bytes that end in NUL*" },
   };
   g_autofree char *text = g_strnfill (9999993, 'x');
@@ -255,7 +255,8 @@ static void
 test_named (void)
 {
   g_autoptr(GError) error = NULL;
-  g_autoptr(MpShareableList) list = mp_shareable_list_new_named (g_variant_new ("(sx)", "text", G_MININT64), NULL, &error);
+  g_autoptr(MpShareableList) list =
+    mp_shareable_list_new_named (g_variant_new ("(sx)", "text", G_MININT64), NULL, &error);
   g_autoptr(MpShareableList) again = NULL;
   const char *name;
 
@@ -382,7 +383,8 @@ static void
 test_smaller (void)
 {
   g_autoptr(GError) error = NULL;
-  g_autoptr(MpShareableList) list = mp_shareable_list_new_named (g_variant_new ("(xs)", (gint64) 1, "text"), NULL, &error);
+  g_autoptr(MpShareableList) list =
+    mp_shareable_list_new_named (g_variant_new ("(xs)", (gint64) 1, "text"), NULL, &error);
   int fd;
 
   g_assert_no_error (error);
@@ -495,6 +497,62 @@ test_fork (void)
   assert_item (list, 0, "'child'");
 }
 
+/* An item that was being written is a value or an error, and can be set again; the others are as they were. */
+static void
+test_killed (void)
+{
+  g_autoptr(MpShareableList) list = make_list ("('before', 'a text that is longer than a number', 5)");
+  g_autoptr(MpSharedMemory) ready = mp_shared_memory_new (8, NULL);
+  volatile guint8 *word = mp_shared_memory_get_data (ready, NULL);
+
+  for (int round = 0; round < 50; round++)
+    {
+      g_autoptr(GVariant) value = NULL;
+      g_autoptr(GError) error = NULL;
+      int status;
+      pid_t pid = fork ();
+
+      if (pid == 0)
+        for (int i = 0;; i++)
+          {
+            set_item (list, 1, g_variant_new_string (i % 3 == 0 ? "größer" : "a text that is longer than a number"));
+            set_item (list, 1, g_variant_new_int64 (i));
+            *word = 1;
+          }
+      while (*word == 0)
+        g_thread_yield ();
+      *word = 0;
+      kill (pid, SIGKILL);
+      g_assert_cmpint (waitpid (pid, &status, 0), ==, pid);
+      g_assert_true (WIFSIGNALED (status));
+
+      value = mp_shareable_list_get_item (list, 1, &error);
+      if (value == NULL)
+        g_assert_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA);
+      set_item (list, 1, g_variant_new_string ("a text that is longer than a number"));
+      assert_item (list, 0, "'before'");
+      assert_item (list, 1, "'a text that is longer than a number'");
+      assert_item (list, 2, "int64 5");
+    }
+}
+
+static void
+test_without_memory (void)
+{
+  g_autoptr(MpShareableList) list = g_object_new (MP_TYPE_SHAREABLE_LIST, NULL);
+  g_autoptr(GVariant) handle = mp_shareable_to_variant (MP_SHAREABLE (list));
+  g_autoptr(GError) error = NULL;
+  Gate gate = gate_new ();
+
+  g_assert_null (mp_shareable_list_get_memory (list));
+  g_assert_cmpuint (mp_shareable_list_get_length (list), ==, 0);
+  refuse_item (list, 0, g_variant_new_int32 (0), G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT, "*out of range*");
+  g_assert_cmpint (mp_shareable_list_count (list, g_variant_new_int32 (0), &error), ==, 0);
+  g_assert_false (mp_connection_send (gate.near, handle, LONG, NULL, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CLOSED);
+  gate_clear (&gate);
+}
+
 static gpointer
 write_numbers (gpointer data)
 {
@@ -546,6 +604,8 @@ main (int   argc,
   g_test_add_func ("/shareable-list/adopt", test_adopt);
   g_test_add_func ("/shareable-list/travel", test_travel);
   g_test_add_func ("/shareable-list/fork", test_fork);
+  g_test_add_func ("/shareable-list/killed", test_killed);
+  g_test_add_func ("/shareable-list/without-memory", test_without_memory);
   g_test_add_func ("/shareable-list/threads", test_threads);
 
   return g_test_run ();

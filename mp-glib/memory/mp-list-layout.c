@@ -199,8 +199,8 @@ check_length (const Item  *item,
 {
   if (item_get_place (item) > 0)
     return TRUE;
-  g_set_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT, "%" G_GSIZE_FORMAT " bytes: an item of a list has at most %u",
-               item->n_bytes, MP_LIST_MAX_PLACE);
+  g_set_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
+               "%" G_GSIZE_FORMAT " bytes: an item of a list has at most %u", item->n_bytes, MP_LIST_MAX_PLACE);
   return FALSE;
 }
 

@@ -12,19 +12,22 @@
  *
  * A list of plain values in shared memory, which several processes read and write.
  *
- * As Python's `multiprocessing.shared_memory.ShareableList`, and in the same form: a list with a name can be used by programs
- * that know nothing of this library, and theirs by this one. It has as many items as it was made with. Each is an integer of
- * 64 bits (`x`), a double (`d`), a boolean (`b`), a text (`s`), bytes (`ay`) or nothing (an empty `mv`), and can become any
- * other of these; texts and bytes only as long as the place of the item, which is a multiple of 8 bytes, and at least one byte
- * more than it was made with. What the form cannot keep is an error: texts and bytes that end in NUL, or that are too long. What
- * other programs have written is checked each time that it is read: damaged items are errors too.
+ * As Python's `multiprocessing.shared_memory.ShareableList`, and in the same form: a list with a name can be used by
+ * programs that know nothing of this library, and theirs by this one. It has as many items as it was made with. Each is
+ * an integer of 64 bits (`x`), a double (`d`), a boolean (`b`), a text (`s`), bytes (`ay`) or nothing (an empty `mv`),
+ * and can become any other of these; texts and bytes only as long as the place of the item, which is a multiple of 8
+ * bytes, and at least one byte more than it was made with. What the form cannot keep is an error: texts and bytes that
+ * end in NUL, or that are too long. What other programs have written is checked each time that it is read: damaged
+ * items are errors too.
  *
- * It travels to another process as a part of a function's arguments or of a message, see [iface@Mp.Shareable]; with a name,
- * other programs find it as well. It lives in an [class@Mp.SharedMemory], whose rules for its name and its end hold
- * ([method@Mp.ShareableList.get_memory]).
+ * It travels to another process as a part of a function's arguments or of a message, see [iface@Mp.Shareable]; with a
+ * name, other programs find it as well. It lives in an [class@Mp.SharedMemory], whose rules for its name and its end
+ * hold ([method@Mp.ShareableList.get_memory]).
  *
- * It has no lock. An integer or a double is always read as one that was written; but an item that gets another type, or a text, is
- * for a moment half of the one and half of the other. Use an [class@Mp.Lock] for what is changed while others read it.
+ * It has no lock. An integer or a double is always read as one that was written; but an item that gets another type, or
+ * a text, is for a moment half of the one and half of the other, and stays so when its writer is killed in that moment.
+ * Use a [class@Mp.Lock] for what is changed while others read it: it tells who has it next that somebody died. Whatever
+ * is in an item, it is a value or an error, and can be set again.
  *
  * It may be used in any thread.
  *
@@ -48,13 +51,27 @@ static void mp_shareable_list_shareable_init (MpShareableInterface *iface);
 G_DEFINE_FINAL_TYPE_WITH_CODE (MpShareableList, mp_shareable_list, G_TYPE_OBJECT,
                                G_IMPLEMENT_INTERFACE (MP_TYPE_SHAREABLE, mp_shareable_list_shareable_init))
 
+/* One that comes from g_object_new() has nothing. */
+static gboolean
+check_made (MpShareableList  *self,
+            GError          **error)
+{
+  if (self->memory != NULL)
+    return TRUE;
+  g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_CLOSED, "it has no memory");
+  return FALSE;
+}
+
 /* The memory, as long as it is held, also when another thread closes it. NULL: @error. */
 static GBytes *
 dup_memory (MpShareableList  *self,
             GError          **error)
 {
-  g_autoptr(GBytes) bytes = mp_shared_memory_get_bytes (self->memory, error);
+  g_autoptr(GBytes) bytes = NULL;
 
+  if (!check_made (self, error))
+    return NULL;
+  bytes = mp_shared_memory_get_bytes (self->memory, error);
   if (bytes == NULL)
     return NULL;
   if (g_bytes_get_size (bytes) < self->layout.size)
@@ -126,7 +143,12 @@ mp_shareable_list_describe (MpShareable  *shareable,
                             GArray       *fds,
                             GError      **error)
 {
-  return mp_shareable_describe_within (MP_SHAREABLE (MP_SHAREABLE_LIST (shareable)->memory), fds, error);
+  MpShareableList *self = MP_SHAREABLE_LIST (shareable);
+
+  if (check_made (self, error))
+    return mp_shareable_describe_within (MP_SHAREABLE (self->memory), fds, error);
+  g_prefix_error (error, "Cannot send a list: ");
+  return NULL;
 }
 
 static MpShareable *
@@ -149,7 +171,9 @@ mp_shareable_list_adopt (GVariant  *state,
 static gboolean
 mp_shareable_list_get_isolated (MpShareable *shareable)
 {
-  return mp_shareable_get_isolated (MP_SHAREABLE (MP_SHAREABLE_LIST (shareable)->memory));
+  MpSharedMemory *memory = MP_SHAREABLE_LIST (shareable)->memory;
+
+  return memory == NULL || mp_shareable_get_isolated (MP_SHAREABLE (memory));
 }
 
 static void
@@ -289,10 +313,11 @@ list_make (GVariant    *values,
  *
  * Makes a list, in shared memory without a name.
  *
- * The children of @values are of the types that a list has, or integers of other sizes, inside of variants (`av`) or not.
+ * The children of @values are of the types that a list has, or integers of other sizes, inside of variants (`av`) or
+ * not.
  *
- * Errors: `MP_ERROR_INVALID_TYPE` for a value of another type, `G_IO_ERROR_INVALID_ARGUMENT` for a number that is too large,
- * for texts and bytes that end in NUL, and for those of 10 MB and more, and those of [ctor@Mp.SharedMemory.new].
+ * Errors: `MP_ERROR_INVALID_TYPE` for a value of another type, `G_IO_ERROR_INVALID_ARGUMENT` for a number that is too
+ * large, for texts and bytes that end in NUL, and for those of 10 MB and more, and those of [ctor@Mp.SharedMemory.new].
  *
  * Returns: (transfer full): a list
  *
@@ -316,8 +341,8 @@ mp_shareable_list_new (GVariant  *values,
  *
  * Makes a list, in shared memory with a name.
  *
- * Errors: those of [ctor@Mp.ShareableList.new] and of [ctor@Mp.SharedMemory.new_named]: `G_IO_ERROR_EXISTS` when there is one
- * of that name.
+ * Errors: those of [ctor@Mp.ShareableList.new] and of [ctor@Mp.SharedMemory.new_named]: `G_IO_ERROR_EXISTS` when there
+ * is one of that name.
  *
  * Returns: (transfer full): a list
  *
@@ -399,7 +424,8 @@ mp_shareable_list_attach (const char  *name,
  *
  * Gets the shared memory that the list lies in: it has the name, and closes and unlinks it.
  *
- * Returns: (transfer none): the shared memory
+ * Returns: (transfer none) (nullable): the shared memory; `NULL` for an object that was not made by one of the
+ * constructors
  *
  * Since: 0.1
  */
@@ -437,8 +463,8 @@ mp_shareable_list_get_length (MpShareableList *self)
  *
  * Gets an item.
  *
- * Errors: `G_IO_ERROR_INVALID_ARGUMENT` when there is no such item, `G_IO_ERROR_INVALID_DATA` when another program has left
- * there what is no value, `G_IO_ERROR_CLOSED`.
+ * Errors: `G_IO_ERROR_INVALID_ARGUMENT` when there is no such item, `G_IO_ERROR_INVALID_DATA` when another program has
+ * left there what is no value, `G_IO_ERROR_CLOSED`.
  *
  * Returns: (transfer full): a value of type `x`, `d`, `b`, `s`, `ay`, or an empty `mv`
  *
@@ -472,9 +498,9 @@ mp_shareable_list_get_item (MpShareableList  *self,
  *
  * Sets an item. After an error it is what it was.
  *
- * Errors: `G_IO_ERROR_INVALID_ARGUMENT` when there is no such item, for a number that is too large and for a text or bytes
- * that end in NUL, `MP_ERROR_TOO_LARGE` for a text or bytes longer than the item's place, `MP_ERROR_INVALID_TYPE`,
- * `G_IO_ERROR_CLOSED`, and `G_IO_ERROR_READ_ONLY` when its memory is sealed against writing.
+ * Errors: `G_IO_ERROR_INVALID_ARGUMENT` when there is no such item, for a number that is too large and for a text or
+ * bytes that end in NUL, `MP_ERROR_TOO_LARGE` for a text or bytes longer than the item's place,
+ * `MP_ERROR_INVALID_TYPE`, `G_IO_ERROR_CLOSED`, and `G_IO_ERROR_READ_ONLY` when its memory is sealed against writing.
  *
  * Returns: whether it is set
  *
@@ -598,8 +624,8 @@ find (MpShareableList  *self,
  *
  * Counts the items that are equal to a value.
  *
- * As in Python, numbers and booleans are equal when they are the same number, whatever their types are. Values of a type that
- * no list can have are equal to none.
+ * As in Python, numbers and booleans are equal when they are the same number, whatever their types are. Values of a
+ * type that no list can have are equal to none.
  *
  * Errors: those of [method@Mp.ShareableList.get_item].
  *

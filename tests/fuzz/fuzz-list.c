@@ -1,7 +1,7 @@
 /* fuzz-list.c — SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Memory that another process says to be a list. Whatever is in it, each item is a value or an error; what was read can be
- * written, and reads the same; and what is written into one item changes no other one. */
+ * Memory that another process says to be a list. Whatever is in it, each item is a value or an error; what was read can
+ * be written, and reads the same; and what is written into one item changes no other one. */
 
 #include "config.h"
 

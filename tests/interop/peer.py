@@ -2,8 +2,8 @@
 # peer.py — SPDX-License-Identifier: LGPL-2.1-or-later
 """A process that has CPython's own multiprocessing and nothing of this library.
 
-Carries out each line of standard input, an expression or a statement of Python, and answers with one line: what repr() makes
-of the value; "-" for None and for a statement; or "!" and the exception."""
+Carries out each line of standard input, an expression or a statement of Python, and answers with one line: what repr()
+makes of the value; "-" for None and for a statement; or "!" and the exception."""
 
 import multiprocessing  # noqa: F401: for what comes
 import struct  # noqa: F401

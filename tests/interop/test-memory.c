@@ -188,8 +188,8 @@ test_list_theirs (void)
   values = mp_shareable_list_dup_values (list, &error);
   g_assert_no_error (error);
   text = g_variant_print (values, FALSE);
-  g_assert_cmpstr (text, ==, "[<'text'>, <[byte 0x62, 0x79, 0x74, 0x65, 0x73]>, <int64 7>, <0.25>, <true>, <@mv nothing>, "
-                             "<'xxxxxxxxxxxxxxxx'>]");
+  g_assert_cmpstr (text, ==, "[<'text'>, <[byte 0x62, 0x79, 0x74, 0x65, 0x73]>, <int64 7>, <0.25>, <true>, "
+                             "<@mv nothing>, <'xxxxxxxxxxxxxxxx'>]");
 
   set_item (list, 0, g_variant_new_string ("ÄÖÜß"));
   set_item (list, 1, g_variant_new_parsed ("@ay [1, 0, 2]"));

@@ -23,8 +23,9 @@ class Peer:
     """A process that runs peer.py."""
 
     def __init__(self):
-        self.process = subprocess.Popen([os.environ.get('MP_TEST_PYTHON', 'python3'), '-I', os.path.join(HERE, 'peer.py')],
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding='utf-8')
+        command = [os.environ.get('MP_TEST_PYTHON', 'python3'), '-I', os.path.join(HERE, 'peer.py')]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                                        encoding='utf-8')
 
     def ask(self, line):
         """Its answer as text."""

@@ -100,7 +100,8 @@ test('what memory does not take', () => {
 });
 
 test('a list', () => {
-    const values = [1, -0.5, 'größe', '', true, false, null, encode('bytes'), new Uint8Array(), 2n ** 63n - 1n, -(2 ** 53)];
+    const values = [1, -0.5, 'größe', '', true, false, null, encode('bytes'), new Uint8Array(), 2n ** 63n - 1n,
+        -(2 ** 53)];
     const list = Mp.ShareableList.new(values);
     assertEqual([list.get_length(), list.length], [11, 11]);
     assertEqual([...list], values);
@@ -110,8 +111,8 @@ test('a list', () => {
     list.set_item(0, undefined);
     list.set_item(2, new GLib.Variant('d', 2));
     assertEqual([list.get_item(0), list.get_item(2), list.dup_format(2)], [null, 2, 'd']);
-    assertEqual([list.count(null), list.count(true), list.count('zwei'), list.index(2), list.indexOf(2), list.indexOf(3)],
-        [2, 1, 0, 2, 2, -1]);
+    assertEqual([list.count(null), list.count(true), list.count('zwei')], [2, 1, 0]);
+    assertEqual([list.index(2), list.indexOf(2), list.indexOf(3)], [2, 2, -1]);
     matches(catchNow(() => list.index('zwei')), Gio.IOErrorEnum, Gio.IOErrorEnum.NOT_FOUND);
     assertEqual([...Mp.ShareableList.new([])], []);
     assertEqual([...Mp.ShareableList.new(new GLib.Variant('(xs)', [5, 'x']))], [5, 'x']);
@@ -119,7 +120,7 @@ test('a list', () => {
 
 test('numbers of a list', () => {
     const numbers = [0, -0, NaN, Infinity, 2 ** 53, 1e300, -(2n ** 63n), 2n ** 53n + 1n, 5n];
-    assertEqual([...Mp.ShareableList.new(numbers)], [0, -0, NaN, Infinity, 2 ** 53, 1e300, -(2n ** 63n), 2n ** 53n + 1n, 5]);
+    assertEqual([...Mp.ShareableList.new(numbers)], [...numbers.slice(0, -1), 5]);
 });
 
 test('what a list does not take', () => {
@@ -130,7 +131,7 @@ test('what a list does not take', () => {
     assert(catchNow(() => list.set_item(0, 2n ** 63n)) instanceof RangeError);
     assert(catchNow(() => Mp.ShareableList.new([1, {}])) instanceof TypeError);
     matches(catchNow(() => list.set_item(0, '123456789')), Mp.Error, Mp.Error.TOO_LARGE);
-    matches(catchNow(() => list.set_item(0, new Uint8Array([1, 0]))), Gio.IOErrorEnum, Gio.IOErrorEnum.INVALID_ARGUMENT);
+    matches(catchNow(() => list.set_item(0, new Uint8Array([0]))), Gio.IOErrorEnum, Gio.IOErrorEnum.INVALID_ARGUMENT);
     for (const index of [2, -1])
         assert(catchNow(() => list.get_item(index)) instanceof RangeError);
     for (const index of ['0', 0.5, null])

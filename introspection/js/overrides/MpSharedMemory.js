@@ -7,7 +7,7 @@ const Values = imports.overrides.MpValues;
 const {attempt} = Values;
 
 var {init} = (function () {
-const {Array, ArrayBuffer, BigInt, Math, Number, Object, RangeError, String, Symbol, TypeError, Uint8Array} = globalThis;
+const {Array, ArrayBuffer, BigInt, Math, Number, RangeError, String, Symbol, TypeError, Uint8Array} = globalThis;
 
 let Mp;
 
@@ -65,8 +65,8 @@ function overrideSharedMemory() {
     proto.grow = function (size) {
         return attempt(() => grow.call(this, checkSize('grow()', size)));
     };
-    // The memory itself, not a copy: what is written into the array all others see, and the other way round. It stays there
-    // as long as the array does. What is sealed against writing is copied.
+    // The memory itself, not a copy: what is written into the array all others see, and the other way round. It stays
+    // there as long as the array does. What is sealed against writing is copied.
     proto.toTypedArray = function (type = Uint8Array) {
         const sealed = (this.get_seals() & Mp.SealFlags.WRITE) !== 0;
         const bytes = toArray(attempt(() => (sealed ? dupBytes : getBytes).call(this)));

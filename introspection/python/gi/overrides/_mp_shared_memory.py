@@ -62,8 +62,8 @@ def _check_name(name):
     return name
 
 
-# Files with a name that this process has made: those that are still there at its end go then, as with CPython's resource
-# tracker. A worker does not see to those that it has made: they may be its result.
+# Files with a name that this process has made: those that are still there at its end go then, as with CPython's
+# resource tracker. A worker does not see to those that it has made: they may be its result.
 _made = {}
 
 
@@ -103,9 +103,9 @@ class SharedMemory(_Mp.SharedMemory):
     """Memory that several processes have.
 
     As multiprocessing.shared_memory.SharedMemory: it has a name, by which other processes find it, until somebody calls
-    unlink(); at the latest it goes with the program that made it, unless @track is false. It also travels, in the arguments
-    and results of functions. Mp.SharedMemory.new(size) makes one without a name, which is gone with the last process that has
-    it. All of it has memory from the beginning: OSError when there is not so much."""
+    unlink(); at the latest it goes with the program that made it, unless @track is false. It also travels, in the
+    arguments and results of functions. Mp.SharedMemory.new(size) makes one without a name, which is gone with the last
+    process that has it. All of it has memory from the beginning: OSError when there is not so much."""
 
     __module__ = 'gi.overrides.Mp'
 
@@ -258,8 +258,8 @@ _UNPACK = {
 class ShareableList(_Mp.ShareableList):
     """A list of int, float, bool, str, bytes and None in shared memory, of as many items as it is made with.
 
-    As multiprocessing.shared_memory.ShareableList, and in its form; but what that would cut or lose is a ValueError: a str
-    or bytes that ends in NUL, or is too long in UTF-8. It travels too, in arguments and results."""
+    As multiprocessing.shared_memory.ShareableList, and in its form; but what that would cut or lose is a ValueError: a
+    str or bytes that ends in NUL, or is too long in UTF-8. It travels too, in arguments and results."""
 
     __module__ = 'gi.overrides.Mp'
 
@@ -344,10 +344,10 @@ class ShareableList(_Mp.ShareableList):
 
 
 class SharedMemoryManager(_Mp.SharedMemoryManager):
-    """Makes SharedMemory and ShareableLists that go with it: at shutdown() or the end of `with`, their names are taken away.
+    """Makes SharedMemory and ShareableLists that go with it: at shutdown() or the end of `with`, their names are gone.
 
-    As multiprocessing.managers.SharedMemoryManager; but no process stands behind it, and what it has made is gone with this
-    one at the latest, unless that is killed."""
+    As multiprocessing.managers.SharedMemoryManager; but no process stands behind it, and what it has made is gone with
+    this one at the latest, unless that is killed."""
 
     __module__ = 'gi.overrides.Mp'
 
