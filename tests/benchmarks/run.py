@@ -33,6 +33,7 @@ CPYTHON = os.path.join(HERE, 'bench-cpython.py')
 CPYTHON_SYNC = os.path.join(HERE, 'bench-cpython-sync.py')
 CPYTHON_MEMORY = os.path.join(HERE, 'bench-cpython-memory.py')
 OVERRIDES = os.path.join(HERE, 'bench-overrides.py')
+SINGLE = os.path.join(HERE, 'bench-overrides-sync.py')
 CALLS = os.path.join(HERE, 'bench-calls.py')
 OVERRIDES_JS = os.path.join(HERE, 'bench-overrides.js')
 
@@ -95,6 +96,8 @@ def make_rows():
             [('cpython', '>=', 2)]),
         Row('Python: imap, chunk of 1', 'calls', ['calls', 'imap'], 'tasks/s', None),
         Row('Python: apply_async, then gathered', 'calls', ['calls', 'apply-async'], 'tasks/s', None),
+        Row('Python: an introspected call that does nothing', 'calls', ['single', 'call'], 'calls/s', None),
+        Row('Python: lock, acquired and released', 'calls', ['single', 'lock'], 'calls/s', None),
         Row('JavaScript: map, x·x over 10⁶ ints', 'javascript', ['javascript'], 'items/s', None),
         Row('lock, uncontended', 'lock', ['lock', 'one'], 'pairs/s', 'futex', [('cpython', '>=', 2)]),
     ]
@@ -148,6 +151,9 @@ def find_command(system, arguments):
     if arguments[0] == 'sync':
         return {'mp': [MP_SYNC, *arguments[1:]], 'raw': [RAW_SYNC, arguments[1]],
                 'cpython': [sys.executable, CPYTHON_SYNC, arguments[1]]}[system]
+    if arguments[0] == 'single':
+        return None if system == 'raw' or (system, arguments[1]) == ('cpython', 'call') else \
+            [sys.executable, SINGLE, system, arguments[1]]
     if arguments[0] == 'calls':
         return None if system == 'raw' else [sys.executable, CALLS, system, arguments[1]]
     if arguments[0] == 'queue':
