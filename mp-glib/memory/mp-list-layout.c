@@ -582,7 +582,7 @@ mp_list_layout_equal (GVariant *a,
 {
   gboolean a_is_double = g_variant_is_of_type (a, G_VARIANT_TYPE_DOUBLE);
   gboolean b_is_double = g_variant_is_of_type (b, G_VARIANT_TYPE_DOUBLE);
-  gint64 a_integer, b_integer;
+  gint64 a_integer = 0, b_integer = 0;
   gboolean a_is_integer = get_integer (a, &a_integer);
   gboolean b_is_integer = get_integer (b, &b_integer);
 
