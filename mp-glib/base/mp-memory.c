@@ -97,7 +97,8 @@ mp_memory_reserve (int       fd,
     return fail (EFBIG, length, error);
 
   /* What has memory already is known for the whole only. */
-  has = offset == 0 ? MIN (length, mp_memory_file_get_reserved (fd)) : 0;
+  has = offset == 0 ? mp_memory_file_get_reserved (fd) : 0;
+  has = MIN (length, has);
   if (!check_space (fd, length - has, error))
     return FALSE;
 
