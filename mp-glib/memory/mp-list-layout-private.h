@@ -43,7 +43,7 @@ gboolean  mp_list_layout_read  (MpListLayout       *layout,
 gboolean  mp_list_layout_plan  (MpListLayout       *layout,
                                 GVariant           *values,
                                 GError            **error);
-/* @memory: layout->size bytes; @values: those it was planned for. */
+/* @memory: layout->size bytes, aligned; @values: those it was planned for. */
 void      mp_list_layout_write (const MpListLayout *layout,
                                 gpointer            memory,
                                 GVariant           *values);

@@ -212,7 +212,9 @@ get_place (const MpListLayout *layout,
   return MIN (layout->offsets[index + 1] - layout->offsets[index], MP_LIST_MAX_PLACE);
 }
 
-/* Numbers have to be seen whole. Both are aligned unless somebody else made the list in a strange way. */
+G_STATIC_ASSERT (FORMAT_SIZE == WORD);
+
+/* Numbers and formats have to be seen whole. They are aligned unless somebody else made the list in a strange way. */
 static void
 load_word (gpointer      word,
            const guint8 *place)
@@ -264,8 +266,8 @@ store_item (const MpListLayout *layout,
       memcpy (format, item->format, FORMAT_SIZE);
       store_word (place, item->word);
     }
-  memcpy (memory + layout->formats + index * FORMAT_SIZE, format, FORMAT_SIZE);
-  memory[layout->codes + index] = item->code;
+  store_word (memory + layout->formats + index * FORMAT_SIZE, format);
+  __atomic_store_n (memory + layout->codes + index, (guint8) item->code, __ATOMIC_RELAXED);
 }
 
 G_GNUC_PRINTF (2, 3) static gboolean
@@ -378,7 +380,6 @@ mp_list_layout_write (const MpListLayout *layout,
                       GVariant           *values)
 {
   guint8 *bytes = memory;
-  gint64 number = layout->n_items;
 
   g_assert (g_variant_n_children (values) == layout->n_items);
 
@@ -397,8 +398,7 @@ mp_list_layout_write (const MpListLayout *layout,
         store_item (layout, bytes, i, &item);
     }
   /* Until then it is a list without items. */
-  __atomic_thread_fence (__ATOMIC_RELEASE);
-  store_word (bytes, &number);
+  __atomic_store_n ((gint64 *) memory, (gint64) layout->n_items, __ATOMIC_RELEASE);
 }
 
 /* The size that a format of texts and bytes tells, or -1. */
@@ -422,7 +422,7 @@ mp_list_layout_dup_format (const MpListLayout  *layout,
   gsize size = get_place (layout, index);
   gssize n_bytes;
 
-  memcpy (format, (const guint8 *) memory + layout->formats + index * FORMAT_SIZE, FORMAT_SIZE);
+  load_word (format, (const guint8 *) memory + layout->formats + index * FORMAT_SIZE);
   n_bytes = parse_size (format);
   if (n_bytes >= 0 && (gsize) n_bytes <= size)
     return g_strdup (format);
@@ -490,7 +490,7 @@ mp_list_layout_get_item (const MpListLayout  *layout,
 {
   g_autofree char *format = mp_list_layout_dup_format (layout, memory, index, error);
   const guint8 *place = (const guint8 *) memory + layout->data + layout->offsets[index];
-  guint8 code = ((const guint8 *) memory)[layout->codes + index];
+  guint8 code = __atomic_load_n ((const guint8 *) memory + layout->codes + index, __ATOMIC_RELAXED);
   GVariant *value = NULL;
   gssize n_bytes;
 

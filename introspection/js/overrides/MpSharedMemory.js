@@ -7,7 +7,8 @@ const Values = imports.overrides.MpValues;
 const {attempt} = Values;
 
 var {init} = (function () {
-const {Array, ArrayBuffer, BigInt, Math, Number, RangeError, String, Symbol, TypeError, Uint8Array} = globalThis;
+const {Array, ArrayBuffer, BigInt, Math, Number, Object, RangeError, String, Symbol, TypeError,
+    Uint8Array} = globalThis;
 
 let Mp;
 

@@ -236,9 +236,13 @@ _KINDS = (
     (type(None), lambda _value: _NOTHING),
     (GLib.Variant, lambda value: value),
 )
+_EXACT = {cls: make for classes, make in _KINDS for cls in (classes if isinstance(classes, tuple) else (classes,))}
 
 
 def _pack(value):
+    make = _EXACT.get(type(value))
+    if make is not None:
+        return make(value)
     for cls, make in _KINDS:
         if isinstance(value, cls):
             return make(value)
