@@ -467,6 +467,33 @@ check_tuple (const Checker *checker,
   return offset == table && get_total_size (offset, (size - table) / offset_size) == size;
 }
 
+/* The last type of which any bytes will do that are as many: most values that follow each other are of one type, and to
+ * parse it takes longer than all the rest. */
+static __thread struct
+{
+  char     type[32];
+  gsize    n_type;
+  gsize    size;        /* of one, or of an array's elements */
+  gboolean is_array;
+} last_plain;
+
+static void
+remember_plain (const char *type,
+                gsize       n_type,
+                const Node *node)
+{
+  gboolean is_array = node->kind == 'a';
+
+  node += is_array ? 1 : 0;
+  if (n_type > sizeof last_plain.type || (node->flags & (NODE_NUMBERS | NODE_HANDLES)) != NODE_NUMBERS)
+    return;
+
+  memcpy (last_plain.type, type, n_type);
+  last_plain.n_type = n_type;
+  last_plain.size = node->fixed_size;
+  last_plain.is_array = is_array;
+}
+
 /* Parses @type and checks the bytes against it. @variant_depth: nesting of the variant that holds them, or -1. */
 static gboolean
 check_typed (const Checker *checker,
@@ -498,6 +525,8 @@ check_typed (const Checker *checker,
     ok = (gsize) variant_depth < MAX_DEPTH - type_depth;
   if (ok)
     ok = check_value (checker, parser.nodes, data, size, variant_depth + 1);
+  if (ok && variant_depth < 0)
+    remember_plain (type, n_type, parser.nodes);
 
   g_free (heap_nodes);
   return ok;
@@ -590,6 +619,8 @@ mp_value_check_string (const char    *type,
 {
   const Checker checker = { handle_func, user_data };
 
+  if (n_type == last_plain.n_type && n_type > 0 && memcmp (type, last_plain.type, n_type) == 0)
+    return last_plain.is_array ? size % last_plain.size == 0 : size == last_plain.size;
   return check_typed (&checker, type, n_type, (guint8 *) data, size, -1);
 }
 

@@ -62,7 +62,7 @@ mp_queue_put (MpQueue       *self,
   g_return_val_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable), FALSE);
   g_return_val_if_fail (error == NULL || *error == NULL, FALSE);
 
-  success = mp_queue_put_set_value (&put, value, error) &&
+  success = mp_queue_put_set_value (&put, value, FALSE, error) &&
             mp_queue_run_put (self, &put, timeout_us, cancellable, error);
   mp_queue_put_clear (&put);
   return success;
@@ -94,7 +94,7 @@ mp_queue_try_put (MpQueue   *self,
   g_return_val_if_fail (value != NULL, FALSE);
   g_return_val_if_fail (error == NULL || *error == NULL, FALSE);
 
-  success = mp_queue_put_set_value (&put, value, error) && mp_queue_try_run_put (self, &put, error);
+  success = mp_queue_put_set_value (&put, value, FALSE, error) && mp_queue_try_run_put (self, &put, error);
   mp_queue_put_clear (&put);
   return success;
 }
@@ -128,7 +128,7 @@ mp_queue_put_async (MpQueue             *self,
   g_return_if_fail (value != NULL);
   g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
 
-  mp_queue_put_set_value (&put, value, &error);
+  mp_queue_put_set_value (&put, value, TRUE, &error);
   mp_queue_begin_put (self, &put, error, mp_queue_put_async, cancellable, callback, user_data);
 }
 

@@ -136,9 +136,10 @@ typedef struct
 } MpQueueGet;
 
 void         mp_queue_init_sides   (MpQueue             *self);
-/* FALSE sets @error. A copy of the value's memory is made only if need be. */
+/* FALSE sets @error. With @keep it lives as long as @put; else it must anyway, unless it is floating. */
 gboolean     mp_queue_put_set_value (MpQueuePut         *put,
                                     GVariant            *value,
+                                    gboolean             keep,
                                     GError             **error);
 void         mp_queue_put_clear    (MpQueuePut          *put);
 void         mp_queue_get_clear    (MpQueueGet          *get);

@@ -24,16 +24,31 @@ refuse_handle (gint32   *handle,
   return FALSE;
 }
 
+static gboolean
+set_refused (gboolean   has_handles,
+             GError   **error)
+{
+  if (has_handles)
+    g_set_error (error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED, PUT ": the value has objects in it (type h), which a queue "
+                 "cannot carry: send them by a connection, or as arguments of a process or a task");
+  else
+    g_set_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
+                 PUT ": the value is nested too deeply, or a variant in it has too long a type");
+  return FALSE;
+}
+
 gboolean
 mp_queue_put_set_value (MpQueuePut  *put,
                         GVariant    *value,
+                        gboolean     keep,
                         GError     **error)
 {
+  const char *type = g_variant_get_type_string (value);
+  gsize n_type = strlen (type);
   gboolean has_handles = FALSE;
-  gsize n_type = 0;
 
-  put->value = g_variant_ref_sink (value);
-  n_type = strlen (g_variant_get_type_string (value));
+  if (keep || g_variant_is_floating (value))
+    put->value = g_variant_ref_sink (value);
   if (n_type > MP_CODEC_MAX_TYPE)
     {
       g_set_error (error, MP_ERROR, MP_ERROR_TOO_LARGE, PUT ": the type of the value is %" G_GSIZE_FORMAT
@@ -41,31 +56,23 @@ mp_queue_put_set_value (MpQueuePut  *put,
       return FALSE;
     }
 
-  for (guint i = 0; i < 2; i++)
+  for (guint i = 0; i < 2 && !has_handles; i++)
     {
-      gsize size = g_variant_get_size (put->value);
-      gconstpointer data = g_variant_get_data (put->value);
+      gsize size = g_variant_get_size (value);
+      gconstpointer data = g_variant_get_data (value);
       GVariant *normal = NULL;
 
-      put->item = (MpTapeItem) { MP_TAPE_VALUE, 0, g_variant_get_type_string (put->value), n_type, data, size };
+      put->item = (MpTapeItem) { MP_TAPE_VALUE, 0, type, n_type, data, size };
       if ((data != NULL || size == 0) &&
-          mp_value_check (g_variant_get_type (put->value), data, size, refuse_handle, &has_handles))
+          mp_value_check_string (type, n_type, data, size, refuse_handle, &has_handles))
         return TRUE;
-      if (has_handles)
-        {
-          g_set_error (error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED, PUT ": the value has objects in it (type h), which "
-                       "a queue cannot carry: send them by a connection, or as arguments of a process or a task");
-          return FALSE;
-        }
       /* Made from bytes that nobody had checked. GVariant reads such a value as its normal form. */
-      normal = g_variant_get_normal_form (put->value);
-      g_variant_unref (put->value);
-      put->value = normal;
+      normal = g_variant_get_normal_form (value);
+      g_clear_pointer (&put->value, g_variant_unref);
+      value = put->value = normal;
+      type = g_variant_get_type_string (value);
     }
-
-  g_set_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
-               PUT ": the value is nested too deeply, or a variant in it has too long a type");
-  return FALSE;
+  return set_refused (has_handles, error);
 }
 
 void

@@ -41,7 +41,7 @@ read_record (MpTape            *self,
              guint64           *whole)
 {
   guint ring = MP_TAPE_RING (place);
-  guint64 size = mp_tape_ring_size (ring), position = MP_TAPE_POSITION (place), offset = position % size;
+  guint64 size = mp_tape_ring_size (ring), position = MP_TAPE_POSITION (place), offset = position & (size - 1);
   guint64 most = size - offset;
 
   if (position % sizeof *record != 0)
@@ -115,7 +115,7 @@ mp_tape_get_word (MpTape      *self,
 {
   guint ring = MP_TAPE_RING (place);
 
-  return (guint64 *) (gpointer) (self->rings[ring] + MP_TAPE_POSITION (place) % mp_tape_ring_size (ring) +
+  return (guint64 *) (gpointer) (self->rings[ring] + mp_tape_get_offset (ring, place) +
                                  sizeof (MpTapeRecord));
 }
 
@@ -151,15 +151,15 @@ free_chunks (MpTape  *self,
 {
   guint64 size = mp_tape_ring_size (ring), offset = mp_tape_ring_offset (ring);
   guint64 begin = MAX (load (&self->header->freed[ring]), load (&self->header->entered[ring]));
-  guint64 end = position / MP_TAPE_CHUNK * MP_TAPE_CHUNK;
+  guint64 end = position & ~(MP_TAPE_CHUNK - 1);
 
   if (end <= begin || end - begin > size)
     return;
   while (begin < end)
     {
-      guint64 part = MIN (end - begin, size - begin % size);
+      guint64 part = MIN (end - begin, size - (begin & (size - 1)));
 
-      mp_memory_file_punch (self->fd, offset + begin % size, part);
+      mp_memory_file_punch (self->fd, offset + (begin & (size - 1)), part);
       begin += part;
     }
   MP_TORTURE_POINT ("tape-chunk-punched");
@@ -201,7 +201,7 @@ copy_content (MpTape       *self,
               GError      **error)
 {
   guint ring = MP_TAPE_RING (place);
-  const guint8 *content = self->rings[ring] + MP_TAPE_POSITION (place) % mp_tape_ring_size (ring) +
+  const guint8 *content = self->rings[ring] + mp_tape_get_offset (ring, place) +
                           mp_tape_record_size (self->flags, &taken->record);
   gsize n_type = mp_tape_type_size (&taken->record), size = taken->record.size;
 

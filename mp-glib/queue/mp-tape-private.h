@@ -204,6 +204,14 @@ mp_tape_type_size (const MpTapeRecord *record)
   return record->kind == MP_TAPE_VALUE ? ((gsize) record->n_type + 1 + 7) / 8 * 8 : 0;
 }
 
+/* Of what is on the tape in front of a record's content. */
+static inline gsize
+mp_tape_record_size (guint               flags,
+                     const MpTapeRecord *record)
+{
+  return sizeof (MpTapeRecord) + ((flags & MP_TAPE_JOINABLE) != 0 ? 16 : 0) + mp_tape_type_size (record);
+}
+
 /* With the cell of the getting side. @owner: who takes it, for MP_TAPE_JOINABLE. With an error it stays, but for damage. */
 MpTapeResult mp_tape_take      (MpTape            *self,
                                 MpOwner            owner,
@@ -233,16 +241,29 @@ void         mp_tape_give_back (MpTape            *self,
                                 MpTapePlace        to,
                                 MpTapePlace        left);
 
+/* All are powers of two. */
+static inline guint64
+mp_tape_ring_size (guint ring)
+{
+  static const guint8 bits[MP_TAPE_MAX_RINGS] = { 18, 23, 27, 31, 35 };
+
+  return G_GUINT64_CONSTANT (1) << bits[ring];
+}
+
+static inline guint64
+mp_tape_get_offset (guint       ring,
+                    MpTapePlace place)
+{
+  return MP_TAPE_POSITION (place) & (mp_tape_ring_size (ring) - 1);
+}
+
 /* mp-tape.c's. */
-guint64      mp_tape_ring_size (guint              ring);
 guint64      mp_tape_ring_offset (guint            ring);
 /* Mapped; NULL sets @error. */
 guint8      *mp_tape_get_ring  (MpTape            *self,
                                 guint              ring,
                                 GError           **error);
 const MpTapeLane *mp_tape_get_free_lane (const MpTape *self);
-gsize        mp_tape_record_size (guint            flags,
-                                const MpTapeRecord *record);
 #define MP_TAPE_MAGIC 0x5441
 #define MP_TAPE_CHUNK (G_GUINT64_CONSTANT (1) << 20)   /* what is given back at a time */
 

@@ -37,11 +37,12 @@ store (guint64 *word,
   __atomic_store_n (word, value, __ATOMIC_RELEASE);
 }
 
+/* @step: a power of two. */
 static guint64
 round_up (guint64 position,
           guint64 step)
 {
-  return (position + step - 1) / step * step;
+  return (position + step - 1) & ~(step - 1);
 }
 
 /* Up to where the ring is free, seen from its beginning; @entered: where the putters came into it. */
@@ -83,8 +84,8 @@ fits (MpTape      *self,
 
   if (need > size || position < freed || position - freed > size)
     return FALSE;
-  if (position % size + need > size)
-    skip = size - position % size;
+  if ((position & (size - 1)) + need > size)
+    skip = size - (position & (size - 1));
   if (position - freed + skip + need + JUMP_SIZE > size)
     return FALSE;
 
@@ -114,7 +115,7 @@ jump_to (MpTape      *self,
   /* The first one keeps its memory, the others begin anew. */
   way->from = from;
   way->entered = ring > 0 ? round_up (tail, size) : 0;
-  way->to = MP_TAPE_PLACE (ring, ring > 0 || tail % size + need > size ? round_up (tail, size) : tail);
+  way->to = MP_TAPE_PLACE (ring, ring > 0 || (tail & (size - 1)) + need > size ? round_up (tail, size) : tail);
   return TRUE;
 }
 
@@ -203,13 +204,13 @@ reserve (MpTape     *self,
 
   /* What is skipped there is perhaps much, and nothing. */
   if (ring >= 2)
-    begin = MAX (begin, MP_TAPE_POSITION (way->to) / steps[0] * steps[0]);
+    begin = MAX (begin, MP_TAPE_POSITION (way->to) & ~(steps[0] - 1));
   until = MIN (round_up (end, steps[ring]), get_freed (self, ring, way->entered) + size);
   while (begin < until)
     {
-      guint64 part = MIN (until - begin, size - begin % size);
+      guint64 part = MIN (until - begin, size - (begin & (size - 1)));
 
-      if (!mp_memory_reserve (self->fd, offset + begin % size, part, error))
+      if (!mp_memory_reserve (self->fd, offset + (begin & (size - 1)), part, error))
         return FALSE;
       begin += part;
     }
@@ -230,7 +231,7 @@ write_jump (MpTape    *self,
 
   if (address == NULL)
     return FALSE;
-  memcpy (address + position % mp_tape_ring_size (from), &record, sizeof record);
+  memcpy (address + mp_tape_get_offset (from, way->from), &record, sizeof record);
   MP_TORTURE_POINT ("tape-jump");
   if (from == to)
     return TRUE;
@@ -256,7 +257,7 @@ write_record (MpTape            *self,
   if (address == NULL)
     return FALSE;
 
-  address += MP_TAPE_POSITION (place) % mp_tape_ring_size (ring);
+  address += mp_tape_get_offset (ring, place);
   if (item->kind == MP_TAPE_VALUE)
     record.n_type = item->n_type;
   memcpy (address, &record, sizeof record);

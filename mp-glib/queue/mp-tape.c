@@ -21,24 +21,13 @@
 /* Of a lane that changes all the time. */
 #define MAX_READS 1000
 
-static const guint64 ring_sizes[MP_TAPE_MAX_RINGS] = {
-  G_GUINT64_CONSTANT (1) << 18, G_GUINT64_CONSTANT (1) << 23, G_GUINT64_CONSTANT (1) << 27,
-  G_GUINT64_CONSTANT (1) << 31, G_GUINT64_CONSTANT (1) << 35,
-};
-
-guint64
-mp_tape_ring_size (guint ring)
-{
-  return ring_sizes[ring];
-}
-
 guint64
 mp_tape_ring_offset (guint ring)
 {
   guint64 offset = RINGS_OFFSET;
 
   for (guint i = 0; i < ring; i++)
-    offset += ring_sizes[i];
+    offset += mp_tape_ring_size (i);
   return offset;
 }
 
@@ -57,7 +46,7 @@ map_tape (int   fd,
   MpTape *self = g_new0 (MpTape, 1);
 
   self->fd = -1;
-  self->header = mp_fd_map_part (fd, 0, RINGS_OFFSET + ring_sizes[0]);
+  self->header = mp_fd_map_part (fd, 0, RINGS_OFFSET + mp_tape_ring_size (0));
   if (self->header == NULL)
     {
       int saved_errno = errno;
@@ -180,8 +169,8 @@ void
 mp_tape_free (MpTape *self)
 {
   for (guint i = 1; i < self->n_rings; i++)
-    mp_fd_unmap (self->rings[i], ring_sizes[i]);
-  mp_fd_unmap (self->header, RINGS_OFFSET + ring_sizes[0]);
+    mp_fd_unmap (self->rings[i], mp_tape_ring_size (i));
+  mp_fd_unmap (self->header, RINGS_OFFSET + mp_tape_ring_size (0));
   mp_fd_close (&self->fd);
   g_free (self);
 }
@@ -197,18 +186,18 @@ mp_tape_get_ring (MpTape  *self,
   if (G_LIKELY (address != NULL))
     return address;
 
-  address = mp_fd_map_part (self->fd, mp_tape_ring_offset (ring), ring_sizes[ring]);
+  address = mp_fd_map_part (self->fd, mp_tape_ring_offset (ring), mp_tape_ring_size (ring));
   if (address == NULL)
     {
       g_set_error (error, MP_ERROR, errno == ENOMEM ? MP_ERROR_TOO_LARGE : MP_ERROR_FAILED,
-                   "its memory cannot be mapped, of which there are %" G_GUINT64_FORMAT " bytes: %s", ring_sizes[ring],
+                   "its memory cannot be mapped, of which there are %" G_GUINT64_FORMAT " bytes: %s", mp_tape_ring_size (ring),
                    g_strerror (errno));
       return NULL;
     }
   /* Both sides may come here at once. */
   if (!__atomic_compare_exchange_n (&self->rings[ring], &nothing, address, FALSE, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
     {
-      mp_fd_unmap (address, ring_sizes[ring]);
+      mp_fd_unmap (address, mp_tape_ring_size (ring));
       address = nothing;
     }
   return address;
@@ -304,12 +293,4 @@ const MpTapeLane *
 mp_tape_get_free_lane (const MpTape *self)
 {
   return (self->flags & MP_TAPE_JOINABLE) != 0 ? &self->header->done : &self->header->get;
-}
-
-/* Of what is in the tape in front of a record's content. */
-gsize
-mp_tape_record_size (guint               flags,
-                     const MpTapeRecord *record)
-{
-  return sizeof (MpTapeRecord) + ((flags & MP_TAPE_JOINABLE) != 0 ? 16 : 0) + mp_tape_type_size (record);
 }
