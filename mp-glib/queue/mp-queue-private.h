@@ -104,6 +104,7 @@ guint        mp_queue_mark_slowly  (MpQueue             *self,
                                     guint                mark,
                                     guint                without);
 guint        mp_queue_get_marks    (MpQueue             *self);
+void         mp_queue_mark_made    (MpQueue             *self);
 void         mp_queue_note_handed  (MpQueue             *self,
                                     gboolean             arrived);
 /* Whether a process may still put, or there never was one. With or without a cell; 0.5 µs for each process looked at. */

@@ -76,6 +76,17 @@ mp_queue_note_handed (MpQueue  *self,
   __atomic_fetch_add (arrived ? &header->n_adopted : &header->n_handed, 1, __ATOMIC_SEQ_CST);
 }
 
+void
+mp_queue_mark_made (MpQueue *self)
+{
+  /* In the rows of the dead there are bits of what had the slot before. */
+  for (guint i = 1, n = mp_slot_count_participants (&self->slot); i < n; i++)
+    if (mp_slot_is_held_by (&self->slot, i))
+      __atomic_store_n (&self->tape->participants[i],
+                        ENTRY (mp_slot_get_participant (&self->slot, i), MP_QUEUE_GETS), __ATOMIC_RELAXED);
+  mp_queue_mark_slowly (self, MP_QUEUE_MAKES, 0);
+}
+
 /* @had: set when there was one that is gone. */
 static gboolean
 may_put (MpQueue  *self,

@@ -248,7 +248,7 @@ mp_queue_constructed (GObject *object)
   else
     self->put_side.sync.error = self->get_side.sync.error = self->error;
   if (fresh && self->tape != NULL)
-    mp_queue_mark_slowly (self, MP_QUEUE_MAKES, 0);
+    mp_queue_mark_made (self);
 
   G_OBJECT_CLASS (mp_queue_parent_class)->constructed (object);
 }
