@@ -5,11 +5,13 @@
 
 #include "mp-glib/arena/mp-torture-private.h"
 #include "mp-glib/base/mp-error.h"
-#include "mp-glib/platform/mp-memory-file-private.h"
+#include "mp-glib/base/mp-memory-private.h"
 
 #include <string.h>
 
 /* The getting side of a tape, with its cell. */
+
+#define LONG ((gsize) 16 << 20)
 
 static guint64
 load (const guint64 *word)
@@ -193,6 +195,29 @@ mp_tape_recover (MpTape *self)
     }
 }
 
+/* Memory for a long content, which says that it is so long: nobody has put it who has not reserved that for it. NULL sets
+ * @error. */
+static gpointer
+make_room (MpTape   *self,
+           gsize     size,
+           GError  **error)
+{
+  gpointer data = NULL;
+
+  if (size >= LONG && mp_memory_file_get_reserved (self->fd) < size)
+    {
+      set_damaged (error);
+      return NULL;
+    }
+  if (size >= LONG && !mp_memory_check_room (size, error))
+    return NULL;
+
+  data = g_try_malloc (size);
+  if (data == NULL)
+    g_set_error (error, MP_ERROR, MP_ERROR_TOO_LARGE, "there is no memory for an item of %" G_GSIZE_FORMAT " bytes", size);
+  return data;
+}
+
 /* FALSE sets @error: it stays. */
 static gboolean
 copy_content (MpTape       *self,
@@ -227,13 +252,9 @@ copy_content (MpTape       *self,
   /* One who dies, or waits, with the cell keeps others from it: no more is done here than has to be. */
   if (n_type + size > MP_TAPE_SHORT)
     {
-      taken->data = g_try_malloc (n_type + size);
+      taken->data = make_room (self, n_type + size, error);
       if (taken->data == NULL)
-        {
-          g_set_error (error, MP_ERROR, MP_ERROR_TOO_LARGE, "there is no memory for an item of %" G_GSIZE_FORMAT " bytes",
-                       size);
-          return FALSE;
-        }
+        return FALSE;
     }
   memcpy (taken->data != NULL ? taken->data : taken->words, content - n_type, n_type + size);
   return TRUE;

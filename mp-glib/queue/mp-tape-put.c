@@ -206,6 +206,9 @@ reserve (MpTape     *self,
   if (ring >= 2)
     begin = MAX (begin, MP_TAPE_POSITION (way->to) & ~(steps[0] - 1));
   until = MIN (round_up (end, steps[ring]), get_freed (self, ring, way->entered) + size);
+  /* Whatever the memory says. */
+  if (until > begin && until - begin > size)
+    begin = until - size;
   while (begin < until)
     {
       guint64 part = MIN (until - begin, size - (begin & (size - 1)));

@@ -307,7 +307,7 @@ figures (GString *line)
                           data->n_missing, data->n_closed, data->n_full);
 }
 
-static const char *const points[] = { "tape-", "!tape-taken", "queue-", "sync-notice", "sync-hint", "cell-", NULL };
+static const char *const points[] = { "tape-", "!tape-taken", "queue-", "sync-notice", "sync-hint", "cell-", "!cell-state", NULL };
 static const char *const variants[] = { "loses", "twice", NULL };
 
 const TorturePrimitive torture_queue = {
