@@ -1,10 +1,13 @@
 /* test-shared-memory-names.c — SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
+#include "instrument-test.h"
 #include "shared-memory-test.h"
 
 #include <fcntl.h>
 #include <glib/gstdio.h>
+#include <sched.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 /* Shared memory with names, their owners, and managers. */
@@ -233,6 +236,88 @@ test_by_steps (void)
   test_foreign ();
   test_too_large ();
   mp_shared_memory_names_set_by_steps_for_testing (FALSE);
+}
+
+static char *empty_root;
+
+/* Without a folder that could be written to, and without /proc: as in the narrowest sandbox. */
+static void
+do_with_nothing (int socket)
+{
+  g_autoptr(MpSharedMemory) memory = NULL;
+  g_autoptr(GError) error = NULL;
+
+  end_with_parent ();
+  if ((unshare (CLONE_NEWUSER) < 0 && geteuid () != 0) || chroot (empty_root) < 0 || chdir ("/") < 0)
+    {
+      tell (socket, 0);
+      return;
+    }
+  tell (socket, 1);
+
+  g_assert_null (mp_shared_memory_new_named (NULL, 1, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED);
+  g_assert_cmpstr (error->message, ==,
+                   "shared memory creation: nothing can have a name, because there is no folder /dev/shm");
+  g_clear_error (&error);
+  g_assert_null (mp_shared_memory_attach ("x", &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED);
+  memory = make (2 * MIB);
+  put (memory, 0, "works");
+  check (memory, 0, "works");
+  g_assert_true (mp_shared_memory_grow (memory, 4 * MIB, NULL));
+  g_assert_cmpuint (mp_shared_memory_get_size (memory), ==, 4 * MIB);
+  g_clear_object (&memory);
+  tell (socket, 2);
+}
+
+static void
+test_with_nothing (void)
+{
+  Peer peer;
+
+  empty_root = g_dir_make_tmp ("mp-empty-XXXXXX", NULL);
+  peer = peer_start (do_with_nothing);
+  if (hear (peer.socket) == 0)
+    g_test_skip ("not allowed to change the root");
+  else
+    g_assert_cmpuint (hear (peer.socket), ==, 2);
+  peer_join (&peer);
+  g_assert_no_errno (g_rmdir (empty_root));
+  g_clear_pointer (&empty_root, g_free);
+}
+
+static void
+do_without_descriptors (int socket)
+{
+  g_autofree char *name = g_strdup_printf ("mp-test-descriptors-%d", getppid ());
+  struct rlimit low = { 0, 0 };
+  g_autoptr(GError) error = NULL;
+
+  end_with_parent ();
+  g_assert_no_errno (setrlimit (RLIMIT_NOFILE, &low));
+  g_assert_null (mp_shared_memory_new (100, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_TOO_MANY_OPEN_FILES);
+  g_clear_error (&error);
+  g_assert_null (mp_shared_memory_new_named (name, 100, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_TOO_MANY_OPEN_FILES);
+  g_clear_error (&error);
+  g_assert_null (mp_shared_memory_attach (name, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_TOO_MANY_OPEN_FILES);
+  tell (socket, 1);
+}
+
+static void
+test_descriptors (void)
+{
+  Peer peer;
+
+  if (!limit_is_real ())
+    return;
+
+  peer = peer_start (do_without_descriptors);
+  g_assert_cmpuint (hear (peer.socket), ==, 1);
+  peer_join (&peer);
 }
 
 static void
@@ -468,6 +553,8 @@ main (int   argc,
   g_test_add_func ("/shared-memory-names/too-large", test_too_large);
   g_test_add_func ("/shared-memory-names/by-steps", test_by_steps);
   g_test_add_func ("/shared-memory-names/no-folder", test_no_folder);
+  g_test_add_func ("/shared-memory-names/with-nothing", test_with_nothing);
+  g_test_add_func ("/shared-memory-names/descriptors", test_descriptors);
   g_test_add_func ("/shared-memory-names/exit", test_exit);
   g_test_add_func ("/shared-memory-names/growers", test_growers);
   g_test_add_func ("/shared-memory-names/shrinking", test_shrinking);
