@@ -38,6 +38,7 @@ want_for_all_languages () {
   want libgirepository1.0-dev pkg-config --atleast-version=1.74 gobject-introspection-1.0
   want gobject-introspection g-ir-scanner --version
   want 'python3-gi gir1.2-glib-2.0' python_with_gi
+  want python3-numpy /usr/bin/python3 -c 'import numpy'
   want gjs gjs --version
   want valac valac --version
   want valac vapigen --version

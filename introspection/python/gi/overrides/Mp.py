@@ -32,8 +32,9 @@ gi.require_version('Mp', '1')
 from . import _mp_boot, _mp_connection, _mp_context, _mp_errors  # noqa: E402
 from . import _mp_executor, _mp_function, _mp_futures, _mp_imap, _mp_items, _mp_lock, _mp_pool, _mp_process  # noqa: E402
 from . import _mp_properties, _mp_result, _mp_sync, _mp_worker  # noqa: E402
-from . import _mp_shared_memory  # noqa: E402
+from . import _mp_shared_memory, _mp_value  # noqa: E402
 
+Array = override(_mp_properties.with_attributes(_mp_value.Array))
 BoundedSemaphore = override(_mp_sync.BoundedSemaphore)
 Connection = override(_mp_properties.with_attributes(_mp_connection.Connection))
 Context = override(_mp_properties.with_attributes(_mp_context.Context))
@@ -48,12 +49,15 @@ ShareableList = override(_mp_properties.with_attributes(_mp_shared_memory.Sharea
 SharedMemory = override(_mp_properties.with_attributes(_mp_shared_memory.SharedMemory))
 SharedMemoryManager = override(_mp_shared_memory.SharedMemoryManager)
 TaskOptions = override(_mp_properties.TaskOptions)
+Value = override(_mp_properties.with_attributes(_mp_value.Value))
 
 AsyncResult = _mp_result.AsyncResult
 BrokenProcessPool = _mp_executor.BrokenProcessPool
 ExecutorFuture = _mp_executor.ExecutorFuture
 IMapIterator = _mp_imap.IMapIterator
 ProcessPoolExecutor = _mp_executor.ProcessPoolExecutor
+RawArray = _mp_value.RawArray
+RawValue = _mp_value.RawValue
 ThreadPool = _mp_pool.ThreadPool
 
 AuthenticationError = _mp_errors.AuthenticationError
@@ -85,6 +89,7 @@ set_executable = _mp_boot.set_executable
 set_forkserver_preload = _mp_context.set_forkserver_preload
 set_start_method = _mp_context.set_start_method
 shared_memory = _mp_shared_memory.shared_memory
+sharedctypes = _mp_value.sharedctypes
 managers = _mp_shared_memory.managers
 
 
@@ -110,6 +115,7 @@ __all__ = [
     'PoolTerminatedError', 'Process', 'ProcessError', 'ProcessPoolExecutor', 'RLock', 'RemoteError',
     'RemoteTraceback', 'Semaphore', 'TaskOptions', 'ThreadPool', 'TimeoutError', 'WorkerDiedError', 'WorkerStartError',
     'ShareableList', 'SharedMemory', 'SharedMemoryManager', 'managers', 'shared_memory',
+    'Array', 'RawArray', 'RawValue', 'Value', 'sharedctypes',
     'active_children', 'as_completed', 'cpu_count', 'current_process', 'freeze_support', 'function',
     'function_register', 'get_all_start_methods', 'get_context', 'get_logger', 'get_start_method', 'idempotent',
     'init', 'log_to_stderr', 'parent_process', 'set_executable', 'set_forkserver_preload', 'set_start_method',

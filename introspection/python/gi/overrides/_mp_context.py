@@ -70,6 +70,26 @@ class Context(_Mp.Context):
         from ._mp_sync import Event
         return Event()
 
+    def Value(self, typecode_or_type, *args, lock=True):
+        """A value that processes share."""
+        from ._mp_value import Value
+        return Value(typecode_or_type, *args, lock=lock)
+
+    def Array(self, typecode_or_type, size_or_initializer, *, lock=True):
+        """An array that processes share."""
+        from ._mp_value import Array
+        return Array(typecode_or_type, size_or_initializer, lock=lock)
+
+    def RawValue(self, typecode_or_type, *args):
+        """A value without a lock."""
+        from ._mp_value import RawValue
+        return RawValue(typecode_or_type, *args)
+
+    def RawArray(self, typecode_or_type, size_or_initializer):
+        """An array without a lock."""
+        from ._mp_value import RawArray
+        return RawArray(typecode_or_type, size_or_initializer)
+
     def get_start_method(self, allow_none=False):
         """The name of the start method; where the library chooses, the one that it would like best, or None."""
         name = _NAMES.get(int(_Mp.Context.get_start_method(self)))
