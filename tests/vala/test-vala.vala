@@ -280,6 +280,32 @@ void test_shared_memory () {
     }
 }
 
+void test_values () {
+    try {
+        var value = new Mp.Value (VariantType.INT32, new Variant.int32 (7));
+        assert_true (value.add_int (3) == 7 && value.get_int () == 10 && value.type_string == "i");
+        bool swapped;
+        assert_true (value.compare_exchange (new Variant.int32 (10), new Variant.int32 (1), out swapped) && swapped);
+        assert_true (value.exchange (new Variant.int32 (2)).get_int32 () == 1 && value.set_int (5));
+        var held = (Mp.RLock) value.lock;
+        assert_true (held.try_acquire () && held.release ());
+
+        var array = new Mp.Array (new VariantType ("(id)"), 3);
+        assert_true (array.set_item (2, new Variant ("(id)", 1, 0.5)) && array.get_length () == 3);
+        assert_true (array.get_slice (1, 2).n_children () == 2 && array.get_item (2).get_child_value (1).get_double () == 0.5);
+        var reals = new Mp.Array.full (VariantType.DOUBLE, 2, null);
+        assert_true (reals.add_double (1, 0.5) == 0 && reals.get_double (1) == 0.5 && reals.set_double (0, 1));
+        size_t size;
+        var numbers = (double*) reals.get_data (out size);
+        assert_true (numbers[1] == 0.5 && size == 16 && reals.get_bytes ().length == 16 && reals.get_item_size () == 8);
+        assert_true (reals.get_isolated () && reals.lock == null);
+        var copy = new Mp.Array.from_variant (new Variant ("ai", null));
+        assert_not_reached ();
+    } catch (Error error) {
+        assert_error (error, IOError.quark (), IOError.INVALID_ARGUMENT);
+    }
+}
+
 void test_calls () {
     try {
         var pool = new Mp.Pool (1);
@@ -397,6 +423,7 @@ int main (string[] args) {
     Test.add_func ("/vala/lock", test_lock);
     Test.add_func ("/vala/sync", test_sync);
     Test.add_func ("/vala/shared-memory", test_shared_memory);
+    Test.add_func ("/vala/values", test_values);
     Test.add_func ("/vala/subclass", test_subclass);
     return Test.run ();
 }

@@ -6,6 +6,7 @@ const {_registerType} = imports._common;
 const {GLib, GObject, Gio} = imports.gi;
 const Items = imports.overrides.MpItems;
 const SharedMemory = imports.overrides.MpSharedMemory;
+const SharedValues = imports.overrides.MpValue;
 const Values = imports.overrides.MpValues;
 const {attempt, decode, display, encode, pack, packArguments, packItems, quote, toException, toGError, unpack,
     unpackArguments, unpackResults, TAG_CALL, TAG_ITEMS, TAG_OUTCOMES, TAG_RESULTS, TAG_TRIES, TAG_VALUE} = Values;
@@ -794,6 +795,7 @@ function _init() {
     Values.init(this);
     Items.init(this);
     SharedMemory.init(this);
+    SharedValues.init(this);
 
     for (const name of ['function_register', 'function_register_async'])
         original[name] = Mp[name];
