@@ -11,9 +11,9 @@ const addMany = Mp.register(function addMany(value, n) {
     for (let i = 0; i < n; i++)
         value.add(1);
 });
-const addLocked = Mp.register(function addLocked(value, n) {
+const addLocked = Mp.register(async function addLocked(value, n) {
     for (let i = 0; i < n; i++)
-        value.lock.with(() => value.set(value.get() + 1));
+        await value.lock.with(() => value.set(value.get() + 1));
 });
 const double = Mp.register(function double(array) {
     const numbers = array.toTypedArray();

@@ -22,6 +22,7 @@ static const TorturePrimitive *const primitives[] = {
   &torture_rlock,
   &torture_memory,
   &torture_queue,
+  &torture_value,
   &torture_ring,
   &torture_transport,
 };
