@@ -183,7 +183,7 @@ figures (GString *line)
                           " times left half done; ", data->n_done, data->n_locked, data->n_told);
 }
 
-static const char *const points[] = { "elements-", "!elements-torn", "cell-", NULL };
+static const char *const points[] = { "elements-", "!elements-torn", "cell-", "!cell-watchers", NULL };
 static const char *const variants[] = { "no-step", "no-lock", NULL };
 
 const TorturePrimitive torture_value = {

@@ -299,7 +299,7 @@ void test_values () {
         var numbers = (double*) reals.get_data (out size);
         assert_true (numbers[1] == 0.5 && size == 16 && reals.get_bytes ().length == 16 && reals.get_item_size () == 8);
         assert_true (reals.get_isolated () && reals.lock == null);
-        var copy = new Mp.Array.from_variant (new Variant ("ai", null));
+        new Mp.Array.from_variant (new Variant ("ai", null));
         assert_not_reached ();
     } catch (Error error) {
         assert_error (error, IOError.quark (), IOError.INVALID_ARGUMENT);
