@@ -51,6 +51,15 @@ gboolean mp_memory_file_reserve   (int         fd,
 gboolean mp_memory_file_punch     (int         fd,
                                    guint64     offset,
                                    guint64     length);
+/* All of @size bytes. What is written gets memory by that: ENOSPC, ENOMEM. */
+gboolean mp_memory_file_write     (int           fd,
+                                   guint64       offset,
+                                   gconstpointer data,
+                                   gsize         size);
+gboolean mp_memory_file_read      (int           fd,
+                                   guint64       offset,
+                                   gpointer      data,
+                                   gsize         size);
 /* How much room the file system has for the file; G_MAXUINT64: it has no limit of its own. */
 guint64  mp_memory_file_get_space (int         fd);
 /* The pages of a file that is sealed against writing can only be read, others be written too. @writable: (out). */

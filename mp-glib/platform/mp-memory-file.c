@@ -154,6 +154,62 @@ mp_memory_file_punch (int     fd,
   return result == 0;
 }
 
+gboolean
+mp_memory_file_write (int            fd,
+                      guint64        offset,
+                      gconstpointer  data,
+                      gsize          size)
+{
+  const guint8 *bytes = data;
+
+  while (size > 0)
+    {
+      gssize n = pwrite (fd, bytes, size, (off_t) offset);
+
+      if (n < 0 && errno != EINTR)
+        return FALSE;
+      if (n == 0)
+        errno = ENOSPC;
+      if (n == 0)
+        return FALSE;
+      if (n > 0)
+        {
+          bytes += n;
+          offset += n;
+          size -= n;
+        }
+    }
+  return TRUE;
+}
+
+gboolean
+mp_memory_file_read (int      fd,
+                     guint64  offset,
+                     gpointer data,
+                     gsize    size)
+{
+  guint8 *bytes = data;
+
+  while (size > 0)
+    {
+      gssize n = pread (fd, bytes, size, (off_t) offset);
+
+      if (n < 0 && errno != EINTR)
+        return FALSE;
+      if (n == 0)
+        errno = EIO;
+      if (n == 0)
+        return FALSE;
+      if (n > 0)
+        {
+          bytes += n;
+          offset += n;
+          size -= n;
+        }
+    }
+  return TRUE;
+}
+
 guint64
 mp_memory_file_get_space (int fd)
 {

@@ -7,6 +7,7 @@
 #include "mp-glib/base/mp-error.h"
 #include "mp-glib/base/mp-memory-private.h"
 
+#include <errno.h>
 #include <string.h>
 
 /* The getting side of a tape, with its cell. */
@@ -218,6 +219,30 @@ make_room (MpTape   *self,
   return data;
 }
 
+/* @content: the size by which it is known how it was written. */
+static gboolean
+copy (MpTape        *self,
+      guint          ring,
+      gpointer       to,
+      const guint8  *from,
+      gsize          size,
+      gsize          content,
+      GError       **error)
+{
+  guint64 offset = mp_tape_ring_offset (ring) + (from - self->rings[ring]);
+
+  if (!mp_tape_is_by_file (ring, content))
+    {
+      if (size > 0)
+        memcpy (to, from, size);
+      return TRUE;
+    }
+  if (mp_memory_file_read (self->fd, offset, to, size))
+    return TRUE;
+  g_set_error (error, MP_ERROR, MP_ERROR_FAILED, "its memory cannot be read: %s", g_strerror (errno));
+  return FALSE;
+}
+
 /* FALSE sets @error: it stays. */
 static gboolean
 copy_content (MpTape       *self,
@@ -244,9 +269,7 @@ copy_content (MpTape       *self,
                        "the next item has %" G_GSIZE_FORMAT " bytes, the buffer %" G_GSIZE_FORMAT, size, taken->max_into);
           return FALSE;
         }
-      if (size > 0)
-        memcpy (taken->into, content, size);
-      return TRUE;
+      return copy (self, ring, taken->into, content, size, size, error);
     }
 
   /* One who dies, or waits, with the cell keeps others from it: no more is done here than has to be. */
@@ -256,7 +279,11 @@ copy_content (MpTape       *self,
       if (taken->data == NULL)
         return FALSE;
     }
-  memcpy (taken->data != NULL ? taken->data : taken->words, content - n_type, n_type + size);
+  if (!copy (self, ring, taken->data != NULL ? taken->data : taken->words, content - n_type, n_type + size, size, error))
+    {
+      g_clear_pointer (&taken->data, g_free);
+      return FALSE;
+    }
   return TRUE;
 }
 

@@ -257,6 +257,15 @@ mp_tape_get_offset (guint       ring,
   return MP_TAPE_POSITION (place) & (mp_tape_ring_size (ring) - 1);
 }
 
+/* Whether a content is not copied by the mapping, but read from the file and written to it: where its memory is new each
+ * time, every page would have to be mapped first, which takes longer than to copy it. */
+static inline gboolean
+mp_tape_is_by_file (guint   ring,
+                    guint64 size)
+{
+  return ring >= 2 && size >= 32768;
+}
+
 /* mp-tape.c's. */
 guint64      mp_tape_ring_offset (guint            ring);
 /* Mapped; NULL sets @error. */

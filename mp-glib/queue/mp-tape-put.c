@@ -7,6 +7,7 @@
 #include "mp-glib/base/mp-error.h"
 #include "mp-glib/base/mp-memory-private.h"
 
+#include <errno.h>
 #include <string.h>
 
 /* The putting side of a tape, with its cell. */
@@ -15,6 +16,9 @@
 static const guint64 steps[MP_TAPE_MAX_RINGS] = { 1 << 16, 1 << 19, 1 << 22, 1 << 24, 1 << 24 };
 
 #define JUMP_SIZE sizeof (MpTapeRecord)
+
+/* How much may be taken before it is asked again whether there is as much. */
+#define UNCHECKED (G_GUINT64_CONSTANT (16) << 20)
 
 /* The way to where a record goes. */
 typedef struct
@@ -185,41 +189,75 @@ find_way (MpTape             *self,
   return FALSE;
 }
 
-/* Memory for what is about to be written. */
 static gboolean
-reserve (MpTape     *self,
-         const Way  *way,
-         guint64     need,
-         GError    **error)
+reserve_part (MpTape   *self,
+              guint     ring,
+              guint64   begin,
+              guint64   end,
+              GError  **error)
 {
-  guint ring = MP_TAPE_RING (way->to);
   guint64 size = mp_tape_ring_size (ring), offset = mp_tape_ring_offset (ring);
-  guint64 *word = &self->header->reserved[ring];
-  guint64 end = MP_TAPE_POSITION (way->to) + need + JUMP_SIZE, begin, until;
 
-  /* Entered anew, they have none. */
-  begin = ring > 0 ? MAX (load (word), way->entered) : load (word);
-  if (end <= begin || (ring < 2 && begin >= way->entered + size))
-    return TRUE;
-
-  /* What is skipped there is perhaps much, and nothing. */
-  if (ring >= 2)
-    begin = MAX (begin, MP_TAPE_POSITION (way->to) & ~(steps[0] - 1));
-  until = MIN (round_up (end, steps[ring]), get_freed (self, ring, way->entered) + size);
   /* Whatever the memory says. */
-  if (until > begin && until - begin > size)
-    begin = until - size;
-  while (begin < until)
+  if (end > begin && end - begin > size)
+    begin = end - size;
+  while (begin < end)
     {
-      guint64 part = MIN (until - begin, size - (begin & (size - 1)));
+      guint64 part = MIN (end - begin, size - (begin & (size - 1)));
 
       if (!mp_memory_reserve (self->fd, offset + (begin & (size - 1)), part, error))
         return FALSE;
       begin += part;
     }
-  MP_TORTURE_POINT ("tape-reserved");
-  store (word, until);
   return TRUE;
+}
+
+static gboolean
+check_room (MpTape   *self,
+            guint64   need,
+            GError  **error)
+{
+  self->n_unchecked += need;
+  if (self->n_unchecked < UNCHECKED)
+    return TRUE;
+  self->n_unchecked = 0;
+  return mp_memory_check_room (MAX (need, UNCHECKED), error);
+}
+
+/* Memory for what is about to be written; what is written to the file gets its memory by that. @until: up to where there is
+ * some then. */
+static gboolean
+reserve (MpTape            *self,
+         const Way         *way,
+         const MpTapeItem  *item,
+         guint64            need,
+         guint64           *until,
+         GError           **error)
+{
+  guint ring = MP_TAPE_RING (way->to);
+  guint64 size = mp_tape_ring_size (ring), position = MP_TAPE_POSITION (way->to);
+  guint64 end = position + need + JUMP_SIZE, begin = load (&self->header->reserved[ring]);
+
+  /* Entered anew, they have none. */
+  if (ring > 0)
+    begin = MAX (begin, way->entered);
+  *until = begin;
+  if (end <= begin || (ring < 2 && begin >= way->entered + size))
+    return TRUE;
+  /* What is skipped there is perhaps much, and nothing. */
+  if (ring >= 2)
+    begin = MAX (begin, position & ~(steps[0] - 1));
+
+  if (mp_tape_is_by_file (ring, item->size))
+    {
+      *until = end;
+      return check_room (self, need, error) &&
+             reserve_part (self, ring, begin, MAX (begin, position + need - item->size), error) &&
+             reserve_part (self, ring, MAX (begin, position + need), end, error);
+    }
+
+  *until = MIN (round_up (end, steps[ring]), get_freed (self, ring, way->entered) + size);
+  return reserve_part (self, ring, begin, *until, error);
 }
 
 static gboolean
@@ -243,6 +281,22 @@ write_jump (MpTape    *self,
   MP_TORTURE_POINT ("tape-tail");
   store (&self->header->entered[to], way->entered);
   MP_TORTURE_POINT ("tape-entered");
+  return TRUE;
+}
+
+static gboolean
+write_content (MpTape            *self,
+               guint64            offset,
+               const MpTapeItem  *item,
+               GError           **error)
+{
+  if (!mp_memory_file_write (self->fd, offset, item->data, item->size))
+    {
+      g_set_error (error, MP_ERROR, MP_ERROR_TOO_LARGE, "there is no memory for an item of %" G_GSIZE_FORMAT " bytes: %s",
+                   item->size, g_strerror (errno));
+      return FALSE;
+    }
+  MP_TORTURE_POINT ("tape-long-content");
   return TRUE;
 }
 
@@ -277,6 +331,8 @@ write_record (MpTape            *self,
       memcpy (address, item->type, item->n_type);
     }
   MP_TORTURE_POINT ("tape-record");
+  if (mp_tape_is_by_file (ring, item->size))
+    return write_content (self, address + n_type - self->rings[ring] + mp_tape_ring_offset (ring), item, error);
   if (item->size > 0)
     memcpy (address + n_type, item->data, item->size);
   MP_TORTURE_POINT ("tape-content");
@@ -301,7 +357,7 @@ mp_tape_put (MpTape            *self,
 {
   MpTapeRecord record = { .kind = item->kind, .n_type = item->n_type };
   MpTapeState state;
-  guint64 need;
+  guint64 need, until = 0;
   Way way;
 
   mp_tape_read_own (&self->header->put, &state);
@@ -327,9 +383,15 @@ mp_tape_put (MpTape            *self,
     }
   need = round_up (need + item->size, sizeof (MpTapeRecord));
 
-  if (!find_way (self, state.place & ~(guint64) 15, need, &way, error) || !reserve (self, &way, need, error) ||
-      !write_record (self, item, way.to, error) || (way.from != way.to && !write_jump (self, &way, error)))
+  if (!find_way (self, state.place & ~(guint64) 15, need, &way, error) ||
+      !reserve (self, &way, item, need, &until, error) || !write_record (self, item, way.to, error) ||
+      (way.from != way.to && !write_jump (self, &way, error)))
     return MP_TAPE_ERROR;
+  if (G_UNLIKELY (until != load (&self->header->reserved[MP_TAPE_RING (way.to)])))
+    {
+      store (&self->header->reserved[MP_TAPE_RING (way.to)], until);
+      MP_TORTURE_POINT ("tape-reserved");
+    }
 
   state.place = way.to + need;
   state.n_items++;
