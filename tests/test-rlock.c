@@ -191,6 +191,28 @@ test_async (void)
   g_assert_false (mp_rlock_is_locked (own));
 }
 
+/* An asynchronous call may get it for this thread while a blocking one waits for it: then both have it. */
+static void
+test_async_and_blocking (void)
+{
+  g_autoptr(MpRLock) own = rlock = mp_rlock_new ();
+  g_autoptr(GAsyncResult) result = NULL;
+  g_autoptr(GError) error = NULL;
+  Peer peer = peer_start (take_twice_and_stay);
+
+  hear (peer.socket);
+  mp_rlock_acquire_async (own, NULL, result_cb, &result);
+  peer_kill (&peer);
+  g_assert_true (mp_rlock_acquire (own, LONG, NULL, &error));
+  g_assert_no_error (error);
+  give ();
+  await_result (&result);
+  g_assert_true (mp_rlock_acquire_finish (own, result, &error));
+  g_assert_cmpuint (mp_rlock_get_depth (own), ==, 1);
+  give ();
+  g_assert_false (mp_rlock_is_locked (own));
+}
+
 static void
 test_scope (void)
 {
@@ -217,6 +239,7 @@ main (int argc, char **argv)
   g_test_add_func ("/rlock/crowd", test_crowd);
   g_test_add_func ("/rlock/threads", test_threads);
   g_test_add_func ("/rlock/async", test_async);
+  g_test_add_func ("/rlock/async-and-blocking", test_async_and_blocking);
   g_test_add_func ("/rlock/scope", test_scope);
 
   return g_test_run ();

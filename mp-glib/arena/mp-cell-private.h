@@ -75,10 +75,30 @@ gboolean     mp_cell_take            (const MpSlotRef *ref,
                                       gint64           timeout_us,
                                       GCancellable    *cancellable,
                                       GError         **error);
+/* The same, unless it turns out meanwhile that the caller need not take it: @found says so, and then the result is TRUE,
+ * too. Posts that are run may change that. */
+typedef gboolean (* MpCellFound)     (gpointer         data);
+
+gboolean     mp_cell_take_unless     (const MpSlotRef *ref,
+                                      gconstpointer    owner,
+                                      const char      *what,
+                                      gint64           timeout_us,
+                                      GCancellable    *cancellable,
+                                      MpCellFound      found,
+                                      gpointer         data,
+                                      GError         **error);
 /* The same, for one that others have for some stores only: neither a time nor a signal ends it, and no posts are run.
  * FALSE: LOST. Not with the hub's lock held. */
 gboolean     mp_cell_take_surely     (const MpSlotRef *ref,
                                       const char      *what,
+                                      GError         **error);
+/* The same, for one that had it and needs it again: others may have it for long, and posts of @owner are run. @found:
+ * (nullable) as above. */
+gboolean     mp_cell_take_back       (const MpSlotRef *ref,
+                                      gconstpointer    owner,
+                                      const char      *what,
+                                      MpCellFound      found,
+                                      gpointer         data,
                                       GError         **error);
 /* By whatever process. FALSE: nobody has it (or only one who is dead: it is free then, and INCONSISTENT). Wakes one
  * sleeper, and rings the watchers. */
@@ -87,6 +107,7 @@ gboolean     mp_cell_give_back       (const MpSlotRef *ref);
 gboolean     mp_cell_is_taken        (const MpSlotRef *ref);   /* by a process that is alive */
 gboolean     mp_cell_is_mine         (const MpSlotRef *ref);   /* by this process */
 gboolean     mp_cell_is_inconsistent (const MpSlotRef *ref);   /* or its owner is dead */
+gboolean     mp_cell_is_owner_dead   (const MpSlotRef *ref);   /* and nobody has taken it since */
 /* Held by this process: FALSE if not. */
 gboolean     mp_cell_mark_consistent (const MpSlotRef *ref);
 

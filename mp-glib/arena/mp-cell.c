@@ -168,6 +168,8 @@ set_lost (const char  *what,
 static gboolean
 take_or_sleep (const MpSlotRef  *ref,
                MpSleeper        *sleeper,
+               MpCellFound       found,
+               gpointer          data,
                GError          **error)
 {
   for (;;)
@@ -176,6 +178,12 @@ take_or_sleep (const MpSlotRef  *ref,
       MpCellResult result;
 
       mp_sleeper_awake (sleeper);
+      if (found != NULL && found (data))
+        {
+          if (sleeper->slept)
+            pass_on (ref);
+          return TRUE;
+        }
       /* One that has slept cannot know whether others still do. */
       result = try_take (ref, sleeper->slept ? WAITERS : 0, &seen);
       if (result == MP_CELL_LOST)
@@ -200,12 +208,14 @@ take_or_sleep (const MpSlotRef  *ref,
 }
 
 gboolean
-mp_cell_take (const MpSlotRef  *ref,
-              gconstpointer     owner,
-              const char       *what,
-              gint64            timeout_us,
-              GCancellable     *cancellable,
-              GError          **error)
+mp_cell_take_unless (const MpSlotRef  *ref,
+                     gconstpointer     owner,
+                     const char       *what,
+                     gint64            timeout_us,
+                     GCancellable     *cancellable,
+                     MpCellFound       found,
+                     gpointer          data,
+                     GError          **error)
 {
   MpSleeper sleeper;
   gboolean success;
@@ -221,10 +231,39 @@ mp_cell_take (const MpSlotRef  *ref,
     return TRUE;
 
   mp_sleeper_begin (&sleeper, owner, what, mp_deadline_after (timeout_us), cancellable);
-  success = take_or_sleep (ref, &sleeper, error);
+  success = take_or_sleep (ref, &sleeper, found, data, error);
   mp_sleeper_end (&sleeper);
   if (!success && sleeper.slept)
     pass_on (ref);
+  return success;
+}
+
+gboolean
+mp_cell_take (const MpSlotRef  *ref,
+              gconstpointer     owner,
+              const char       *what,
+              gint64            timeout_us,
+              GCancellable     *cancellable,
+              GError          **error)
+{
+  return mp_cell_take_unless (ref, owner, what, timeout_us, cancellable, NULL, NULL, error);
+}
+
+static gboolean
+take_whatever_happens (const MpSlotRef  *ref,
+                       gconstpointer     owner,
+                       const char       *what,
+                       MpCellFound       found,
+                       gpointer          data,
+                       GError          **error)
+{
+  MpSleeper sleeper;
+  gboolean success = FALSE;
+
+  mp_sleeper_begin (&sleeper, owner, what, -1, NULL);
+  sleeper.interrupt_fd = -1;
+  success = take_or_sleep (ref, &sleeper, found, data, error);
+  mp_sleeper_end (&sleeper);
   return success;
 }
 
@@ -233,18 +272,21 @@ mp_cell_take_surely (const MpSlotRef  *ref,
                      const char       *what,
                      GError          **error)
 {
-  MpSleeper sleeper;
-  gboolean success = FALSE;
-
-  if (mp_cell_take_quickly (ref) || mp_cell_take_busily (ref))
-    return TRUE;
-
   /* Nothing is posted with this key. */
-  mp_sleeper_begin (&sleeper, &sleeper, what, -1, NULL);
-  sleeper.interrupt_fd = -1;
-  success = take_or_sleep (ref, &sleeper, error);
-  mp_sleeper_end (&sleeper);
-  return success;
+  return mp_cell_take_quickly (ref) || mp_cell_take_busily (ref) ||
+         take_whatever_happens (ref, &ref, what, NULL, NULL, error);
+}
+
+gboolean
+mp_cell_take_back (const MpSlotRef  *ref,
+                   gconstpointer     owner,
+                   const char       *what,
+                   MpCellFound       found,
+                   gpointer          data,
+                   GError          **error)
+{
+  return mp_cell_take_quickly (ref) || mp_cell_take_busily (ref) ||
+         take_whatever_happens (ref, owner, what, found, data, error);
 }
 
 /* @word: what it was until now. */
@@ -304,6 +346,14 @@ mp_cell_is_mine (const MpSlotRef *ref)
   guint64 word = load (ref);
 
   return OWNER (word) != 0 && OWNER (word) == MP_ARENA_SELF (ref->arena);
+}
+
+gboolean
+mp_cell_is_owner_dead (const MpSlotRef *ref)
+{
+  guint64 word = load (ref);
+
+  return OWNER (word) != 0 && !owner_is_alive (ref, word);
 }
 
 gboolean

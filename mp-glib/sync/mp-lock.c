@@ -232,6 +232,13 @@ acquire_undo (MpSyncCall *call,
   return TRUE;
 }
 
+void
+mp_lock_set_up_call (MpSyncCall *call)
+{
+  call->step = acquire_step;
+  call->undo = acquire_undo;
+}
+
 /**
  * mp_lock_acquire_async:
  * @self: a lock
@@ -264,8 +271,7 @@ mp_lock_acquire_async (MpLock              *self,
 
   call = mp_sync_call_new (self, &self->parent_instance.sync, "lock acquire", mp_lock_acquire_async, cancellable,
                            callback, user_data);
-  call->step = acquire_step;
-  call->undo = acquire_undo;
+  mp_lock_set_up_call (call);
   mp_sync_call_run (call);
 }
 

@@ -1,7 +1,7 @@
 /* mp-rlock.c — SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
-#include "mp-glib/sync/mp-rlock.h"
+#include "mp-glib/sync/mp-rlock-private.h"
 
 #include "mp-glib/base/mp-error.h"
 #include "mp-glib/sync/mp-sync-object-private.h"
@@ -122,6 +122,13 @@ is_owner (MpSync  *sync,
   return mp_sync_is_usable (sync) && mp_cell_is_mine (&sync->slot) && THREAD (read_word (sync)) == thread;
 }
 
+/* For one that sleeps: a call that was made by its thread may have got it for that. */
+static gboolean
+has_it (gpointer data)
+{
+  return is_owner (get_sync (data), get_thread ());
+}
+
 /* TRUE: it had it already. Else @error may be set: it has it too often. */
 static gboolean
 acquire_again (MpSync   *sync,
@@ -172,10 +179,11 @@ acquire_slowly (MpRLock       *self,
       g_propagate_error (error, failure);
       return FALSE;
     }
-  if (!mp_cell_take (&sync->slot, self, "rlock acquire", timeout_us, cancellable, error))
+  if (!mp_cell_take_unless (&sync->slot, self, "rlock acquire", timeout_us, cancellable, has_it, self, error))
     return FALSE;
 
-  write_word (sync, WORD (get_thread (), 1));
+  if (!acquire_again (sync, get_thread (), NULL))
+    write_word (sync, WORD (get_thread (), 1));
   return TRUE;
 }
 
@@ -297,6 +305,68 @@ acquire_undo (MpSyncCall *call,
   return TRUE;
 }
 
+void
+mp_rlock_set_up_call (MpRLock    *self,
+                      MpSyncCall *call)
+{
+  call->data = GUINT_TO_POINTER (get_thread ());
+  call->step = acquire_step;
+  call->undo = acquire_undo;
+  call->skips_line = is_owner (get_sync (self), get_thread ());
+}
+
+guint64
+mp_rlock_look (MpRLock *self)
+{
+  return is_owner (get_sync (self), get_thread ()) ? read_word (get_sync (self)) : 0;
+}
+
+void
+mp_rlock_give_up (MpRLock *self)
+{
+  MpSync *sync = get_sync (self);
+
+  if (!is_owner (sync, get_thread ()))
+    return;
+  write_word (sync, 0);
+  mp_sync_leave (sync);
+}
+
+void
+mp_rlock_put_back_for_later (MpRLock *self,
+                             guint64  given_up)
+{
+  write_word (get_sync (self), WORD (0, DEPTH (given_up)));
+}
+
+void
+mp_rlock_hand_over (MpRLock *self)
+{
+  MpSync *sync = get_sync (self);
+  guint64 word = read_word (sync);
+
+  if (mp_cell_is_mine (&sync->slot) && THREAD (word) == 0 && DEPTH (word) > 0)
+    write_word (sync, WORD (get_thread (), DEPTH (word)));
+}
+
+gboolean
+mp_rlock_take_back (MpRLock     *self,
+                    guint64      given_up,
+                    const char  *what,
+                    GError     **error)
+{
+  MpSync *sync = get_sync (self);
+  guint64 depth = DEPTH (given_up);
+
+  if (!has_it (self) && !mp_cell_take_back (&sync->slot, self, what, has_it, self, error))
+    return FALSE;
+
+  if (has_it (self))
+    depth += DEPTH (read_word (sync));
+  write_word (sync, WORD (get_thread (), MIN (depth, G_MAXUINT32)));
+  return TRUE;
+}
+
 /**
  * mp_rlock_acquire_async:
  * @self: a lock
@@ -328,10 +398,7 @@ mp_rlock_acquire_async (MpRLock             *self,
 
   call = mp_sync_call_new (self, get_sync (self), "rlock acquire", mp_rlock_acquire_async, cancellable, callback,
                            user_data);
-  call->data = GUINT_TO_POINTER (get_thread ());
-  call->step = acquire_step;
-  call->undo = acquire_undo;
-  call->skips_line = is_owner (get_sync (self), get_thread ());
+  mp_rlock_set_up_call (self, call);
   mp_sync_call_run (call);
 }
 

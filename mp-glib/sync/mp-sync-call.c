@@ -66,11 +66,11 @@ delivered (gpointer data)
   call_unref (self);
 }
 
-/* With the hub's lock held. The source object is what a blocking call of it runs the posts of. */
+/* With the hub's lock held. */
 static void
 post (MpSyncCall *self)
 {
-  gpointer owner = g_task_get_source_object (self->task);
+  gpointer owner = self->owner;
 
   mp_hub_post (self->context, owner, deliver, self, delivered);
   mp_async_wake_blocked (owner);
@@ -210,6 +210,7 @@ mp_sync_call_new (gpointer             object,
   g_atomic_ref_count_init (&self->ref_count);
   self->sync = sync;
   self->what = what;
+  self->owner = object;
   self->step = mp_sync_call_step;
   self->task = g_task_new (object, cancellable, NULL, NULL);
   g_task_set_source_tag (self->task, source_tag);

@@ -17,19 +17,26 @@ struct _MpSyncObject
   MpSync  sync;
 };
 
+/* @property: (nullable) one more, of the construction, an object. */
 MpShareable *mp_sync_object_adopt (GType              type,
                                    const MpSyncKind  *kind,
                                    GVariant          *state,
                                    int               *fds,
                                    guint              n_fds,
+                                   const char        *property,
+                                   gpointer           object,
                                    GError           **error);
 
 #define MP_SYNC_DEFINE_KIND(t_n, TYPE, the_kind) \
   static MpShareable * \
   t_n##_adopt (GVariant *state, int *fds, guint n_fds, GError **error) \
   { \
-    return mp_sync_object_adopt (TYPE, &the_kind, state, fds, n_fds, error); \
+    return mp_sync_object_adopt (TYPE, &the_kind, state, fds, n_fds, NULL, NULL, error); \
   } \
+  MP_SYNC_DEFINE_KIND_ADOPTED (t_n, the_kind)
+
+/* For one that has a t_n_adopt() of its own. */
+#define MP_SYNC_DEFINE_KIND_ADOPTED(t_n, the_kind) \
   void \
   t_n##_ensure_kind (void) \
   { \
@@ -47,6 +54,7 @@ void         mp_sync_ensure_kinds (void);
 void         mp_lock_ensure_kind      (void);
 void         mp_semaphore_ensure_kind (void);
 void         mp_bounded_semaphore_ensure_kind (void);
+void         mp_condition_ensure_kind (void);
 void         mp_event_ensure_kind     (void);
 void         mp_rlock_ensure_kind     (void);
 

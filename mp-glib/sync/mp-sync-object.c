@@ -68,6 +68,8 @@ mp_sync_object_adopt (GType              type,
                       GVariant          *state,
                       int               *fds,
                       guint              n_fds,
+                      const char        *property,
+                      gpointer           object,
                       GError           **error)
 {
   MpSlotRef slot = { NULL };
@@ -77,7 +79,7 @@ mp_sync_object_adopt (GType              type,
     return NULL;
 
   slot_to_adopt = &slot;
-  self = g_object_new (type, NULL);
+  self = g_object_new (type, property, object, NULL);
   slot_to_adopt = NULL;
   return self;
 }
@@ -173,6 +175,7 @@ mp_sync_ensure_kinds (void)
   mp_lock_ensure_kind ();
   mp_semaphore_ensure_kind ();
   mp_bounded_semaphore_ensure_kind ();
+  mp_condition_ensure_kind ();
   mp_event_ensure_kind ();
   mp_rlock_ensure_kind ();
 }

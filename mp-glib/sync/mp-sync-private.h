@@ -142,6 +142,7 @@ struct _MpSyncCall
   MpSyncTry       try_func;   /* of mp_sync_call_step() */
   gpointer        data;       /* (owned) (nullable): freed by @free_data, in the context of the call */
   GDestroyNotify  free_data;
+  gpointer        owner;      /* whose blocking calls run its posts; at first the source object */
   gboolean        skips_line; /* tried at once, also when others wait already */
   /* It is done, but was cancelled meanwhile: to be undone. At once if that needs no waiting, with the hub's lock held;
    * after FALSE again in the context of the call, before the callback, where it @may_wait; after FALSE the result is given
