@@ -20,6 +20,7 @@ static const TorturePrimitive *const primitives[] = {
   &torture_semaphore,
   &torture_event,
   &torture_rlock,
+  &torture_condition,
   &torture_memory,
   &torture_queue,
   &torture_value,
