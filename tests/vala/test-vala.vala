@@ -204,6 +204,48 @@ void test_lock () {
     }
 }
 
+async void wait_for_notice (Mp.Condition condition) throws Error {
+    assert_true (yield condition.acquire_async (null));
+    assert_true (yield condition.wait_async (null));
+    assert_true (condition.release ());
+}
+
+void test_condition () {
+    try {
+        var condition = new Mp.Condition (null);
+        var given = new Mp.Condition (new Mp.Lock ());
+        var is_so = false;
+
+        assert_true (condition.lock is Mp.RLock && given.lock is Mp.Lock);
+        Error? caught = null;
+        try {
+            given.notify (1);
+        } catch (Mp.Error error) {
+            caught = error;
+        }
+        assert_error (caught, Mp.Error.quark (), Mp.Error.NOT_OWNER);
+
+        var loop = new MainLoop ();
+        wait_for_notice.begin (condition, (source, result) => {
+            try {
+                wait_for_notice.end (result);
+                is_so = true;
+            } catch (Error error) {
+                assert_no_error (error);
+            }
+            loop.quit ();
+        });
+        while (condition.get_n_waiting () == 0)
+            MainContext.default ().iteration (true);
+        assert_true (condition.acquire (-1) && condition.try_acquire () && condition.notify_all ());
+        assert_true (condition.release () && condition.release ());
+        loop.run ();
+        assert_true (condition.try_acquire () && condition.wait_for (() => is_so, 0) && condition.release ());
+    } catch (Error error) {
+        assert_no_error (error);
+    }
+}
+
 async void wait_for_all (Mp.Semaphore semaphore, Mp.Event event, Mp.RLock rlock) throws Error {
     assert_true (yield semaphore.acquire_async (null));
     assert_true (yield event.wait_async (null));
@@ -422,6 +464,7 @@ int main (string[] args) {
     Test.add_func ("/vala/process", test_process);
     Test.add_func ("/vala/lock", test_lock);
     Test.add_func ("/vala/sync", test_sync);
+    Test.add_func ("/vala/condition", test_condition);
     Test.add_func ("/vala/shared-memory", test_shared_memory);
     Test.add_func ("/vala/values", test_values);
     Test.add_func ("/vala/subclass", test_subclass);

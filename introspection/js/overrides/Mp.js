@@ -4,6 +4,7 @@
 
 const {_registerType} = imports._common;
 const {GLib, GObject, Gio} = imports.gi;
+const Condition = imports.overrides.MpCondition;
 const Items = imports.overrides.MpItems;
 const SharedMemory = imports.overrides.MpSharedMemory;
 const SharedValues = imports.overrides.MpValue;
@@ -782,11 +783,13 @@ async function withAcquired(func, cancellable = null) {
 }
 
 function overrideSync() {
-    for (const klass of [Mp.Lock, Mp.RLock, Mp.Semaphore]) {
+    for (const klass of [Mp.Lock, Mp.RLock, Mp.Semaphore, Mp.Condition]) {
         overrideWait(klass, 'acquire');
         klass.prototype.with = withAcquired;
     }
     overrideWait(Mp.Event, 'wait');
+    overrideWait(Mp.Condition, 'wait');
+    wrapInit(Mp.Condition, 'new Mp.Condition({lock})', properties => properties);
     wrapInit(Mp.Semaphore, 'new Mp.Semaphore({value: 2})', properties => properties);
 }
 
@@ -812,6 +815,7 @@ function _init() {
     overrideProcess();
     overrideConnection();
     overrideSync();
+    Condition.init(this);
 
     // The library is loaded by the first call into it; a worker has to be known as one from the beginning.
     if (Mp.is_worker())

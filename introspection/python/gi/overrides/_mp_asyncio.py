@@ -94,6 +94,37 @@ async def wait(begin, finish, undo=None):
     raise exc
 
 
+async def wait_to_end(begin, finish, undo):
+    """As wait(), but one that is cancelled is awaited none the less: then @undo (result).
+
+    @begin is called at once."""
+    loop = asyncio.get_running_loop()
+    future = loop.create_future()
+    cancellable = Gio.Cancellable()
+    cancelled = None
+    _hold(loop)
+    try:
+        begin(cancellable, _resolver(loop, future, Gio.Cancellable(), None))
+        _Mp.loop_dispatch()
+        while not future.done():
+            try:
+                await asyncio.wait([future])
+            except asyncio.CancelledError as exc:
+                cancelled = exc
+                cancellable.cancel()
+                _Mp.loop_dispatch()
+    finally:
+        _release(loop)
+    if cancelled is not None:
+        undo(future.result())
+        raise cancelled
+    try:
+        return finish(future.result())
+    except GLib.Error as error:
+        exc = errors.translate(error)
+    raise exc
+
+
 def _wake(futures):
     for future in futures:
         if not future.done():

@@ -65,6 +65,11 @@ class Context(_Mp.Context):
         from ._mp_sync import BoundedSemaphore
         return BoundedSemaphore(value)
 
+    def Condition(self, lock=None):
+        """Where processes wait for a change of what a lock protects."""
+        from ._mp_condition import Condition
+        return Condition(lock)
+
     def Event(self):
         """A flag between processes, for which one can wait."""
         from ._mp_sync import Event
