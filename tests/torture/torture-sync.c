@@ -236,7 +236,7 @@ semaphore_finish (void)
   g_clear_object (&semaphore);
 }
 
-static const char *const semaphore_points[] = { "sync-", "holdings-", "cell-", NULL };
+static const char *const semaphore_points[] = { "sync-", "!sync-hint", "!sync-noticed", "holdings-", "cell-", NULL };
 static const char *const semaphore_variants[] = { "no-return", "no-unit", NULL };
 
 const TorturePrimitive torture_semaphore = {
@@ -383,7 +383,7 @@ event_finish (void)
   g_clear_object (&event);
 }
 
-static const char *const event_points[] = { "event-", "sync-", NULL };
+static const char *const event_points[] = { "event-", "sync-", "!sync-hint", "!sync-noticed", NULL };
 static const char *const event_variants[] = { "no-set", NULL };
 
 const TorturePrimitive torture_event = {
