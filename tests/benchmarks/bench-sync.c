@@ -4,13 +4,14 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "bench-common.h"
 #include "mp-glib/platform/mp-spin-private.h"
 
-/* mp-glib at what two processes on two CPUs do in turns: `bench-sync event|semaphore blocking|busy`. A trip is there and
+/* mp-glib at what two processes on two CPUs do in turns: `bench-sync event|semaphore|condition blocking|busy`. A trip is there and
  * back. Blocking: with the short busy wait switched off that usually comes before a sleep. */
 
 #define BATCH     100
@@ -29,6 +30,8 @@ typedef struct
 
 static MpEvent *events[2];
 static MpSemaphore *semaphores[2];
+static MpCondition *condition;
+static guint *turn;   /* shared; under the condition's lock */
 
 static void
 check (gboolean success, GError *error)
@@ -112,9 +115,43 @@ semaphore_pong (void)
   semaphore_release (BACK);
 }
 
+static void
+condition_begin (void)
+{
+  condition = mp_condition_new (NULL);
+  turn = mmap (NULL, sizeof *turn, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  g_assert (turn != MAP_FAILED);
+}
+
+static void
+condition_trip (guint own, guint other)
+{
+  GError *error = NULL;
+
+  check (mp_condition_acquire (condition, -1, NULL, &error), error);
+  while (*turn != own)
+    check (mp_condition_wait (condition, -1, NULL, &error), error);
+  *turn = other;
+  check (mp_condition_notify (condition, 1, &error), error);
+  check (mp_condition_release (condition, &error), error);
+}
+
+static void
+condition_ping (void)
+{
+  condition_trip (THERE, BACK);
+}
+
+static void
+condition_pong (void)
+{
+  condition_trip (BACK, THERE);
+}
+
 static const Work works[] = {
   { "event", event_begin, event_ping, event_pong },
   { "semaphore", semaphore_begin, semaphore_ping, semaphore_pong },
+  { "condition", condition_begin, condition_ping, condition_pong },
 };
 
 static void
@@ -159,6 +196,6 @@ main (int argc, char **argv)
         bench_trips (&works[i]);
         return 0;
       }
-  fprintf (stderr, "Usage: %s event|semaphore blocking|busy\n", argv[0]);
+  fprintf (stderr, "Usage: %s event|semaphore|condition blocking|busy\n", argv[0]);
   return 2;
 }

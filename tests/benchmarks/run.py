@@ -114,7 +114,7 @@ def make_rows():
                 'futex, thread, eventfd', [('limit', '<=', 100)]),
             Row('async acquire, release → callback: p99', 'acquire', ['acquire'], 'p99_us', 'futex, thread, eventfd'),
         ]
-        for name, factor in ('event', 3), ('semaphore', 1.2):
+        for name, factor in ('event', 3), ('condition', 2), ('semaphore', 1.2):
             rows += [
                 Row(f'{name}, 2 processes in turns, blocking', 'sync', ['sync', name, 'blocking'], 'trips/s', 'futex',
                     [('cpython', '>=', factor), ('raw', '>=', 1 / 1.3)]),
