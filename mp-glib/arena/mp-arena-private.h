@@ -65,8 +65,12 @@ typedef enum
   MP_SLOT_JOINABLE_QUEUE,
   MP_SLOT_VALUE,
   MP_SLOT_CONDITION,
+  MP_SLOT_BARRIER,
   MP_SLOT_TEST = 255,
 } MpSlotKind;
+
+/* In the flags: the end of a process that has it, without having dropped it, is of interest (mp-holdings-private.h). */
+#define MP_SLOT_MARKED (1u << 15)
 
 /* This process's hold on a slot: plain data inside of an object. */
 typedef struct
@@ -87,6 +91,9 @@ gboolean  mp_slot_new       (MpSlotRef   *ref,
 void      mp_slot_clear     (MpSlotRef   *ref);
 gboolean  mp_slot_is_isolated (const MpSlotRef *ref);
 
+/* This process is about to end, in order: as if it had let go of all slots, so far as that is of interest to others. */
+void      mp_slot_retire_all (void);
+
 /* For MpShareable. describe: a state value, and at most one descriptor, which several slots of an arena in one message
  * share. adopt: checks everything; a hold on the same slot. */
 GVariant *mp_slot_describe  (const MpSlotRef *ref,
@@ -100,6 +107,15 @@ gboolean  mp_slot_adopt     (MpSlotRef   *ref,
                              guint        n_fds,
                              const char  *what,
                              GError     **error);
+/* A hold more on the same slot. */
+void      mp_slot_hold      (MpSlotRef   *ref,
+                             const MpSlotRef *other);
+/* Whether there is anybody who might do something with it yet, this process aside: a process that refers to it and of which
+ * @is_done does not say the contrary, or one that it is being sent to. */
+typedef gboolean (* MpSlotIsDone) (const MpSlotRef *ref,
+                                   guint            index);   /* of the participant, which is alive */
+gboolean  mp_slot_has_others (const MpSlotRef *ref,
+                             MpSlotIsDone is_done);
 /* Whether both stand for the same slot. */
 gboolean  mp_slot_equal     (const MpSlotRef *a,
                              const MpSlotRef *b);

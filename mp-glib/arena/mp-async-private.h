@@ -29,6 +29,11 @@ MpAsyncWait *mp_async_add    (const MpSlotRef *ref,
                               MpAsyncTry       try_func,
                               MpAsyncDone      done_func,
                               gpointer         data);
+/* The same where nobody has to wait for those before: all waits for such a slot are tried. */
+MpAsyncWait *mp_async_add_beside (const MpSlotRef *ref,
+                              MpAsyncTry       try_func,
+                              MpAsyncDone      done_func,
+                              gpointer         data);
 /* With the hub's lock held, and only before done() has been called: the wait is freed by either. TRUE: it is gone,
  * done() is not called any more. FALSE: done() is about to be called; or, in a forked child, the wait is the parent's. */
 gboolean     mp_async_cancel (MpAsyncWait     *wait);

@@ -42,6 +42,7 @@ struct _Line
   GList     bucket_link;
   GList     due_link;
   gboolean  is_due;
+  gboolean  is_unordered;   /* all are tried, not only the first one */
 };
 
 /* An arena in which there are waits. */
@@ -232,6 +233,15 @@ tell_winners (void)
   pthread_mutex_lock (&lock);
 }
 
+/* One that has to wait on goes to the end, as others may go from anywhere meanwhile. */
+static void
+serve_all (Line *line)
+{
+  for (guint n = line->waits.length; n > 0 && line->waits.length > 0; n--)
+    if (!try_first (line))
+      g_queue_push_tail_link (&line->waits, g_queue_pop_head_link (&line->waits));
+}
+
 static void
 serve_due (void)
 {
@@ -240,7 +250,9 @@ serve_due (void)
       Line *line = g_queue_pop_head_link (&due)->data;
 
       line->is_due = FALSE;
-      while (line->waits.length > 0 && try_first (line))
+      if (line->is_unordered)
+        serve_all (line);
+      while (!line->is_unordered && line->waits.length > 0 && try_first (line))
         ;
       drop_line (line);
       if (won.length > 0)
@@ -436,11 +448,12 @@ mp_async_watch_forks (void)
   mp_arena_set_fork_funcs (&funcs);
 }
 
-MpAsyncWait *
-mp_async_add (const MpSlotRef *ref,
-              MpAsyncTry       try_func,
-              MpAsyncDone      done_func,
-              gpointer         data)
+static MpAsyncWait *
+add_wait (const MpSlotRef *ref,
+          gboolean         unordered,
+          MpAsyncTry       try_func,
+          MpAsyncDone      done_func,
+          gpointer         data)
 {
   MpAsyncWait *wait = NULL;
   int result = 0;
@@ -457,9 +470,10 @@ mp_async_add (const MpSlotRef *ref,
       wait->done_func = done_func;
       wait->data = data;
       wait->line = find_line (ref);
+      wait->line->is_unordered = unordered;
       g_queue_push_tail_link (&wait->line->waits, &wait->link);
       g_atomic_int_inc (&n_waits);
-      if (wait->line->waits.length == 1)
+      if (wait->line->waits.length == 1 || unordered)
         {
           make_due (wait->line);
           ring_own_bell ();
@@ -469,6 +483,24 @@ mp_async_add (const MpSlotRef *ref,
 
   errno = result;
   return wait;
+}
+
+MpAsyncWait *
+mp_async_add (const MpSlotRef *ref,
+              MpAsyncTry       try_func,
+              MpAsyncDone      done_func,
+              gpointer         data)
+{
+  return add_wait (ref, FALSE, try_func, done_func, data);
+}
+
+MpAsyncWait *
+mp_async_add_beside (const MpSlotRef *ref,
+                     MpAsyncTry       try_func,
+                     MpAsyncDone      done_func,
+                     gpointer         data)
+{
+  return add_wait (ref, TRUE, try_func, done_func, data);
 }
 
 gboolean

@@ -17,9 +17,16 @@ G_BEGIN_DECLS
  * participant that is dead, belonged to a process that is gone. It is settled, by whoever notices it: the kind's
  * word changes to what it would be without it, and the number to 0, in one commit.
  *
+ * A number can also have a mark, its highest bit, where the slot's flags say MP_SLOT_MARKED: the process has the object. It
+ * is set and taken away by the process itself, at any time, without the cell and without a record. So the end of a
+ * process that has not dropped the object is noticed in the same way, though it had a number of 0; that of a
+ * forked copy only after it has used it.
+ *
  * The functions are called with the slot's cell held where nothing else is said. */
 
-/* A kind's word when a process that is gone had @count. */
+#define MP_HOLDINGS_MARK (1u << 31)
+
+/* A kind's word when a process that is gone had @count, perhaps with its mark. */
 typedef guint64 (* MpHoldingsReturn) (guint64 word,
                                       guint32 count);
 
@@ -29,12 +36,20 @@ gboolean  mp_holdings_map     (const MpSlotRef   *ref,
                                gboolean           fresh,
                                const char        *what,
                                GError           **error);
+/* Sets this process's mark. With or without the cell: without it, FALSE says that what a dead process had is to be settled
+ * first, see mp_holdings_get_own(). */
+gboolean  mp_holdings_mark    (const MpSlotRef   *ref);
+/* Without the cell; by mp-slot.c, when the process drops the object. */
+void      mp_holdings_unmark  (const MpSlotRef   *ref);
 /* After the cell was taken, in any way: sees to what its last owner left undone. */
 void      mp_holdings_enter   (const MpSlotRef   *ref);
 guint64   mp_holdings_get_word (const MpSlotRef  *ref);
 /* This process's own. What a process had that had its index before is settled first. */
 guint32   mp_holdings_get_own (const MpSlotRef   *ref,
                                MpHoldingsReturn   func);
+/* What the participant has, whether it is alive or not. */
+guint32   mp_holdings_get_of  (const MpSlotRef   *ref,
+                               guint              index);
 /* The word and this process's own number, which get_own() has been asked for in this holding of the cell, at once. */
 void      mp_holdings_commit  (const MpSlotRef   *ref,
                                guint64            word,

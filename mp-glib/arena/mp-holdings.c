@@ -13,9 +13,11 @@
 /* A number: the participant's generation in the upper half. */
 #define ENTRY(generation,count)  ((guint64) (generation) << 32 | (count))
 #define ENTRY_GENERATION(entry)  ((guint32) ((entry) >> 32))
-#define ENTRY_COUNT(entry)       ((guint32) (entry))
+#define ENTRY_COUNT(entry)       ((guint32) (entry))   /* with the mark */
+#define MARK                     MP_HOLDINGS_MARK
 
-/* The record of a change: index, the lower half of the generation, count. Index 0: there is none. */
+/* The record of a change: index, the lower half of the generation, count. Index 0: there is none. With MARK in its count
+ * the number's own mark, which stays otherwise, goes too. */
 #define RECORD(index,generation,count) \
   ((guint64) (index) << 48 | (guint64) ((generation) & 0xffff) << 32 | (count))
 #define RECORD_INDEX(record)      ((guint) ((record) >> 48))
@@ -122,6 +124,41 @@ whole_generation (const MpSlotRef *ref,
   return now - (guint16) ((guint16) now - lower);
 }
 
+static gboolean
+is_marked_kind (const MpSlotRef *ref)
+{
+  return (__atomic_load_n (&ref->slot->flags, __ATOMIC_RELAXED) & MP_SLOT_MARKED) != 0;
+}
+
+/* @count: as in a record. */
+static void
+store_entry (const MpSlotRef *ref,
+             guint            index,
+             guint32          generation,
+             guint32          count)
+{
+  guint64 *entry = get_entry (ref, index);
+  guint64 seen, now;
+
+  if (!is_marked_kind (ref))
+    {
+      __atomic_store_n (entry, ENTRY (generation, count), __ATOMIC_RELEASE);
+      return;
+    }
+
+  seen = __atomic_load_n (entry, __ATOMIC_ACQUIRE);
+  do
+    {
+      /* An old record: who has the index now has set its mark meanwhile. */
+      if ((gint32) (ENTRY_GENERATION (seen) - generation) > 0)
+        return;
+      now = ENTRY (generation, count & ~MARK);
+      if (ENTRY_GENERATION (seen) == generation && (count & MARK) == 0)
+        now |= seen & MARK;
+    }
+  while (!__atomic_compare_exchange_n (entry, &seen, now, FALSE, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
+}
+
 static void
 commit (const MpSlotRef *ref,
         guint64          word,
@@ -133,8 +170,48 @@ commit (const MpSlotRef *ref,
 
   mp_cell_write_state (ref, state);
   MP_TORTURE_POINT ("holdings-committed");
-  __atomic_store_n (get_entry (ref, index), ENTRY (generation, count), __ATOMIC_RELEASE);
+  store_entry (ref, index, generation, count);
   MP_TORTURE_POINT ("holdings-stored");
+}
+
+gboolean
+mp_holdings_mark (const MpSlotRef *ref)
+{
+  MpOwner self = mp_arena_get_self (ref->arena);
+  guint64 *entry = get_entry (ref, MP_OWNER_INDEX (self));
+  guint64 seen = __atomic_load_n (entry, __ATOMIC_ACQUIRE), now;
+
+  do
+    {
+      if (ENTRY_GENERATION (seen) == MP_OWNER_GENERATION (self) && (seen & MARK) != 0)
+        return TRUE;
+      if (ENTRY_GENERATION (seen) == MP_OWNER_GENERATION (self))
+        now = seen | MARK;
+      else if (ENTRY_COUNT (seen) == 0)
+        now = ENTRY (MP_OWNER_GENERATION (self), MARK);
+      else
+        return FALSE;
+    }
+  while (!__atomic_compare_exchange_n (entry, &seen, now, FALSE, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
+
+  MP_TORTURE_POINT ("holdings-marked");
+  return TRUE;
+}
+
+void
+mp_holdings_unmark (const MpSlotRef *ref)
+{
+  MpOwner self = mp_arena_get_self (ref->arena);
+  guint64 *entry;
+
+  /* It was never asked for. */
+  if (get_block (ref) == NULL)
+    return;
+
+  entry = get_entry (ref, MP_OWNER_INDEX (self));
+  if (ENTRY_GENERATION (__atomic_load_n (entry, __ATOMIC_ACQUIRE)) == MP_OWNER_GENERATION (self))
+    __atomic_fetch_and (entry, ~(guint64) MARK, __ATOMIC_ACQ_REL);
+  MP_TORTURE_POINT ("holdings-unmarked");
 }
 
 void
@@ -150,9 +227,7 @@ mp_holdings_enter (const MpSlotRef *ref)
   index = RECORD_INDEX (state[1]);
   /* The indices in the memory are anybody's. */
   if (index != 0 && index < ref->arena->n_participants)
-    __atomic_store_n (get_entry (ref, index),
-                      ENTRY (whole_generation (ref, index, RECORD_GENERATION (state[1])), RECORD_COUNT (state[1])),
-                      __ATOMIC_RELEASE);
+    store_entry (ref, index, whole_generation (ref, index, RECORD_GENERATION (state[1])), RECORD_COUNT (state[1]));
   MP_TORTURE_POINT ("holdings-redone");
   mp_cell_mark_consistent (ref);
 }
@@ -174,12 +249,19 @@ mp_holdings_get_own (const MpSlotRef  *ref,
   guint64 entry = load_entry (ref, MP_OWNER_INDEX (self));
 
   if (ENTRY_GENERATION (entry) == MP_OWNER_GENERATION (self))
-    return ENTRY_COUNT (entry);
+    return is_marked_kind (ref) ? ENTRY_COUNT (entry) & ~MARK : ENTRY_COUNT (entry);
   if (ENTRY_COUNT (entry) != 0)
     commit (ref, func (mp_holdings_get_word (ref), ENTRY_COUNT (entry)), MP_OWNER_INDEX (self),
             MP_OWNER_GENERATION (self), 0);
 
   return 0;
+}
+
+guint32
+mp_holdings_get_of (const MpSlotRef *ref,
+                    guint            index)
+{
+  return ENTRY_COUNT (load_entry (ref, index));
 }
 
 void
@@ -221,7 +303,8 @@ mp_holdings_settle (const MpSlotRef  *ref,
 
       if (ENTRY_COUNT (entry) == 0 || !is_of_dead (ref, i, entry))
         continue;
-      commit (ref, func (mp_holdings_get_word (ref), ENTRY_COUNT (entry)), i, ENTRY_GENERATION (entry), 0);
+      commit (ref, func (mp_holdings_get_word (ref), ENTRY_COUNT (entry)), i, ENTRY_GENERATION (entry),
+              is_marked_kind (ref) ? MARK : 0);
       any = TRUE;
     }
   return any;

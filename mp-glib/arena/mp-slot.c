@@ -3,7 +3,7 @@
 
 #include "mp-glib/arena/mp-arena-parts-private.h"
 
-#include "mp-glib/arena/mp-torture-private.h"
+#include "mp-glib/arena/mp-holdings-private.h"
 #include "mp-glib/base/mp-error.h"
 #include "mp-glib/base/mp-hub-private.h"
 #include "mp-glib/platform/mp-fd-private.h"
@@ -49,6 +49,14 @@ mark (MpArena  *arena,
 }
 
 static void
+unmark (MpArena *arena,
+        guint    index)
+{
+  if (__atomic_load_n (&arena->slots[index].flags, __ATOMIC_RELAXED) & MP_SLOT_MARKED)
+    mp_holdings_unmark (&(MpSlotRef) { arena, &arena->slots[index], index, 0 });
+}
+
+static void
 hold (MpArena *arena,
       guint    index)
 {
@@ -91,13 +99,26 @@ let_go (MpArena *arena,
     return;
 
   if (arena->head.self != 0)
-    mark (arena, index, FALSE);
+    {
+      unmark (arena, index);
+      mark (arena, index, FALSE);
+    }
   MP_TORTURE_POINT ("slot-let-go");
   if (arena->is_maker && *count == 0)
     {
       *count = IS_RELEASED;
       push_released (arena, index);
     }
+}
+
+static gboolean
+refers (MpArena *arena,
+        guint    participant,
+        guint    index)
+{
+  const guint64 *row = mp_participant_get_row (arena, participant);
+
+  return (__atomic_load_n (&row[index / 64], __ATOMIC_SEQ_CST) >> (index % 64) & 1) != 0;
 }
 
 /* Whether nobody refers to the slot, nor will. What this process does not hold is held by the bits in the rows of the
@@ -117,14 +138,8 @@ can_reuse (MpArena *arena,
 
   n = MIN (__atomic_load_n (&arena->header->n_participants_used, __ATOMIC_SEQ_CST), arena->n_participants);
   for (i = 1; i < n; i++)
-    {
-      const guint64 *row = mp_participant_get_row (arena, i);
-
-      if (i != MP_OWNER_INDEX (arena->head.self) &&
-          (__atomic_load_n (&row[index / 64], __ATOMIC_SEQ_CST) >> (index % 64) & 1) != 0 &&
-          mp_file_lock_is_taken (arena->fd, i, 1))
-        return FALSE;
-    }
+    if (i != MP_OWNER_INDEX (arena->head.self) && refers (arena, i, index) && mp_file_lock_is_taken (arena->fd, i, 1))
+      return FALSE;
   return __atomic_load_n (&arena->header->n_moves, __ATOMIC_SEQ_CST) == n_moves;
 }
 
@@ -261,6 +276,55 @@ mp_slot_clear (MpSlotRef *ref)
   mp_arena_drop (ref->arena);
   mp_arena_unlock ();
   *ref = (MpSlotRef) { NULL };
+}
+
+void
+mp_slot_hold (MpSlotRef       *ref,
+              const MpSlotRef *other)
+{
+  mp_arena_lock ();
+  hold (other->arena, other->index);
+  other->arena->ref_count++;
+  mp_arena_unlock ();
+  *ref = *other;
+}
+
+/* As in can_reuse(). */
+gboolean
+mp_slot_has_others (const MpSlotRef *ref,
+                    MpSlotIsDone     is_done)
+{
+  MpArena *arena = ref->arena;
+  guint64 n_moves = __atomic_load_n (&arena->header->n_moves, __ATOMIC_SEQ_CST);
+  guint n;
+
+  if (mp_file_lock_is_taken (arena->fd, MP_ARENA_SLOT_BYTE + ref->index, 1))
+    return TRUE;
+
+  n = MIN (__atomic_load_n (&arena->header->n_participants_used, __ATOMIC_SEQ_CST), arena->n_participants);
+  for (guint i = 1; i < n; i++)
+    if (i != MP_OWNER_INDEX (MP_ARENA_SELF (arena)) && refers (arena, i, ref->index) && !is_done (ref, i) &&
+        mp_file_lock_is_taken (arena->fd, i, 1))
+      return TRUE;
+
+  return __atomic_load_n (&arena->header->n_moves, __ATOMIC_SEQ_CST) != n_moves;
+}
+
+static void
+retire (MpArena *arena)
+{
+  for (guint i = 0; i < arena->n_held && arena->head.self != 0; i++)
+    if (arena->holds[i / MP_ARENA_HOLDS] != NULL && (*get_count (arena, i) & ~IS_RELEASED) != 0)
+      unmark (arena, i);
+}
+
+void
+mp_slot_retire_all (void)
+{
+  mp_arena_lock ();
+  for (guint i = 0; mp_arenas != NULL && i < mp_arenas->len; i++)
+    retire (g_ptr_array_index (mp_arenas, i));
+  mp_arena_unlock ();
 }
 
 gboolean

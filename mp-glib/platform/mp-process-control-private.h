@@ -66,6 +66,8 @@ gboolean  mp_platform_is_setuid      (void);          /* AT_SECURE */
 char     *mp_platform_exe_path       (void);          /* readlink of /proc/self/exe, " (deleted)" kept */
 char    **mp_platform_cmdline        (void);          /* /proc/self/cmdline */
 void      mp_platform_set_comm       (const char     *name);
+/* All, the calling one too, but for those that have one of the names @others; G_MAXUINT: they cannot be listed. */
+guint     mp_platform_count_threads  (const char *const *others);
 gboolean  mp_platform_is_main_thread (void);         /* the thread that the process began with */
 int       mp_platform_mark_signal    (void);          /* SIGRTMAX - 3 */
 gboolean  mp_platform_mark_is_blocked (void);

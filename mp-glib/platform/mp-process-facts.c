@@ -66,6 +66,30 @@ mp_platform_list_threads (void)
   return (char **) g_ptr_array_free (g_steal_pointer (&threads), FALSE);
 }
 
+guint
+mp_platform_count_threads (const char *const *others)
+{
+  DIR *dir = opendir ("/proc/self/task");
+  struct dirent *entry;
+  guint n = 0;
+
+  if (dir == NULL)
+    return G_MAXUINT;
+
+  while ((entry = readdir (dir)) != NULL)
+    {
+      g_autofree char *path = g_strdup_printf ("/proc/self/task/%s/comm", entry->d_name);
+      g_autofree char *comm = NULL;
+
+      if (entry->d_name[0] == '.')
+        continue;
+      if (!g_file_get_contents (path, &comm, NULL, NULL) || !g_strv_contains (others, g_strchomp (comm)))
+        n++;
+    }
+  closedir (dir);
+  return n;
+}
+
 gboolean
 mp_platform_is_setuid (void)
 {
