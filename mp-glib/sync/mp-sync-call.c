@@ -37,15 +37,18 @@ static void
 deliver (gpointer data)
 {
   MpSyncCall *self = data;
-  g_autoptr(GTask) task = g_steal_pointer (&self->task);
+  g_autoptr(GTask) task = NULL;
 
   /* Not g_cancellable_disconnect(): that waits for a handler that runs, perhaps further up this very stack. */
   if (self->cancel_id != 0)
-    g_signal_handler_disconnect (g_task_get_cancellable (task), self->cancel_id);
+    g_signal_handler_disconnect (g_task_get_cancellable (self->task), self->cancel_id);
   self->cancel_id = 0;
 
   if (self->undoes && self->undo (self, TRUE))
     self->error = cancelled_error (self);
+  if (self->end != NULL)
+    self->end (self);
+  task = g_steal_pointer (&self->task);
   if (self->data != NULL && self->free_data != NULL)
     self->free_data (g_steal_pointer (&self->data));
   if (self->error != NULL)
@@ -137,13 +140,13 @@ mp_sync_call_undo (MpSyncCall *call,
   MpCellResult result;
 
   if (may_wait)
-    return mp_sync_do (sync, call->what, undo_func, NULL, NULL) == MP_SYNC_DONE;
+    return mp_sync_do (sync, call->what, undo_func, call->data, NULL) == MP_SYNC_DONE;
 
   result = sync->kind->is_atomic ? MP_CELL_TAKEN : mp_cell_try_take (&sync->slot);
   if (result == MP_CELL_BUSY || result == MP_CELL_LOST)
     return FALSE;
   mp_sync_see_to (sync);
-  step = undo_func (sync, FALSE, NULL, &wake, NULL);
+  step = undo_func (sync, FALSE, call->data, &wake, NULL);
   if (wake > 0)
     change = mp_sync_change (sync);
   mp_sync_leave (sync);
@@ -191,6 +194,8 @@ cancelled_cb (GCancellable *cancellable,
       self->wait = NULL;
       g_atomic_int_add (&self->sync->n_pending, -1);
       self->error = cancelled_error (self);
+      if (self->withdraw != NULL)
+        self->withdraw (self);
       post (self);
     }
   mp_hub_unlock ();
@@ -251,7 +256,7 @@ begin_wait (MpSyncCall *self)
     }
 
   g_atomic_int_inc (&self->sync->n_pending);
-  self->wait = mp_async_add (&self->sync->slot, try_cb, done_cb, self);
+  self->wait = (self->unordered ? mp_async_add_beside : mp_async_add) (&self->sync->slot, try_cb, done_cb, self);
   saved_errno = errno;
   if (self->wait == NULL)
     {
@@ -285,4 +290,78 @@ mp_sync_call_run (MpSyncCall *self)
   begin_wait (self);
   mp_hub_unlock ();
   call_unref (self);
+}
+
+/* Without a call. */
+
+typedef struct
+{
+  MpSync    sync;      /* of its own: the object may go */
+  MpSyncTry try_func;
+  gpointer  data;      /* (owned) */
+} Duty;
+
+static gboolean
+duty_try (const MpSlotRef *slot,
+          gpointer         data)
+{
+  Duty *self = data;
+  guint32 change = 0;
+  int wake = 0;
+
+  switch (mp_cell_try_take_watching (slot))
+    {
+    case MP_CELL_BUSY:
+      return FALSE;
+    case MP_CELL_LOST:
+      return TRUE;
+    default:
+      break;
+    }
+
+  mp_sync_see_to (&self->sync);
+  self->try_func (&self->sync, FALSE, self->data, &wake, NULL);
+  if (wake > 0)
+    change = mp_sync_change (&self->sync);
+  mp_sync_leave (&self->sync);
+  mp_sync_tell (&self->sync, change, wake);
+  return TRUE;
+}
+
+static void
+duty_done (gpointer data)
+{
+  Duty *self = data;
+
+  mp_slot_clear (&self->sync.slot);
+  g_free (self->data);
+  g_free (self);
+}
+
+MpSyncStep
+mp_sync_do_soon (MpSync      *self,
+                 const char  *what,
+                 MpSyncTry    try_func,
+                 gpointer     data,
+                 gsize        size,
+                 GError     **error)
+{
+  Duty *duty = NULL;
+
+  if (!mp_sync_is_usable (self))
+    return mp_sync_do (self, what, try_func, data, error);
+  if (mp_sync_enter (self, &duty, what, MP_SYNC_ENTER_US, NULL, NULL))
+    return mp_sync_do_inside (self, try_func, data, error);
+
+  duty = g_new0 (Duty, 1);
+  duty->sync.kind = self->kind;
+  mp_slot_hold (&duty->sync.slot, &self->slot);
+  duty->try_func = try_func;
+  duty->data = g_memdup2 (data, size);
+  if (mp_async_add_beside (&duty->sync.slot, duty_try, duty_done, duty) != NULL)
+    return MP_SYNC_NOT_YET;
+
+  /* There is nobody else to do it. */
+  duty_done (duty);
+  return mp_sync_do (self, what, try_func, data, error);
 }

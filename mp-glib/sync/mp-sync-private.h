@@ -14,6 +14,9 @@ G_BEGIN_DECLS
  * mp_sync_tell() without. The bit is taken away by one who has woken fewer than there might be, and only if nobody has
  * come meanwhile. */
 
+/* How long one waits for a cell that others have for some stores only, unless they were stopped just then. */
+#define MP_SYNC_ENTER_US (20 * 1000)
+
 typedef struct
 {
   const char *kind;          /* static: "semaphore" */
@@ -130,6 +133,20 @@ MpSyncStep mp_sync_do          (MpSync            *self,
 gboolean   mp_sync_must_look_again (MpSync        *self,
                                 gpointer           data);
 
+/* mp_sync_do() after mp_sync_enter(). */
+MpSyncStep mp_sync_do_inside   (MpSync            *self,
+                                MpSyncTry          try_func,
+                                gpointer           data,
+                                GError           **error);
+/* mp_sync_do() for what has to be done, but need not be by now: a process that was stopped with the cell held does not hold this
+ * one up. NOT_YET: it will be done, with a copy of the @size bytes of @data, when it goes on. */
+MpSyncStep mp_sync_do_soon     (MpSync            *self,
+                                const char        *what,
+                                MpSyncTry          try_func,
+                                gpointer           data,
+                                gsize              size,
+                                GError           **error);
+
 /* mp-sync-call.c: the same without blocking. */
 typedef struct _MpSyncCall MpSyncCall;
 
@@ -144,10 +161,15 @@ struct _MpSyncCall
   GDestroyNotify  free_data;
   gpointer        owner;      /* whose blocking calls run its posts; at first the source object */
   gboolean        skips_line; /* tried at once, also when others wait already */
+  gboolean        unordered;  /* nor does it wait for them later */
   /* It is done, but was cancelled meanwhile: to be undone. At once if that needs no waiting, with the hub's lock held;
    * after FALSE again in the context of the call, before the callback, where it @may_wait; after FALSE the result is given
    * all the same, as without (nullable). */
   gboolean     (* undo)      (MpSyncCall *call, gboolean may_wait);
+  /* It was cancelled while it waited: what can be done at once, without waiting, with the hub's lock held (nullable). */
+  void         (* withdraw)  (MpSyncCall *call);
+  /* In the context of the call, before the callback: what is left to be done, which may change the error (nullable). */
+  void         (* end)       (MpSyncCall *call);
 
   /*< mp-sync-call.c's >*/
   gatomicrefcount      ref_count;
@@ -166,7 +188,7 @@ struct _MpSyncCall
 /* The usual step: the cell, @try_func, the cell back, the others told. */
 MpSyncStep  mp_sync_call_step  (MpSyncCall          *call,
                                 GError             **error);
-/* For undo(): @undo_func, as mp_sync_do() does it. */
+/* For undo() and withdraw(): @undo_func, with the call's data, as mp_sync_do() does it. */
 gboolean    mp_sync_call_undo  (MpSyncCall          *call,
                                 MpSyncTry            undo_func,
                                 gboolean             may_wait);

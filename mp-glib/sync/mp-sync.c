@@ -12,8 +12,6 @@
 #define ARRIVAL 2u
 #define CHANGE  (1u << 10)
 
-#define ENTER_US (20 * 1000)
-
 /* Of a short busy wait: looks, with a pause of the CPU after each, between two yields of it; and changes that were not
  * what was waited for, until all that waiting has to look after is looked after. */
 #define N_LOOKS       16
@@ -275,6 +273,15 @@ mp_sync_do (MpSync         *self,
       mp_sync_see_to (self);
     }
 
+  return mp_sync_do_inside (self, try_func, data, error);
+}
+
+MpSyncStep
+mp_sync_do_inside (MpSync     *self,
+                   MpSyncTry   try_func,
+                   gpointer    data,
+                   GError    **error)
+{
   return attempt (self, FALSE, try_func, data, NULL, FALSE, error);
 }
 
@@ -325,7 +332,7 @@ time_to_enter (MpSleeper *sleeper)
 {
   gint64 left = mp_deadline_left (sleeper->deadline);
 
-  return left < 0 ? -1 : MAX (left, ENTER_US);
+  return left < 0 ? -1 : MAX (left, MP_SYNC_ENTER_US);
 }
 
 /* What to sleep on: those who came since have all counted themselves, and left SLEEPS as it was. */
