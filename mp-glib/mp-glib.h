@@ -9,6 +9,7 @@
 #include "mp-glib/base/mp-error.h"
 #include "mp-glib/base/mp-event-loop.h"
 #include "mp-glib/base/mp-shareable.h"
+#include "mp-glib/sync/mp-barrier.h"
 #include "mp-glib/sync/mp-bounded-semaphore.h"
 #include "mp-glib/sync/mp-condition.h"
 #include "mp-glib/sync/mp-event.h"

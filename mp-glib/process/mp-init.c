@@ -3,6 +3,7 @@
 
 #include "mp-glib/process/mp-init-private.h"
 
+#include "mp-glib/arena/mp-arena-private.h"
 #include "mp-glib/base/mp-error-private.h"
 #include "mp-glib/base/mp-hub-private.h"
 #include "mp-glib/memory/mp-shared-memory-private.h"
@@ -202,6 +203,22 @@ mp_set_fork_func (MpForkFunc      func,
                   GDestroyNotify  notify)
 {
   hook_set (&fork_hook, G_CALLBACK (func), user_data, notify);
+}
+
+/**
+ * mp_retire_worker:
+ *
+ * For language bindings: says that the function of this process has returned without an error, and that it is about to end.
+ *
+ * It has then dropped all objects that it shares with others, as a [class@Mp.Barrier] wants to know. A process whose end is
+ * left to the library does this by itself.
+ *
+ * Since: 0.1
+ */
+void
+mp_retire_worker (void)
+{
+  mp_slot_retire_all ();
 }
 
 /**

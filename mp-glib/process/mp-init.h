@@ -50,6 +50,8 @@ void      mp_set_fork_func          (MpForkFunc      func,
                                      gpointer        user_data,
                                      GDestroyNotify  notify);
 MP_AVAILABLE_IN_ALL
+void      mp_retire_worker          (void);
+MP_AVAILABLE_IN_ALL
 void      mp_set_worker_boot_func   (MpFunc          func,
                                      gpointer        user_data,
                                      GDestroyNotify  notify);

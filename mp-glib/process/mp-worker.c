@@ -3,6 +3,7 @@
 
 #include "mp-glib/process/mp-worker-private.h"
 
+#include "mp-glib/arena/mp-arena-private.h"
 #include "mp-glib/base/mp-error-private.h"
 #include "mp-glib/base/mp-hub-private.h"
 #include "mp-glib/platform/mp-fd-private.h"
@@ -253,6 +254,9 @@ mp_worker_run (MpWire   *wire,
   if (self->has_rings)
     mp_wire_use_ring (self->wire);
   status = serve (self);
+  /* What its function was given and has returned from it is done with; one that has failed leaves others waiting. */
+  if (status == EXIT_SUCCESS)
+    mp_slot_retire_all ();
   mp_worker_log_flush (self);
   mp_wire_flush_blocking (self->wire, NULL);
   return status;

@@ -57,5 +57,6 @@ void         mp_bounded_semaphore_ensure_kind (void);
 void         mp_condition_ensure_kind (void);
 void         mp_event_ensure_kind     (void);
 void         mp_rlock_ensure_kind     (void);
+void         mp_barrier_ensure_kind   (void);
 
 G_END_DECLS

@@ -178,4 +178,5 @@ mp_sync_ensure_kinds (void)
   mp_condition_ensure_kind ();
   mp_event_ensure_kind ();
   mp_rlock_ensure_kind ();
+  mp_barrier_ensure_kind ();
 }
