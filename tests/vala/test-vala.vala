@@ -288,6 +288,39 @@ void test_sync () {
     }
 }
 
+async uint wait_at_barrier (Mp.Barrier barrier) throws Error {
+    uint index;
+    assert_true (yield barrier.wait_async (null, out index));
+    return index;
+}
+
+void test_barrier () {
+    try {
+        var barrier = new Mp.Barrier (2);
+        var loop = new MainLoop ();
+        uint index, n_actions = 0;
+
+        barrier.set_action (object => {
+            n_actions++;
+            return object.n_waiting == 2;
+        });
+        wait_at_barrier.begin (barrier, (source, result) => {
+            try {
+                assert_true (wait_at_barrier.end (result) == 0);
+            } catch (Error error) {
+                assert_no_error (error);
+            }
+            loop.quit ();
+        });
+        assert_true (barrier.parties == 2 && barrier.get_n_waiting () == 1);
+        assert_true (barrier.wait (out index, -1) && index == 1);
+        loop.run ();
+        assert_true (n_actions == 1 && barrier.abort () && barrier.broken && barrier.reset () && !barrier.is_broken ());
+    } catch (Error error) {
+        assert_no_error (error);
+    }
+}
+
 void test_shared_memory () {
     try {
         var memory = new Mp.SharedMemory (100);
@@ -465,6 +498,7 @@ int main (string[] args) {
     Test.add_func ("/vala/lock", test_lock);
     Test.add_func ("/vala/sync", test_sync);
     Test.add_func ("/vala/condition", test_condition);
+    Test.add_func ("/vala/barrier", test_barrier);
     Test.add_func ("/vala/shared-memory", test_shared_memory);
     Test.add_func ("/vala/values", test_values);
     Test.add_func ("/vala/subclass", test_subclass);

@@ -4,6 +4,7 @@
 
 const {_registerType} = imports._common;
 const {GLib, GObject, Gio} = imports.gi;
+const Barrier = imports.overrides.MpBarrier;
 const Condition = imports.overrides.MpCondition;
 const Items = imports.overrides.MpItems;
 const SharedMemory = imports.overrides.MpSharedMemory;
@@ -758,16 +759,16 @@ function describe(value) {
     return typeof value === 'object' && value !== null ? value.constructor?.name ?? 'an object' : String(value);
 }
 
-function overrideWait(klass, name) {
+function overrideWait(klass, name, unpackResult = result => result) {
     promisify(klass, name, 0, (cancellable = null) => {
         checkWait(`${name}_async()`, -1, cancellable);
         return [cancellable];
-    });
+    }, unpackResult);
     wrapMethod(klass, name, (timeout = -1, cancellable = null) => {
         checkWait(`${name}()`, timeout, cancellable);
         // What is longer than the library can count is for ever.
         return [timeout < Number.MAX_SAFE_INTEGER ? Math.trunc(timeout) : -1, cancellable];
-    });
+    }, unpackResult);
 }
 
 // A promise of what @func gives, or a promise of it, while it is acquired.
@@ -790,6 +791,9 @@ function overrideSync() {
     overrideWait(Mp.Event, 'wait');
     overrideWait(Mp.Condition, 'wait');
     wrapInit(Mp.Condition, 'new Mp.Condition({lock})', properties => properties);
+    overrideWait(Mp.Barrier, 'wait', Barrier.takeIndex);
+    Barrier.init(Mp);
+    wrapInit(Mp.Barrier, 'new Mp.Barrier({parties: 2})', Barrier.checkProperties);
     wrapInit(Mp.Semaphore, 'new Mp.Semaphore({value: 2})', properties => properties);
 }
 

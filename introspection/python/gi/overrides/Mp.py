@@ -29,12 +29,13 @@ _Mp = get_introspection_module('Mp')
 # A program that does not ask for a version gets this one, without a warning.
 gi.require_version('Mp', '1')
 
-from . import _mp_boot, _mp_condition, _mp_connection, _mp_context, _mp_errors  # noqa: E402
+from . import _mp_barrier, _mp_boot, _mp_condition, _mp_connection, _mp_context, _mp_errors  # noqa: E402
 from . import _mp_executor, _mp_function, _mp_futures, _mp_imap, _mp_items, _mp_lock, _mp_pool, _mp_process  # noqa: E402
 from . import _mp_properties, _mp_result, _mp_sync, _mp_worker  # noqa: E402
 from . import _mp_shared_memory, _mp_value  # noqa: E402
 
 Array = override(_mp_properties.with_attributes(_mp_value.Array))
+Barrier = override(_mp_barrier.Barrier)
 BoundedSemaphore = override(_mp_sync.BoundedSemaphore)
 Condition = override(_mp_condition.Condition)
 Connection = override(_mp_properties.with_attributes(_mp_connection.Connection))
@@ -111,9 +112,9 @@ def _at_exit():
 
 
 __all__ = [
-    'AsyncResult', 'AuthenticationError', 'BoundedSemaphore', 'BrokenProcessPool', 'BufferTooShort', 'Condition',
-    'Connection', 'Context', 'Event', 'ExecutorFuture', 'IMapIterator', 'Items', 'Lock', 'NoSuchFunctionError', 'Pipe',
-    'Pool', 'PoolTerminatedError', 'Process', 'ProcessError', 'ProcessPoolExecutor', 'RLock', 'RemoteError',
+    'AsyncResult', 'AuthenticationError', 'Barrier', 'BoundedSemaphore', 'BrokenProcessPool', 'BufferTooShort',
+    'Condition', 'Connection', 'Context', 'Event', 'ExecutorFuture', 'IMapIterator', 'Items', 'Lock',
+    'NoSuchFunctionError', 'Pipe', 'Pool', 'PoolTerminatedError', 'Process', 'ProcessError', 'ProcessPoolExecutor', 'RLock', 'RemoteError',
     'RemoteTraceback', 'Semaphore', 'TaskOptions', 'ThreadPool', 'TimeoutError', 'WorkerDiedError', 'WorkerStartError',
     'ShareableList', 'SharedMemory', 'SharedMemoryManager', 'managers', 'shared_memory',
     'Array', 'RawArray', 'RawValue', 'Value', 'sharedctypes',

@@ -70,6 +70,11 @@ class Context(_Mp.Context):
         from ._mp_condition import Condition
         return Condition(lock)
 
+    def Barrier(self, parties, action=None, timeout=None):
+        """A place at which processes wait for each other."""
+        from ._mp_barrier import Barrier
+        return Barrier(parties, action, timeout)
+
     def Event(self):
         """A flag between processes, for which one can wait."""
         from ._mp_sync import Event

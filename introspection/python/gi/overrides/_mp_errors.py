@@ -3,6 +3,7 @@
 
 import functools
 import pickle
+import threading
 import traceback
 
 from multiprocessing import AuthenticationError, BufferTooShort, ProcessError, TimeoutError
@@ -167,6 +168,7 @@ def _class_for(error):
     return {
         int(codes.WORKER_DIED): WorkerDiedError,
         int(codes.WORKER_START): WorkerStartError,
+        int(codes.BROKEN_BARRIER): threading.BrokenBarrierError,
         int(codes.REMOTE): RemoteError,
         int(codes.NO_SUCH_FUNCTION): NoSuchFunctionError,
         int(codes.NOT_INITIALIZED): RuntimeError,

@@ -187,6 +187,7 @@ def _run_process(args):
             name = process.name
             _mp_process.become(process)
             process.run()
+            _Mp.retire_worker()
             return 0
         finally:
             util._exit_function()
