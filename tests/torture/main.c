@@ -21,6 +21,7 @@ static const TorturePrimitive *const primitives[] = {
   &torture_event,
   &torture_rlock,
   &torture_condition,
+  &torture_barrier,
   &torture_memory,
   &torture_queue,
   &torture_value,

@@ -20,7 +20,7 @@ case ${1-} in
   *) kills=$1; shift ;;
 esac
 [ "$primitive" != all ] || primitive=
-[ "$primitive" != sync ] || primitive='semaphore event rlock condition'
+[ "$primitive" != sync ] || primitive='semaphore event rlock condition barrier'
 
 want_for_building
 install_missing
