@@ -299,7 +299,9 @@ condition_figures (GString *line)
                           has_rlock ? "rlock" : "lock", data->n_put, data->n_taken, data->n_async, data->n_spurious, data->n_ended);
 }
 
-static const char *const condition_points[] = { "condition-", "sync-", "!sync-hint", "!sync-noticed", "holdings-", "cell-", NULL };
+static const char *const condition_points[] = {
+  "condition-", "sync-", "!sync-hint", "!sync-noticed", "holdings-", "cell-", NULL
+};
 static const char *const condition_variants[] = { "no-notify", "no-lock", NULL };
 
 const TorturePrimitive torture_condition = {
