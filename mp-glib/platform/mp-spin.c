@@ -12,6 +12,10 @@
 /* A yield gave the CPU to others for as long as this: then more want to run than there are CPUs. */
 #define LOADED_US  500
 
+/* Several threads may be at one of these: none of them minds what the others make of it. */
+#define GET(place)       __atomic_load_n (&(place), __ATOMIC_RELAXED)
+#define SET(place,value) __atomic_store_n (&(place), value, __ATOMIC_RELAXED)
+
 static gboolean is_off;
 
 void
@@ -25,10 +29,15 @@ mp_spin_begin (MpSpin *self)
 {
   if (G_UNLIKELY (is_off))
     return 0;
-  if (self->credit <= 0 && self->to_skip > 0)
+  if (GET (self->credit) <= 0)
     {
-      self->to_skip--;
-      return 0;
+      guint to_skip = GET (self->to_skip);
+
+      if (to_skip > 0)
+        {
+          SET (self->to_skip, to_skip - 1);
+          return 0;
+        }
     }
   return g_get_monotonic_time () + SPIN_US;
 }
@@ -46,16 +55,22 @@ mp_spin_end (MpSpin   *self,
              gboolean  found)
 {
   gint64 now = g_get_monotonic_time ();
+  int credit = GET (self->credit);
+  guint to_skip = 0;
 
   /* Where a yield gives the CPU to others for long, it was found late: one that sleeps would have been woken sooner. */
   if (found && now < until + SPIN_US)
     {
-      self->credit = MIN (self->credit + 1, MAX_CREDIT);
-      self->last_skip = 0;
+      SET (self->credit, MIN (credit + 1, MAX_CREDIT));
+      SET (self->last_skip, 0);
       return;
     }
 
-  self->credit = now < until + LOADED_US ? MAX (self->credit - 2, 0) : 0;
-  if (self->credit == 0)
-    self->to_skip = self->last_skip = CLAMP (2 * self->last_skip, 1, MAX_SKIP);
+  credit = now < until + LOADED_US ? MAX (credit - 2, 0) : 0;
+  SET (self->credit, credit);
+  if (credit > 0)
+    return;
+  to_skip = CLAMP (2 * GET (self->last_skip), 1, MAX_SKIP);
+  SET (self->to_skip, to_skip);
+  SET (self->last_skip, to_skip);
 }
