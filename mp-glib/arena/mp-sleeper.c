@@ -10,6 +10,10 @@
 #include "mp-glib/platform/mp-futex-private.h"
 #include "mp-glib/platform/mp-poll-private.h"
 
+/* Between two looks at what the hub has to tell: it cannot be slept for together with words in memory. */
+#define MIN_PAUSE_US 500
+#define MAX_PAUSE_US 4000
+
 static void
 cancelled_cb (GCancellable *cancellable,
               gpointer      user_data)
@@ -76,6 +80,34 @@ mp_sleeper_is_over (MpSleeper  *self,
   return TRUE;
 }
 
+static MpFutexResult
+sleep_once (MpSleeper *self,
+            guint32   *word,
+            guint32    seen,
+            gint64     timeout_us)
+{
+  MpFutexWait words[] = {
+    { word, seen, FALSE },
+    { &self->blocked.word, self->woken, TRUE },
+  };
+
+  /* Where nobody could wake it for anything else, the one word is enough. (That no asynchronous wait is left does not
+   * say so: the last one may have won just now, for this process, and be about to be told.) */
+  if (self->cancellable == NULL && !mp_async_thread_runs ())
+    return mp_futex_wait (word, seen, timeout_us);
+  return mp_futex_wait_many (words, G_N_ELEMENTS (words), timeout_us);
+}
+
+/* The processes that were started from here may need this one to go on, and what is waited for may be what they do. No user
+ * code is called. */
+static void
+turn_hub (void)
+{
+  mp_hub_lock ();
+  mp_hub_turn ();
+  mp_hub_unlock ();
+}
+
 gboolean
 mp_sleeper_sleep (MpSleeper *self,
                   guint32   *word,
@@ -83,25 +115,23 @@ mp_sleeper_sleep (MpSleeper *self,
 {
   gint64 left = mp_deadline_left (self->deadline);
   gboolean whole_slice = left < 0 || left > MP_CELL_SLICE_US;
-  gint64 timeout_us = whole_slice ? MP_CELL_SLICE_US : left;
+  gint64 until = mp_deadline_after (whole_slice ? MP_CELL_SLICE_US : left);
+  gint64 pause_us = MIN_PAUSE_US;
   MpFutexResult result;
 
-  /* Where nobody could wake it for anything else, the one word is enough. (That no asynchronous wait is left does not
-   * say so: the last one may have won just now, for this process, and be about to be told.) */
-  if (self->cancellable == NULL && !mp_async_thread_runs ())
-    {
-      result = mp_futex_wait (word, seen, timeout_us);
-    }
-  else
-    {
-      MpFutexWait words[] = {
-        { word, seen, FALSE },
-        { &self->blocked.word, self->woken, TRUE },
-      };
-
-      result = mp_futex_wait_many (words, G_N_ELEMENTS (words), timeout_us);
-    }
-
   self->slept = TRUE;
+  for (;;)
+    {
+      gboolean watches = mp_hub_is_watching ();
+
+      left = mp_deadline_left (until);
+      result = sleep_once (self, word, seen, watches ? MIN (left, pause_us) : left);
+      if (!watches || result != MP_FUTEX_TIMED_OUT || left <= pause_us)
+        break;
+
+      turn_hub ();
+      pause_us = MIN (2 * pause_us, MAX_PAUSE_US);
+    }
+
   return result == MP_FUTEX_TIMED_OUT && whole_slice;
 }

@@ -123,6 +123,9 @@ guint     mp_hub_run_due          (gconstpointer   owner);
 /* Takes what the kernel has to tell, without waiting. With the lock held, and not from a watch or timer function. */
 void      mp_hub_turn             (void);
 
+/* Whether there is anything to be told of. With or without the lock. */
+gboolean  mp_hub_is_watching      (void);
+
 /* This thread's, see mp_set_interrupt_fd(); -1: none. */
 int       mp_hub_get_interrupt_fd (void);
 

@@ -59,6 +59,7 @@ static pthread_mutex_t mutex = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 
 static GArray    *slots;        /* (element-type Slot) */
 static GArray    *free_slots;   /* (element-type guint32) */
+static int        n_watches;    /* atomic */
 static GPtrArray *timers;       /* a heap, the earliest first */
 static guint64    n_timers_added;
 static gint64     armed_for = -1;
@@ -289,6 +290,7 @@ mp_hub_add_watch (int           fd,
       g_array_set_size (slots, slots->len + 1);
     }
   g_array_index (slots, Slot, watch->slot).watch = watch;
+  g_atomic_int_inc (&n_watches);
 
   mp_hub_modify_watch (watch, condition);
   return watch;
@@ -324,6 +326,7 @@ mp_hub_remove_watch (MpWatch *watch)
       Slot *slot = &g_array_index (slots, Slot, watch->slot);
 
       mp_hub_modify_watch (watch, 0);
+      g_atomic_int_add (&n_watches, -1);
       slot->watch = NULL;
       slot->generation++;
       g_array_append_val (free_slots, watch->slot);
@@ -490,6 +493,12 @@ mp_hub_turn (void)
   mp_hub_dispatch_events (events, n);
 }
 
+gboolean
+mp_hub_is_watching (void)
+{
+  return g_atomic_int_get (&n_watches) > 0;
+}
+
 static void
 reset_state (void)
 {
@@ -504,6 +513,7 @@ reset_state (void)
   mp_hub.epoch++;
   n_deferred = 0;
   armed_for = -1;
+  g_atomic_int_set (&n_watches, 0);
 
   /* The watches and timers themselves are still known to those who made them, who may free them. */
   g_clear_pointer (&slots, g_array_unref);
