@@ -6,5 +6,7 @@
 void
 mp_queue_ensure_kinds (void)
 {
+  mp_joinable_queue_ensure_kind ();
   mp_queue_ensure_kind ();
+  mp_simple_queue_ensure_kind ();
 }

@@ -39,6 +39,7 @@ struct _MpQueue
   gboolean         isolated;
   MpQueueSide      put_side;
   MpQueueSide      get_side;
+  MpQueueSide      join_side;   /* MpJoinableQueue's */
   MpQueueReceiver *receiver;    /* (nullable): between start() and stop(): the hub's lock */
 };
 
@@ -88,6 +89,8 @@ MpShareable *mp_queue_adopt        (GType                type,
 void         mp_queue_ensure_kinds (void);
 
 void         mp_queue_ensure_kind  (void);
+void         mp_simple_queue_ensure_kind (void);
+void         mp_joinable_queue_ensure_kind (void);
 
 /* mp-queue-producers.c: who may put. */
 typedef enum
@@ -137,6 +140,11 @@ typedef struct
 } MpQueueGet;
 
 void         mp_queue_init_sides   (MpQueue             *self);
+void         mp_queue_init_side    (MpQueue             *self,
+                                    MpQueueSide         *side,
+                                    MpSlot              *slot,
+                                    guint32             *hint,
+                                    const MpSyncAcross  *across);
 /* FALSE sets @error. With @keep it lives as long as @put; else it must anyway, unless it is floating. */
 gboolean     mp_queue_put_set_value (MpQueuePut         *put,
                                     GVariant            *value,

@@ -475,12 +475,12 @@ mp_queue_tell_getters (MpQueue *self)
   mp_sync_notice (&self->get_side.sync, G_MAXINT);
 }
 
-static void
-init_side (MpQueue            *self,
-           MpQueueSide        *side,
-           MpSlot             *slot,
-           guint32            *hint,
-           const MpSyncAcross *across)
+void
+mp_queue_init_side (MpQueue            *self,
+                    MpQueueSide        *side,
+                    MpSlot             *slot,
+                    guint32            *hint,
+                    const MpSyncAcross *across)
 {
   static const MpSyncKind kind = { "queue", MP_SLOT_FREE, FALSE, 0 };
 
@@ -499,6 +499,6 @@ mp_queue_init_sides (MpQueue *self)
   static const MpSyncAcross get_across = { look_for_items, recover_get };
   MpTapeHeader *header = self->tape->header;
 
-  init_side (self, &self->put_side, &header->put_slot, &header->put_hint, &put_across);
-  init_side (self, &self->get_side, &header->get_slot, &header->get_hint, &get_across);
+  mp_queue_init_side (self, &self->put_side, &header->put_slot, &header->put_hint, &put_across);
+  mp_queue_init_side (self, &self->get_side, &header->get_slot, &header->get_hint, &get_across);
 }

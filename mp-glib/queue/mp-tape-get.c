@@ -1,7 +1,7 @@
 /* mp-tape-get.c — SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
-#include "mp-glib/queue/mp-tape-private.h"
+#include "mp-glib/queue/mp-tape-joinable-private.h"
 
 #include "mp-glib/arena/mp-torture-private.h"
 #include "mp-glib/base/mp-error.h"
@@ -194,6 +194,8 @@ mp_tape_recover (MpTape *self)
       if (ring != MP_TAPE_RING (state.place) && load (&self->header->freed[ring]) != left)
         free_ring (self, ring, left);
     }
+  if ((self->flags & MP_TAPE_JOINABLE) != 0)
+    mp_tape_joinable_recover (self);
 }
 
 /* Memory for a long content, which says that it is so long: nobody has put it who has not reserved that for it. NULL sets
@@ -287,6 +289,23 @@ copy_content (MpTape       *self,
   return TRUE;
 }
 
+static MpTapeResult
+retake (MpTape       *self,
+        MpOwner       owner,
+        MpTapeTaken  *taken,
+        GError      **error)
+{
+  MpTapePlace place;
+
+  if (!mp_tape_find_back (self, &place, &taken->record))
+    return MP_TAPE_NOT_NOW;
+  if (!copy_content (self, place, taken, error))
+    return MP_TAPE_ERROR;
+
+  mp_tape_retake (self, place, &taken->record, owner);
+  return MP_TAPE_DONE;
+}
+
 MpTapeResult
 mp_tape_take (MpTape       *self,
               MpOwner       owner,
@@ -297,6 +316,14 @@ mp_tape_take (MpTape       *self,
   MpTapeState state;
   MpTapePlace place, next, left;
   MpTapeResult result;
+
+  /* What was put back comes first. */
+  if (G_UNLIKELY (mp_tape_count_back (self, NULL) > 0))
+    {
+      result = retake (self, owner, taken, error);
+      if (result != MP_TAPE_NOT_NOW)
+        return result;
+    }
 
   mp_tape_read_own (&header->get, &state);
   if (state.n_items >= self->seen_put.n_items)

@@ -80,11 +80,17 @@ typedef struct
   guint64    left[8]  MP_TAPE_APART;    /* where each ring was left */
   guint64    freed[8];                  /* up to where it can be written to again */
 
-  MpTapeLane done     MP_TAPE_APART;    /* with MP_TAPE_JOINABLE: the oldest record that is not finished; how many are; … */
-  guint64    done_spare[8];
+  /* With MP_TAPE_JOINABLE: see mp-tape-joinable-private.h. */
+  MpTapeLane done     MP_TAPE_APART;    /* the oldest record that is not finished */
+  guint64    n_back;                    /* records that were put back, … */
+  guint64    n_bytes_back;              /* … their bytes, … */
+  guint64    n_retaken;                 /* … those that were got again and are not finished, … */
+  guint64    n_retakes;                 /* … and how often that has happened */
+  MpSlot     join_slot MP_TAPE_APART;   /* who waits for the end */
 
   guint32    put_hint MP_TAPE_APART;    /* somebody waits for room: see mp-sync-private.h */
   guint32    get_hint MP_TAPE_APART;    /* somebody waits for an item */
+  guint32    join_hint MP_TAPE_APART;   /* somebody waits for the end */
 
   guint32    had_producer MP_TAPE_APART;/* one that is gone */
   guint32    n_handed;                  /* how often it was sent */

@@ -1,7 +1,7 @@
 /* mp-tape.c — SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
-#include "mp-glib/queue/mp-tape-private.h"
+#include "mp-glib/queue/mp-tape-joinable-private.h"
 
 #include "mp-glib/arena/mp-torture-private.h"
 #include "mp-glib/base/mp-error.h"
@@ -262,6 +262,7 @@ mp_tape_count (const MpTape *self,
                guint64      *n_bytes)
 {
   MpTapeState put, before, after;
+  guint64 n_back, n_bytes_back = 0;
 
   mp_tape_read (&self->header->get, &after);
   for (guint i = 0; i < MAX_READS; i++)
@@ -273,10 +274,11 @@ mp_tape_count (const MpTape *self,
         break;
     }
 
+  n_back = mp_tape_count_back (self, &n_bytes_back);
   /* What a process with bad intentions says may be anything. */
   if (n_bytes != NULL)
-    *n_bytes = put.n_bytes > before.n_bytes ? put.n_bytes - before.n_bytes : 0;
-  return put.n_items > before.n_items ? (guint) MIN (put.n_items - before.n_items, G_MAXUINT) : 0;
+    *n_bytes = (put.n_bytes > before.n_bytes ? put.n_bytes - before.n_bytes : 0) + n_bytes_back;
+  return MIN ((put.n_items > before.n_items ? put.n_items - before.n_items : 0) + n_back, G_MAXUINT);
 }
 
 gboolean
@@ -286,7 +288,7 @@ mp_tape_is_empty (const MpTape *self)
 
   mp_tape_read (&self->header->get, &get);
   mp_tape_read (&self->header->put, &put);
-  return put.n_items == get.n_items;
+  return put.n_items == get.n_items && mp_tape_count_back (self, NULL) == 0;
 }
 
 const MpTapeLane *

@@ -22,6 +22,7 @@ static const TorturePrimitive *const primitives[] = {
   &torture_rlock,
   &torture_condition,
   &torture_barrier,
+  &torture_joinable_queue,
   &torture_memory,
   &torture_queue,
   &torture_value,

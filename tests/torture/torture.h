@@ -36,7 +36,7 @@ typedef struct
 extern const TorturePrimitive torture_self, torture_arena, torture_cell, torture_lock, torture_ring, torture_transport;
 extern const TorturePrimitive torture_memory;
 extern const TorturePrimitive torture_semaphore, torture_event, torture_rlock, torture_condition, torture_barrier;
-extern const TorturePrimitive torture_queue, torture_value;
+extern const TorturePrimitive torture_queue, torture_joinable_queue, torture_value;
 
 #define TORTURE_N_CHILDREN 4
 

@@ -381,6 +381,50 @@ void test_values () {
     }
 }
 
+async void take_two (Mp.Queue queue, Mp.JoinableQueue tasks) throws Error {
+    assert_cmpstr ((yield queue.get_async (null)).get_string (), CompareOperator.EQ, "two");
+    assert_true (yield queue.put_async (new Variant.string ("three"), null));
+    assert_true (yield tasks.join_async (null));
+}
+
+void test_queues () {
+    try {
+        var queue = new Mp.Queue (1, 0);
+        var tasks = new Mp.JoinableQueue (0, 0);
+
+        assert_true (queue.put (new Variant.string ("one"), -1) && queue.is_full ());
+        Error? caught = null;
+        try {
+            queue.try_put (new Variant.string ("one too many"));
+        } catch (Mp.Error error) {
+            caught = error;
+        }
+        assert_error (caught, Mp.Error.quark (), Mp.Error.FULL);
+        assert_cmpstr (queue.get (-1).get_string (), CompareOperator.EQ, "one");
+        assert_true (new Mp.SimpleQueue ().is_empty ());
+
+        assert_true (tasks.put_bytes (new Bytes ({ 1, 2, 3 }), -1));
+        assert_cmpuint (tasks.n_unfinished, CompareOperator.EQ, 1);
+        assert_true (tasks.get_bytes (-1).length == 3 && tasks.task_done ());
+
+        var loop = new MainLoop ();
+        take_two.begin (queue, tasks, (source, result) => {
+            try {
+                take_two.end (result);
+            } catch (Error error) {
+                assert_no_error (error);
+            }
+            loop.quit ();
+        });
+        assert_true (queue.try_put (new Variant.string ("two")));
+        loop.run ();
+        assert_cmpstr (queue.try_get ().get_string (), CompareOperator.EQ, "three");
+        assert_true (tasks.join (0) && tasks.get_n_abandoned () == 0 && tasks.put_back_abandoned () == 0);
+    } catch (Error error) {
+        assert_no_error (error);
+    }
+}
+
 void test_calls () {
     try {
         var pool = new Mp.Pool (1);
@@ -499,6 +543,7 @@ int main (string[] args) {
     Test.add_func ("/vala/sync", test_sync);
     Test.add_func ("/vala/condition", test_condition);
     Test.add_func ("/vala/barrier", test_barrier);
+    Test.add_func ("/vala/queues", test_queues);
     Test.add_func ("/vala/shared-memory", test_shared_memory);
     Test.add_func ("/vala/values", test_values);
     Test.add_func ("/vala/subclass", test_subclass);

@@ -7,6 +7,7 @@ const {GLib, GObject, Gio} = imports.gi;
 const Barrier = imports.overrides.MpBarrier;
 const Condition = imports.overrides.MpCondition;
 const Items = imports.overrides.MpItems;
+const Queues = imports.overrides.MpQueue;
 const SharedMemory = imports.overrides.MpSharedMemory;
 const SharedValues = imports.overrides.MpValue;
 const Values = imports.overrides.MpValues;
@@ -820,6 +821,7 @@ function _init() {
     overrideConnection();
     overrideSync();
     Condition.init(this);
+    Queues.overrideQueues(this, {promisify, wrapInit, wrapMethod});
 
     // The library is loaded by the first call into it; a worker has to be known as one from the beginning.
     if (Mp.is_worker())

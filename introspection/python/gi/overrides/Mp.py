@@ -31,7 +31,7 @@ gi.require_version('Mp', '1')
 
 from . import _mp_barrier, _mp_boot, _mp_condition, _mp_connection, _mp_context, _mp_errors  # noqa: E402
 from . import _mp_executor, _mp_function, _mp_futures, _mp_imap, _mp_items, _mp_lock, _mp_pool, _mp_process  # noqa: E402
-from . import _mp_properties, _mp_result, _mp_sync, _mp_worker  # noqa: E402
+from . import _mp_properties, _mp_queue, _mp_result, _mp_sync, _mp_worker  # noqa: E402
 from . import _mp_shared_memory, _mp_value  # noqa: E402
 
 Array = override(_mp_properties.with_attributes(_mp_value.Array))
@@ -42,14 +42,17 @@ Connection = override(_mp_properties.with_attributes(_mp_connection.Connection))
 Context = override(_mp_properties.with_attributes(_mp_context.Context))
 Event = override(_mp_sync.Event)
 Items = override(_mp_items.Items)
+JoinableQueue = override(_mp_properties.with_attributes(_mp_queue.JoinableQueue))
 Lock = override(_mp_lock.Lock)
 Pool = override(_mp_properties.with_attributes(_mp_pool.Pool))
 Process = override(_mp_properties.with_attributes(_mp_process.Process))
+Queue = override(_mp_properties.with_attributes(_mp_queue.Queue))
 RLock = override(_mp_sync.RLock)
 Semaphore = override(_mp_sync.Semaphore)
 ShareableList = override(_mp_properties.with_attributes(_mp_shared_memory.ShareableList))
 SharedMemory = override(_mp_properties.with_attributes(_mp_shared_memory.SharedMemory))
 SharedMemoryManager = override(_mp_shared_memory.SharedMemoryManager)
+SimpleQueue = override(_mp_properties.with_attributes(_mp_queue.SimpleQueue))
 TaskOptions = override(_mp_properties.TaskOptions)
 Value = override(_mp_properties.with_attributes(_mp_value.Value))
 
@@ -118,6 +121,7 @@ __all__ = [
     'RemoteTraceback', 'Semaphore', 'TaskOptions', 'ThreadPool', 'TimeoutError', 'WorkerDiedError', 'WorkerStartError',
     'ShareableList', 'SharedMemory', 'SharedMemoryManager', 'managers', 'shared_memory',
     'Array', 'RawArray', 'RawValue', 'Value', 'sharedctypes',
+    'JoinableQueue', 'Queue', 'SimpleQueue',
     'active_children', 'as_completed', 'cpu_count', 'current_process', 'freeze_support', 'function',
     'function_register', 'get_all_start_methods', 'get_context', 'get_logger', 'get_start_method', 'idempotent',
     'init', 'log_to_stderr', 'parent_process', 'set_executable', 'set_forkserver_preload', 'set_start_method',

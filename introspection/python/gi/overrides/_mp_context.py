@@ -80,6 +80,21 @@ class Context(_Mp.Context):
         from ._mp_sync import Event
         return Event()
 
+    def Queue(self, maxsize=0):
+        """A queue between processes."""
+        from ._mp_queue import Queue
+        return Queue(maxsize)
+
+    def SimpleQueue(self):
+        """A queue between processes without bounds."""
+        from ._mp_queue import SimpleQueue
+        return SimpleQueue()
+
+    def JoinableQueue(self, maxsize=0):
+        """A queue between processes that knows which items have been worked off."""
+        from ._mp_queue import JoinableQueue
+        return JoinableQueue(maxsize)
+
     def Value(self, typecode_or_type, *args, lock=True):
         """A value that processes share."""
         from ._mp_value import Value

@@ -153,6 +153,10 @@ def _is_io(error, code):
     return error.domain == IO_DOMAIN and error.code == code
 
 
+def is_timeout(error):
+    return _is_io(error, IO_TIMED_OUT)
+
+
 def _class_for(error):
     """The exception class that says the same as @error, or None."""
     if error.domain == IO_DOMAIN:

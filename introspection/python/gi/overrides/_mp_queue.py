@@ -1,0 +1,322 @@
+# _mp_queue.py — SPDX-License-Identifier: LGPL-2.1-or-later
+"""Queue, SimpleQueue and JoinableQueue as multiprocessing has them."""
+
+import collections
+import operator
+import os
+import pickle
+
+from queue import Empty, Full
+
+from gi.repository import GLib
+
+from ..module import get_introspection_module
+from . import _mp_asyncio
+from . import _mp_call
+from . import _mp_errors as errors
+from . import _mp_pickle as values
+from . import _mp_sync
+
+_Mp = get_introspection_module('Mp')
+
+# What says that bytes are a pickle.
+_PICKLE = 1
+_PROTOCOL = values.PROTOCOL
+_MOST = (1 << 32) - 1
+
+# Looked up once: that takes as long as some calls.
+_get_bytes = _Mp.blob_get_bytes
+_get_length = _Mp.Queue.get_length
+_get_tagged = _Mp.Queue.get_tagged
+_put = _Mp.Queue.put
+_put_tagged = _Mp.Queue.put_tagged
+_dumps = pickle.dumps
+_loads = pickle.loads
+
+
+def _pickled(obj):
+    """The pickle of @obj, which cannot carry objects that have handles."""
+    try:
+        return _dumps(obj, _PROTOCOL)
+    except (TypeError, pickle.PicklingError):
+        data, handles = values.dumps(obj)
+    if handles:
+        raise TypeError('what is in a queue belongs to no process, so it cannot hold objects that processes share: '
+                        'send them in the arguments of a process or through a connection')
+    return data
+
+
+def _value_of(item):
+    """What _get_tagged() gave, as what was put."""
+    variant, tag = item
+    if tag == _PICKLE:
+        return _loads(_get_bytes(variant))
+    return variant
+
+
+class _Basic(_mp_sync.Shared):
+    """What all queues do. A value that is no GLib.Variant goes through as a pickle."""
+
+    _closed = 0      # the process in which close() was called
+    _kept = ()       # items that were got for somebody who no longer wanted them: the next ones to be got here
+
+    def _check(self):
+        if self._closed and self._closed == os.getpid():
+            raise ValueError('Queue %r is closed' % (self,))
+
+    def _put(self, obj, timeout):
+        if isinstance(obj, GLib.Variant):
+            self._call(_put, obj, timeout=timeout)
+            return
+        data = _pickled(obj)
+        try:
+            _put_tagged(self, data, _PICKLE, 0, None)
+            return
+        except GLib.Error as error:
+            if not errors.is_timeout(error):
+                raise self._translate(error) from error
+        self._call(_put_tagged, data, _PICKLE, timeout=timeout)
+
+    def _get(self, timeout):
+        if self._kept:
+            return _value_of(self._kept.popleft())
+        try:
+            return _value_of(_get_tagged(self, 0, None))
+        except GLib.Error as error:
+            if not errors.is_timeout(error):
+                raise self._translate(error) from error
+        return _value_of(self._wait_for_item(timeout))
+
+    def _wait_for_item(self, timeout):
+        """One that has been got for a call that a signal's handler leaves is for the next call."""
+        item = None
+
+        def get(*args):
+            nonlocal item
+            item = _get_tagged(*args)
+            return item
+
+        try:
+            return self._call(get, timeout=timeout)
+        except BaseException:
+            if item is not None:
+                self._keep(item)
+            raise
+
+    def _call(self, function, *args, timeout):
+        """A call with its time and a cancellable."""
+        try:
+            return _mp_call.blocking(function, self, *args, timeout=timeout)
+        except GLib.Error as error:
+            exc = self._translate(error)
+        raise exc
+
+    def _translate(self, error):
+        if errors.is_timeout(error):
+            return errors.TimeoutError()
+        if error.domain == errors.IO_DOMAIN and error.code == errors.IO_CLOSED:
+            return EOFError(error.message)
+        return errors.translate(error)
+
+    def empty(self):
+        """Whether nothing is in it."""
+        return not self._kept and _get_length(self) == 0
+
+    async def get_async(self):
+        """As get() without a timeout, to be awaited under asyncio."""
+        self._check()
+        if self._kept:
+            return _value_of(self._kept.popleft())
+        return _value_of(await self._await(
+            lambda cancellable, done: _Mp.Queue.get_tagged_async(self, cancellable, done),
+            _Mp.Queue.get_tagged_finish, self._keep_result))
+
+    async def put_async(self, obj):
+        """As put() without a timeout, to be awaited under asyncio."""
+        self._check()
+        if isinstance(obj, GLib.Variant):
+            await self._await(lambda cancellable, done: _Mp.Queue.put_async(self, obj, cancellable, done),
+                              _Mp.Queue.put_finish)
+            return
+        data = _pickled(obj)
+        await self._await(
+            lambda cancellable, done: _Mp.Queue.put_tagged_async(self, data, _PICKLE, cancellable, done),
+            _Mp.Queue.put_tagged_finish)
+
+    async def _await(self, begin, finish, undo=None):
+        error = None
+
+        def end(result):
+            nonlocal error
+            try:
+                return finish(self, result)
+            except GLib.Error as exc:
+                error = exc
+
+        result = await _mp_asyncio.wait(begin, end, undo)
+        if error is not None:
+            raise self._translate(error)
+        return result
+
+    def _keep(self, item):
+        if not self._kept:
+            self._kept = collections.deque()
+        self._kept.append(item)
+
+    def _keep_result(self, result):
+        """The task that awaited it was cancelled, and an item may have been got none the less."""
+        try:
+            self._keep(_Mp.Queue.get_tagged_finish(self, result))
+        except GLib.Error:
+            pass
+
+    def __aiter__(self):
+        """All items to come, up to the end of all who might put one."""
+        return self
+
+    async def __anext__(self):
+        try:
+            return await self.get_async()
+        except EOFError:
+            raise StopAsyncIteration from None
+
+
+class Queue(_Basic, _Mp.Queue):
+    """A queue between processes of any picklable values, or of GLib.Variants.
+
+    As multiprocessing.Queue; but there is no thread behind it: what put() has put is there when it returns, whoever
+    dies then. It travels in anything that is sent to another process. get() raises EOFError when it is empty and no
+    process is left that could put something. It can be read with `async for`.
+
+    @maxsize: how many items it holds at most; @max_bytes: how many bytes of them; 0: any number."""
+
+    __module__ = 'gi.overrides.Mp'
+
+    def __init__(self, maxsize=0, *, max_bytes=0, isolated=False):
+        maxsize = max(0, min(operator.index(maxsize), _MOST))
+        super().__init__(max_items=maxsize, max_bytes=max(0, operator.index(max_bytes)), isolated=isolated)
+
+    def put(self, obj, block=True, timeout=None):
+        """Puts an item, and waits for room; queue.Full when there is none before @timeout seconds are over."""
+        if self._closed:
+            self._check()
+        try:
+            self._put(obj, timeout if block else 0)
+            return
+        except errors.TimeoutError:
+            pass
+        raise Full
+
+    def get(self, block=True, timeout=None):
+        """Gets the next item; queue.Empty when there is none by the time that @timeout seconds are over."""
+        if self._closed:
+            self._check()
+        try:
+            return self._get(timeout if block else 0)
+        except errors.TimeoutError:
+            pass
+        raise Empty
+
+    def put_nowait(self, obj):
+        """put() without waiting."""
+        self.put(obj, False)
+
+    def get_nowait(self):
+        """get() without waiting."""
+        return self.get(False)
+
+    def qsize(self):
+        """How many items are in it."""
+        return _get_length(self) + len(self._kept)
+
+    def full(self):
+        """Whether there is no room."""
+        return _Mp.Queue.is_full(self)
+
+    def close(self):
+        """This process has no more use for it."""
+        if not self._closed or self._closed != os.getpid():
+            self._closed = os.getpid()
+            _mp_call.plain(_Mp.Queue.close, self)
+
+    def join_thread(self):
+        """Does nothing, for what has been put is there: there is no thread. Only after close()."""
+        assert self._closed, 'Queue %r not closed' % (self,)
+
+    def cancel_join_thread(self):
+        """Does nothing: there is no thread."""
+
+
+class SimpleQueue(_Basic, _Mp.SimpleQueue):
+    """A queue between processes without bounds. As multiprocessing.SimpleQueue; and what is said of Queue."""
+
+    __module__ = 'gi.overrides.Mp'
+
+    def __init__(self, *, isolated=False):
+        super().__init__(isolated=isolated)
+
+    def _check(self):
+        if self._closed and self._closed == os.getpid():
+            raise OSError('handle is closed')
+
+    def put(self, obj):
+        """Puts an item."""
+        if self._closed:
+            self._check()
+        self._put(obj, None)
+
+    def get(self):
+        """Gets the next item, and waits for it."""
+        if self._closed:
+            self._check()
+        return self._get(None)
+
+    close = Queue.close
+
+
+class JoinableQueue(Queue, _Mp.JoinableQueue):
+    """A queue that knows what has been worked off. As multiprocessing.JoinableQueue; and what is said of Queue.
+
+    task_done() finishes the oldest item that this process has got. What a process has got and not finished when it
+    dies is abandoned: join() raises WorkerDiedError until it was put back or given up."""
+
+    __module__ = 'gi.overrides.Mp'
+
+    def task_done(self):
+        """Says that the oldest item that this process has got is finished. ValueError when there is none."""
+        try:
+            _Mp.JoinableQueue.task_done(self)
+            return
+        except GLib.Error as error:
+            if errors.is_mp(error, _Mp.Error.NOT_OWNER):
+                exc = ValueError('task_done() called too many times')
+            else:
+                exc = self._translate(error)
+        raise exc
+
+    def join(self, timeout=None):
+        """Waits until all items that were ever put are finished; TimeoutError after @timeout seconds."""
+        self._call(_Mp.JoinableQueue.join, timeout=timeout)
+
+    async def join_async(self):
+        """As join() without a timeout, to be awaited under asyncio."""
+        await self._await(lambda cancellable, done: _Mp.JoinableQueue.join_async(self, cancellable, done),
+                          _Mp.JoinableQueue.join_finish)
+
+    @property
+    def unfinished(self):
+        """How many items have been put and not been finished."""
+        return _Mp.JoinableQueue.get_n_unfinished(self)
+
+    @property
+    def abandoned(self):
+        """How many items processes have got that died before they finished them."""
+        return _Mp.JoinableQueue.get_n_abandoned(self)
+
+    def put_back_abandoned(self):
+        """Lets those be got again, before all others; their number."""
+        return _mp_call.plain(_Mp.JoinableQueue.put_back_abandoned, self)
+
+    def give_up_abandoned(self):
+        """Takes those for finished; their number."""
+        return _mp_call.plain(_Mp.JoinableQueue.give_up_abandoned, self)
