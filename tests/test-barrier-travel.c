@@ -39,7 +39,7 @@ have_it (GVariant *args, gpointer user_data, GError **error)
 {
   g_autoptr(GVariant) first = g_variant_get_child_value (args, 0);
   g_autoptr(GVariant) second = g_variant_get_child_value (args, 1);
-  g_autoptr(MpBarrier) barrier = barrier_of (first);
+  G_GNUC_UNUSED g_autoptr(MpBarrier) barrier = barrier_of (first);
 
   return wait_at_gate (second, NULL, error);
 }
@@ -62,7 +62,8 @@ have_it_and_exit (GVariant *args, gpointer user_data, GError **error)
 static MpProcess *
 start (const char *function, GVariant *args)
 {
-  MpProcess *process = mp_process_new (function, args);
+  g_autoptr(GVariant) own = g_variant_take_ref (args);
+  MpProcess *process = mp_process_new (function, own);
   g_autoptr(GError) error = NULL;
 
   mp_process_start (process, LONG, NULL, &error);
@@ -91,6 +92,14 @@ find_broken (MpBarrier *barrier, const char *reason)
   g_assert_cmpstr (error->message, ==, message);
 }
 
+static MpFuture *
+submit_wait (MpPool *pool, MpBarrier *barrier)
+{
+  g_autoptr(GVariant) handle = handle_of (barrier);
+
+  return submit (pool, MP_FUNCTION (wait_there), handle);
+}
+
 static void
 test_pool (void)
 {
@@ -104,7 +113,7 @@ test_pool (void)
       guint index = 0, seen = 0;
 
       for (guint k = 0; k < 2; k++)
-        futures[k] = submit (pool, MP_FUNCTION (wait_there), handle_of (barrier));
+        futures[k] = submit_wait (pool, barrier);
       mp_barrier_wait_async (barrier, NULL, result_cb, &waited);
       while (waited == NULL)
         g_main_context_iteration (NULL, TRUE);
@@ -132,7 +141,7 @@ test_pool_broken (void)
 {
   g_autoptr(MpBarrier) barrier = mp_barrier_new (3);
   MpPool *pool = mp_pool_new (2);
-  MpFuture *future = submit (pool, MP_FUNCTION (wait_there), handle_of (barrier));
+  MpFuture *future = submit_wait (pool, barrier);
   g_autoptr(GVariant) result = NULL;
   g_autoptr(GError) error = NULL;
 

@@ -10,6 +10,8 @@
 #include "mp-glib/sync/mp-barrier-party-private.h"
 #include "mp-glib/sync/mp-sync-object-private.h"
 
+#include <pthread.h>
+
 /**
  * MpBarrier:
  *
@@ -69,10 +71,10 @@ struct _MpBarrier
 {
   MpSyncObject parent_instance;
 
-  guint        parties;         /* as asked for */
-  GMutex       lock;
-  Action      *action;          /* (owned) (nullable): with the lock held */
-  GSList      *suspended;       /* (owned) (element-type Suspended): with the lock held */
+  guint            parties;     /* as asked for */
+  pthread_mutex_t  lock;
+  Action          *action;      /* (owned) (nullable): with the lock held */
+  GSList          *suspended;   /* (owned) (element-type Suspended): with the lock held */
 };
 
 /* An asynchronous wait. */
@@ -124,13 +126,13 @@ ref_action (MpBarrier *self)
 {
   Action *action = NULL;
 
-  g_mutex_lock (&self->lock);
+  pthread_mutex_lock (&self->lock);
   if (self->action != NULL)
     {
       action = self->action;
       g_atomic_ref_count_inc (&action->ref_count);
     }
-  g_mutex_unlock (&self->lock);
+  pthread_mutex_unlock (&self->lock);
   return action;
 }
 
@@ -174,7 +176,7 @@ mp_barrier_finalize (GObject *object)
     withdraw (self, &((Suspended *) link->data)->party, MP_BARRIER_CANCELLED);
   g_slist_free_full (self->suspended, g_free);
   g_clear_pointer (&self->action, action_unref);
-  g_mutex_clear (&self->lock);
+  pthread_mutex_destroy (&self->lock);
 
   G_OBJECT_CLASS (mp_barrier_parent_class)->finalize (object);
 }
@@ -271,7 +273,7 @@ mp_barrier_class_init (MpBarrierClass *klass)
 static void
 mp_barrier_init (MpBarrier *self)
 {
-  g_mutex_init (&self->lock);
+  pthread_mutex_init (&self->lock, NULL);
 }
 
 /**
@@ -408,10 +410,10 @@ mp_barrier_set_action (MpBarrier      *self,
       mp_home_init (&fresh->home);
     }
 
-  g_mutex_lock (&self->lock);
+  pthread_mutex_lock (&self->lock);
   old = self->action;
   self->action = fresh;
-  g_mutex_unlock (&self->lock);
+  pthread_mutex_unlock (&self->lock);
   if (old != NULL)
     action_unref (old);
 }
@@ -457,12 +459,12 @@ resume (MpBarrier      *self,
   Suspended *found = NULL;
   gboolean resumes = FALSE;
 
-  g_mutex_lock (&self->lock);
+  pthread_mutex_lock (&self->lock);
   for (GSList *link = self->suspended; link != NULL && found == NULL; link = link->next)
     if (((Suspended *) link->data)->thread == g_thread_self ())
       found = link->data;
   self->suspended = g_slist_remove (self->suspended, found);
-  g_mutex_unlock (&self->lock);
+  pthread_mutex_unlock (&self->lock);
 
   resumes = found != NULL && found->party.owner == mp_arena_get_self (get_sync (self)->slot.arena);
   if (resumes)
@@ -479,9 +481,9 @@ suspend (MpBarrier            *self,
 
   suspended->thread = g_thread_self ();
   suspended->party = *party;
-  g_mutex_lock (&self->lock);
+  pthread_mutex_lock (&self->lock);
   self->suspended = g_slist_prepend (self->suspended, suspended);
-  g_mutex_unlock (&self->lock);
+  pthread_mutex_unlock (&self->lock);
 }
 
 /* The wait of @party has ended with @error. TRUE: it was passed all the same. */
