@@ -11,7 +11,7 @@
 #include "bench-common.h"
 #include "mp-glib/platform/mp-spin-private.h"
 
-/* mp-glib at what two processes on two CPUs do in turns: `bench-sync event|semaphore|condition blocking|busy`. A trip is there and
+/* mp-glib at what two processes on two CPUs do in turns: `bench-sync event|semaphore|condition|barrier blocking|busy`. A trip is there and
  * back. Blocking: with the short busy wait switched off that usually comes before a sleep. */
 
 #define BATCH     100
@@ -31,6 +31,7 @@ typedef struct
 static MpEvent *events[2];
 static MpSemaphore *semaphores[2];
 static MpCondition *condition;
+static MpBarrier *barrier;
 static guint *turn;   /* shared; under the condition's lock */
 
 static void
@@ -148,10 +149,25 @@ condition_pong (void)
   condition_trip (BACK, THERE);
 }
 
+static void
+barrier_begin (void)
+{
+  barrier = mp_barrier_new (2);
+}
+
+static void
+barrier_pass (void)
+{
+  GError *error = NULL;
+
+  check (mp_barrier_wait (barrier, NULL, -1, NULL, &error), error);
+}
+
 static const Work works[] = {
   { "event", event_begin, event_ping, event_pong },
   { "semaphore", semaphore_begin, semaphore_ping, semaphore_pong },
   { "condition", condition_begin, condition_ping, condition_pong },
+  { "barrier", barrier_begin, barrier_pass, barrier_pass },
 };
 
 static void
@@ -196,6 +212,6 @@ main (int argc, char **argv)
         bench_trips (&works[i]);
         return 0;
       }
-  fprintf (stderr, "Usage: %s event|semaphore|condition blocking|busy\n", argv[0]);
+  fprintf (stderr, "Usage: %s event|semaphore|condition|barrier blocking|busy\n", argv[0]);
   return 2;
 }

@@ -98,6 +98,8 @@ def make_rows():
         Row('Python: apply_async, then gathered', 'calls', ['calls', 'apply-async'], 'tasks/s', None),
         Row('Python: an introspected call that does nothing', 'calls', ['single', 'call'], 'calls/s', None),
         Row('Python: lock, acquired and released', 'calls', ['single', 'lock'], 'calls/s', None),
+        Row('Python: value, read', 'calls', ['single', 'value'], 'calls/s', None),
+        Row('Python: value, counted up under its lock', 'calls', ['single', 'counter'], 'calls/s', None),
         Row('JavaScript: map, x·x over 10⁶ ints', 'javascript', ['javascript'], 'items/s', None),
         Row('lock, uncontended', 'lock', ['lock', 'one'], 'pairs/s', 'futex', [('cpython', '>=', 2)]),
     ]
@@ -114,7 +116,7 @@ def make_rows():
                 'futex, thread, eventfd', [('limit', '<=', 100)]),
             Row('async acquire, release → callback: p99', 'acquire', ['acquire'], 'p99_us', 'futex, thread, eventfd'),
         ]
-        for name, factor in ('event', 3), ('condition', 2), ('semaphore', 1.2):
+        for name, factor in ('event', 3), ('condition', 2), ('barrier', 4), ('semaphore', 1.2):
             rows += [
                 Row(f'{name}, 2 processes in turns, blocking', 'sync', ['sync', name, 'blocking'], 'trips/s', 'futex',
                     [('cpython', '>=', factor), ('raw', '>=', 1 / 1.3)]),
