@@ -172,6 +172,7 @@ static void
 test_bounds (void)
 {
   g_autoptr(MpQueue) few = mp_queue_new (2, 0), small = mp_queue_new (0, 100);
+  g_autoptr(GBytes) one = g_bytes_new_static ("", 1);
   g_autoptr(GError) error = NULL;
 
   g_assert_cmpuint (mp_queue_get_max_items (few), ==, 2);
@@ -192,7 +193,7 @@ test_bounds (void)
   put_sized (small, 1, 60);
   put_sized (small, 2, 40);
   put_sized (small, 3, 0);
-  g_assert_false (mp_queue_try_put_bytes (small, g_bytes_new_static ("", 1), &error));
+  g_assert_false (mp_queue_try_put_bytes (small, one, &error));
   g_assert_error (error, MP_ERROR, MP_ERROR_FULL);
   g_clear_error (&error);
   get_sized (small, 1, 60);
@@ -217,13 +218,14 @@ test_rings (void)
 
   for (guint round = 0; round < n_rounds; round++)
     {
-      gsize most = (gsize) 1 << g_test_rand_int_range (0, round % 10 == 0 ? 22 : 14);
-      guint n_put = g_test_rand_int_range (0, round % 10 == 0 ? 16 : 300);
+      gboolean is_big = round % 10 == 0;
+      gsize most = (gsize) 1 << (round == 0 ? 21 : g_test_rand_int_range (0, is_big ? 22 : 14));
+      guint n_put = round == 0 ? 24 : g_test_rand_int_range (0, is_big ? 16 : 300);
       guint n_got = round % 8 == 7 ? G_MAXUINT : (guint) g_test_rand_int_range (0, 250);
 
       for (guint i = 0; i < n_put; i++, put++)
         {
-          gsize size = g_test_rand_int_range (0, most + 1);
+          gsize size = round == 0 ? most / 2 : (gsize) g_test_rand_int_range (0, most + 1);
 
           g_array_append_val (sizes, size);
           put_sized (own, put, size);
