@@ -434,6 +434,19 @@ mp_queue_get_to_bytes (MpQueueGet *get)
   return take_bytes (get, 0);
 }
 
+/* GVariant forgets what it knows of a type when no value of it is left, and in a process that only gets, each value is the
+ * only one: to find it out anew takes longer than all the rest. So each thread has a value of the last type. */
+static void
+remember_type (const char *type)
+{
+  static GPrivate last = G_PRIVATE_INIT ((GDestroyNotify) g_variant_unref);
+  GVariant *value = g_private_get (&last);
+
+  if (value == NULL || !g_str_equal (g_variant_get_type_string (value), type))
+    g_private_replace (&last, g_variant_ref_sink (g_variant_new_from_data ((const GVariantType *) type, NULL, 0, FALSE,
+                                                                           NULL, NULL)));
+}
+
 GVariant *
 mp_queue_get_to_value (MpQueueGet  *get,
                        guint       *tag,
@@ -450,6 +463,7 @@ mp_queue_get_to_value (MpQueueGet  *get,
     *tag = record->kind == MP_TAPE_BYTES ? record->tag : 0;
   if (record->kind == MP_TAPE_BYTES)
     {
+      remember_type ("ay");
       bytes = take_bytes (get, 0);
       return g_variant_ref_sink (g_variant_new_from_bytes (G_VARIANT_TYPE_BYTESTRING, bytes, TRUE));
     }
@@ -461,6 +475,7 @@ mp_queue_get_to_value (MpQueueGet  *get,
       g_set_error (error, MP_ERROR, MP_ERROR_PROTOCOL, GET ": the item is no value, and was dropped");
       return NULL;
     }
+  remember_type (type);
   /* The bytes may be long, and take with them what the type lies in. */
   copy = get->taken.data != NULL ? g_strdup (type) : NULL;
   bytes = take_bytes (get, n_type);

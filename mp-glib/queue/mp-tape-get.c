@@ -177,7 +177,7 @@ mp_tape_give_back (MpTape      *self,
 {
   if (left != 0)
     free_ring (self, MP_TAPE_RING (left), MP_TAPE_POSITION (left));
-  if (MP_TAPE_RING (to) >= 2)
+  if (MP_TAPE_RING (to) >= MP_TAPE_FIRST_COLD)
     free_chunks (self, MP_TAPE_RING (to), MP_TAPE_POSITION (to));
 }
 

@@ -19,7 +19,7 @@ G_BEGIN_DECLS
  * do not wrap: what follows what is too short for the next one is a JUMP to another place. When the records do not fit
  * into a ring any more, a JUMP leads to a larger one, which has to be empty, and when that is nearly drained, one leads back
  * to a small one. So what is used all the time stays in a memory that is warm, and what it takes once does not stay:
- * from the third ring on, what has been drained is given back piece by piece; of the second, when it is left. What is
+ * the first ring keeps its memory, the next ones give theirs back when they are left, and the large ones piece by piece. What is
  * used is reserved first, so that there is no SIGBUS, and no death by memory that was promised and is not there.
  *
  * What each side notes beside its lane counts for a ring in which it is not, and is written before the commit by which it
@@ -32,7 +32,8 @@ G_BEGIN_DECLS
  * their number, positions are taken by their remainders, headers are copied and bounded before they are used, contents are
  * copied out before they are looked at. */
 
-#define MP_TAPE_MAX_RINGS 5
+#define MP_TAPE_MAX_RINGS  9
+#define MP_TAPE_FIRST_COLD 4   /* the first of the rings whose memory is given back piece by piece */
 #define MP_TAPE_JOINABLE  (1u << 0)
 
 /* In shared memory. */
@@ -71,14 +72,14 @@ typedef struct
 
   MpSlot     put_slot MP_TAPE_APART;    /* its cell, and who waits for room */
   MpTapeLane put      MP_TAPE_APART;
-  guint64    tails[8] MP_TAPE_APART;    /* where each ring was left */
-  guint64    entered[8];                /* where it was entered */
-  guint64    reserved[8];               /* up to where it has memory */
+  guint64    tails[16] MP_TAPE_APART;    /* where each ring was left */
+  guint64    entered[16];                /* where it was entered */
+  guint64    reserved[16];               /* up to where it has memory */
 
   MpSlot     get_slot MP_TAPE_APART;    /* its cell, and who waits for items */
   MpTapeLane get      MP_TAPE_APART;
-  guint64    left[8]  MP_TAPE_APART;    /* where each ring was left */
-  guint64    freed[8];                  /* up to where it can be written to again */
+  guint64    left[16]  MP_TAPE_APART;    /* where each ring was left */
+  guint64    freed[16];                  /* up to where it can be written to again */
 
   /* With MP_TAPE_JOINABLE: see mp-tape-joinable-private.h. */
   MpTapeLane done     MP_TAPE_APART;    /* the oldest record that is not finished */
@@ -251,7 +252,7 @@ void         mp_tape_give_back (MpTape            *self,
 static inline guint64
 mp_tape_ring_size (guint ring)
 {
-  static const guint8 bits[MP_TAPE_MAX_RINGS] = { 18, 23, 27, 31, 35 };
+  static const guint8 bits[MP_TAPE_MAX_RINGS] = { 18, 21, 23, 25, 27, 29, 31, 33, 35 };
 
   return G_GUINT64_CONSTANT (1) << bits[ring];
 }
@@ -269,7 +270,7 @@ static inline gboolean
 mp_tape_is_by_file (guint   ring,
                     guint64 size)
 {
-  return ring >= 2 && size >= 32768;
+  return ring >= MP_TAPE_FIRST_COLD && size >= 32768;
 }
 
 /* mp-tape.c's. */

@@ -13,7 +13,9 @@
 /* The putting side of a tape, with its cell. */
 
 /* How much memory each ring takes at a time. */
-static const guint64 steps[MP_TAPE_MAX_RINGS] = { 1 << 16, 1 << 19, 1 << 22, 1 << 24, 1 << 24 };
+static const guint64 steps[MP_TAPE_MAX_RINGS] = {
+  1 << 16, 1 << 18, 1 << 19, 1 << 21, 1 << 22, 1 << 23, 1 << 24, 1 << 24, 1 << 24,
+};
 
 #define JUMP_SIZE sizeof (MpTapeRecord)
 
@@ -59,7 +61,7 @@ get_freed (MpTape  *self,
   guint64 freed = MAX (load (&self->header->freed[ring]), entered);
 
   /* What is given back piece by piece is free only then. */
-  if (ring < 2 && MP_TAPE_RING (seen) == ring)
+  if (ring < MP_TAPE_FIRST_COLD && MP_TAPE_RING (seen) == ring)
     freed = MAX (freed, MP_TAPE_POSITION (seen));
   return freed;
 }
@@ -242,10 +244,10 @@ reserve (MpTape            *self,
   if (ring > 0)
     begin = MAX (begin, way->entered);
   *until = begin;
-  if (end <= begin || (ring < 2 && begin >= way->entered + size))
+  if (end <= begin || (ring < MP_TAPE_FIRST_COLD && begin >= way->entered + size))
     return TRUE;
   /* What is skipped there is perhaps much, and nothing. */
-  if (ring >= 2)
+  if (ring >= MP_TAPE_FIRST_COLD)
     begin = MAX (begin, position & ~(steps[0] - 1));
 
   if (mp_tape_is_by_file (ring, item->size))

@@ -35,7 +35,7 @@ mp_tape_ring_offset (guint ring)
 static guint
 most_rings (void)
 {
-  return sizeof (gsize) > 4 ? MP_TAPE_MAX_RINGS : 3;
+  return sizeof (gsize) > 4 ? MP_TAPE_MAX_RINGS : 5;
 }
 
 /* What a new tape has, and one that was received. NULL sets errno. */

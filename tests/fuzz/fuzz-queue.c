@@ -14,7 +14,7 @@
 
 #include <string.h>
 
-#define N_RINGS 3
+#define N_RINGS 5
 #define N_STEPS 64
 
 /* Of the first byte. */
