@@ -457,8 +457,8 @@ test_forged_array (void)
     sparse.fds[0] = fd;
     adopted = adopt (&sparse, &error);
     g_assert_no_error (error);
-    g_assert_true (mp_array_set_int (MP_ARRAY (adopted), 99, 1, &error));
     g_assert_cmpuint (mp_memory_file_get_reserved (fd), >, 0);
+    g_assert_true (mp_array_set_int (MP_ARRAY (adopted), 99, 1, &error));
     mp_fd_close (&fd);
   }
   forgery_clear (&good);

@@ -310,13 +310,30 @@ test_bytes (void)
 
 /* Many at the same time. */
 
-#define N_ADDS 20000
+#define N_ADDS (g_getenv ("MP_TESTS_SLOW") == NULL ? 500000u : 2000u)
+
+/* All at once. */
+static void
+await_start (int socket)
+{
+  end_with_parent ();
+  if (socket >= 0)
+    hear (socket);
+}
+
+static void
+start_all (Peer  *peers,
+           guint  n)
+{
+  while (n > 0)
+    tell (peers[--n].socket, 1);
+}
 
 static void
 add_many (int socket)
 {
-  end_with_parent ();
-  for (guint i = 0; i < N_ADDS; i++)
+  await_start (socket);
+  for (guint i = 0, n = N_ADDS; i < n; i++)
     mp_value_add_int (value, 3, NULL);
 }
 
@@ -333,6 +350,7 @@ test_processes_add (void)
 
       for (guint i = 0; i < G_N_ELEMENTS (peers); i++)
         peers[i] = peer_start (add_many);
+      start_all (peers, G_N_ELEMENTS (peers));
       add_many (-1);
       for (guint i = 0; i < G_N_ELEMENTS (peers); i++)
         peer_join (&peers[i]);
@@ -345,8 +363,8 @@ test_processes_add (void)
 static void
 add_halves (int socket)
 {
-  end_with_parent ();
-  for (guint i = 0; i < N_ADDS; i++)
+  await_start (socket);
+  for (guint i = 0, n = N_ADDS; i < n; i++)
     mp_value_add_double (value, 0.5, NULL);
 }
 
@@ -365,6 +383,7 @@ test_processes_and_threads_add_doubles (void)
   Peer peers[2] = { peer_start (add_halves), peer_start (add_halves) };
   GThread *threads[2];
 
+  start_all (peers, G_N_ELEMENTS (peers));
   for (guint i = 0; i < G_N_ELEMENTS (threads); i++)
     threads[i] = g_thread_new ("add", add_halves_thread, NULL);
   for (guint i = 0; i < G_N_ELEMENTS (threads); i++)
@@ -378,8 +397,8 @@ test_processes_and_threads_add_doubles (void)
 static void
 climb (int socket)
 {
-  end_with_parent ();
-  for (guint i = 0; i < N_ADDS / 20;)
+  await_start (socket);
+  for (guint i = 0; i < N_ADDS / 500;)
     {
       gint64 seen = mp_value_get_int (value, NULL);
       gboolean swapped = FALSE;
@@ -399,9 +418,10 @@ test_processes_compare_exchange (void)
 
   for (guint i = 0; i < G_N_ELEMENTS (peers); i++)
     peers[i] = peer_start (climb);
+  start_all (peers, G_N_ELEMENTS (peers));
   for (guint i = 0; i < G_N_ELEMENTS (peers); i++)
     peer_join (&peers[i]);
-  g_assert_cmpint (mp_value_get_int (own, &error), ==, 3 * (N_ADDS / 20));
+  g_assert_cmpint (mp_value_get_int (own, &error), ==, 3 * (N_ADDS / 500));
 }
 
 static void
@@ -409,14 +429,14 @@ take_tickets (int socket)
 {
   guint64 sum = 0;
 
-  end_with_parent ();
-  for (guint i = 0; i < N_ADDS / 20; i++)
+  await_start (socket);
+  for (guint i = 0; i < N_ADDS / 500; i++)
     {
       g_autoptr(GVariant) before = mp_value_exchange (value, g_variant_new_uint64 (getpid () * 65536ull + i), NULL);
 
       sum += g_variant_get_uint64 (before);
     }
-  for (guint i = 0; i < N_ADDS / 20; i++)
+  for (guint i = 0; i < N_ADDS / 500; i++)
     sum -= getpid () * 65536ull + i;
   tell (socket, sum);
 }
@@ -432,6 +452,7 @@ test_processes_exchange (void)
 
   for (guint i = 0; i < G_N_ELEMENTS (peers); i++)
     peers[i] = peer_start (take_tickets);
+  start_all (peers, G_N_ELEMENTS (peers));
   for (guint i = 0; i < G_N_ELEMENTS (peers); i++)
     {
       sum += hear (peers[i].socket);
@@ -446,8 +467,8 @@ add_locked (int socket)
 {
   MpRLock *lock = MP_RLOCK (mp_typed_memory_get_lock (MP_TYPED_MEMORY (value)));
 
-  end_with_parent ();
-  for (guint i = 0; i < N_ADDS / 10; i++)
+  await_start (socket);
+  for (guint i = 0; i < N_ADDS / 500; i++)
     {
       g_autoptr(MpRLockLocker) locker = mp_rlock_locker_new (lock, NULL);
       g_autoptr(GVariant) seen = mp_value_get (value, NULL);
@@ -467,11 +488,12 @@ test_under_its_lock (void)
   g_autoptr(GError) error = NULL;
   g_autoptr(MpValue) own = value = mp_value_new (G_VARIANT_TYPE ("(id)"), NULL, &error);
   g_autoptr(GVariant) last = NULL;
-  g_autoptr(GVariant) expected = g_variant_ref_sink (g_variant_new ("(id)", 3 * N_ADDS / 10, 1.5 * N_ADDS / 10));
+  g_autoptr(GVariant) expected = g_variant_ref_sink (g_variant_new ("(id)", (int) (3 * N_ADDS / 500), 1.5 * N_ADDS / 500));
   Peer peers[3];
 
   for (guint i = 0; i < G_N_ELEMENTS (peers); i++)
     peers[i] = peer_start (add_locked);
+  start_all (peers, G_N_ELEMENTS (peers));
   for (guint i = 0; i < G_N_ELEMENTS (peers); i++)
     peer_join (&peers[i]);
   last = mp_value_get (own, &error);
