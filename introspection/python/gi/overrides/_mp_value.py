@@ -134,6 +134,39 @@ class _Synchronized:
         return self._needed_lock().__exit__(*args)
 
 
+# As _begin() and _end(), but shorter, in what is called most.
+
+def _get_value(self):
+    obj = self._obj
+    if obj is None:
+        obj = self._open()
+    lock = self._lock
+    if lock is None:
+        return obj.value
+    if not self._take(lock):
+        lock._wait(None)
+    try:
+        return obj.value
+    finally:
+        self._give(lock)
+
+
+def _set_value(self, value):
+    obj = self._obj
+    if obj is None:
+        obj = self._open()
+    lock = self._lock
+    if lock is None:
+        obj.value = value
+        return
+    if not self._take(lock):
+        lock._wait(None)
+    try:
+        obj.value = value
+    finally:
+        self._give(lock)
+
+
 class _OfArray(_Synchronized):
     """One with elements."""
 
@@ -271,7 +304,7 @@ class Value(_Memory, _Synchronized, _Mp.Value):
     def __init__(self, *args, **kwargs):
         """It is made above."""
 
-    value = _locked_property('value', 'What it is: read and written under its lock.')
+    value = property(_get_value, _set_value, doc='What it is: read and written under its lock.')
 
     def add(self, delta):
         """Adds in one step, without the lock; what it was before."""
@@ -426,7 +459,7 @@ class _Wrapper(_Synchronized):
 
 
 class _ValueWrapper(_Wrapper):
-    value = _locked_property('value', 'What it is.')
+    value = property(_get_value, _set_value, doc='What it is.')
 
 
 class _ArrayWrapper(_Wrapper, _OfArray):
