@@ -67,7 +67,12 @@ get_alignment (const GVariantType *type)
   if (g_variant_type_is_basic (type))
     return get_basic_size (*g_variant_type_peek_string (type));
   for (member = g_variant_type_first (type); member != NULL; member = g_variant_type_next (member))
-    alignment = MAX (alignment, get_alignment (member));
+    {
+      /* Not in MAX(), which would ask twice, at each depth. */
+      gsize own = get_alignment (member);
+
+      alignment = MAX (alignment, own);
+    }
   return alignment;
 }
 
