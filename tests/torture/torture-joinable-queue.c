@@ -75,7 +75,7 @@ static void
 put_one (void)
 {
   g_autoptr(GError) error = NULL;
-  gsize size = torture_random (200) == 0 ? LONG_SIZE : sizeof (guint64) + torture_random (MAX_SIZE);
+  gsize size = torture_random (60) == 0 ? LONG_SIZE : sizeof (guint64) + torture_random (MAX_SIZE);
   g_autofree guint8 *content = g_malloc (size);
   guint64 id = __atomic_fetch_add (&data->n_items, 1, __ATOMIC_SEQ_CST);
 
@@ -256,7 +256,8 @@ joinable_figures (GString *line)
 }
 
 static const char *const joinable_points[] = {
-  "tape-", "!tape-chunk", "sync-", "!sync-watchers", "cell-", "!cell-state", "!cell-watchers", NULL
+  "tape-", "!tape-chunk", "!tape-long", "sync-", "!sync-watchers", "!sync-notice", "!sync-hint", "cell-", "!cell-state",
+  "!cell-watchers", NULL
 };
 static const char *const joinable_variants[] = { "no-put", "no-finish", NULL };
 
