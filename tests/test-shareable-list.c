@@ -4,8 +4,11 @@
 #include "mp-glib/base/mp-shareable-private.h"
 #include "pool-test.h"
 
+#include <fcntl.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 static MpShareableList *
 make_list (const char *values)
@@ -444,6 +447,51 @@ test_adopt (void)
   gate_clear (&gate);
 }
 
+/* One that only its maker can write: he would not be told that others die of it. */
+static void
+test_adopt_read_only (void)
+{
+  g_autoptr(GArray) fds = g_array_new (FALSE, FALSE, sizeof (int));
+  g_autoptr(MpShareableList) list = make_list ("(1, 2)");
+  g_autoptr(GVariant) described = NULL;
+  g_autoptr(MpShareable) received = NULL;
+  g_autoptr(GError) error = NULL;
+
+  described = mp_shareable_describe_within (MP_SHAREABLE (mp_shareable_list_get_memory (list)), fds, &error);
+  g_assert_no_error (error);
+  g_assert_cmpint (fcntl (g_array_index (fds, int, 0), F_ADD_SEALS, F_SEAL_FUTURE_WRITE), ==, 0);
+  received = mp_shareable_find_kind ("shareable-list") (described, (int *) (gpointer) fds->data, 1, &error);
+  g_assert_no_error (error);
+  refuse_item (MP_SHAREABLE_LIST (received), 0, g_variant_new_int32 (0), G_IO_ERROR, G_IO_ERROR_READ_ONLY, "*sealed*");
+  assert_item (MP_SHAREABLE_LIST (received), 0, "int64 1");
+}
+
+/* There is memory, but no room for it among the addresses. */
+static void
+test_no_addresses (void)
+{
+  g_autofree char *text = g_strnfill (4000000, 'x');
+  g_autoptr(GVariant) values = g_variant_ref_sink (g_variant_new ("(ssssssss)", text, text, text, text, text, text, text,
+                                                                  text));
+  int status;
+  pid_t pid = fork ();
+
+  if (pid == 0)
+    {
+      g_autofree char *pages = NULL;
+      struct rlimit limit = { 0, RLIM_INFINITY };
+      g_autoptr(GError) error = NULL;
+
+      g_file_get_contents ("/proc/self/statm", &pages, NULL, NULL);
+      limit.rlim_cur = g_ascii_strtoull (pages, NULL, 10) * sysconf (_SC_PAGESIZE) + 4000000;
+      (void) setrlimit (RLIMIT_AS, &limit);
+      _exit (mp_shareable_list_new (values, &error) == NULL &&
+             g_error_matches (error, MP_ERROR, MP_ERROR_TOO_LARGE) ? 0 : 1);
+    }
+  g_assert_cmpint (waitpid (pid, &status, 0), ==, pid);
+  g_assert_cmpint (status, ==, 0);
+}
+
 /* Doubles the first item and gives the list back. */
 static GVariant *
 double_first (GVariant *args, gpointer user_data, GError **error)
@@ -602,6 +650,8 @@ main (int   argc,
   g_test_add_func ("/shareable-list/manager", test_manager);
   g_test_add_func ("/shareable-list/smaller", test_smaller);
   g_test_add_func ("/shareable-list/adopt", test_adopt);
+  g_test_add_func ("/shareable-list/adopt-read-only", test_adopt_read_only);
+  g_test_add_func ("/shareable-list/no-addresses", test_no_addresses);
   g_test_add_func ("/shareable-list/travel", test_travel);
   g_test_add_func ("/shareable-list/fork", test_fork);
   g_test_add_func ("/shareable-list/killed", test_killed);

@@ -7,6 +7,7 @@
 #include "mp-glib/memory/mp-memory-kinds-private.h"
 #include "mp-glib/platform/mp-fd-private.h"
 
+#include <fcntl.h>
 #include <glib/gstdio.h>
 #include <sys/mman.h>
 
@@ -315,6 +316,51 @@ test_adopt (void)
     }
 }
 
+/* Another process's memory that nobody can make smaller, and that is not to be written in another way than by a seal of ours. */
+static void
+test_adopt_read_only (void)
+{
+  g_autoptr(GVariant) unnamed = g_variant_ref_sink (g_variant_new_parsed ("@ms nothing"));
+  g_autoptr(GVariant) named = g_variant_ref_sink (g_variant_new_parsed ("@ms 'a'"));
+  MpShareableAdopt adopt;
+  g_autoptr(MpShareable) object = NULL;
+  g_autoptr(GBytes) text = g_bytes_new_static ("x", 1);
+  g_autoptr(GError) error = NULL;
+  g_autofree char *path = NULL;
+  int fd = mp_memory_file_new ("test"), again;
+  gboolean writable;
+  char *theirs;
+
+  mp_shared_memory_ensure_kind ();
+  adopt = mp_shareable_find_kind ("shared-memory");
+  g_assert_true (mp_memory_grow (fd, 100, &error));
+  path = g_strdup_printf ("/proc/self/fd/%d", fd);
+
+  /* A descriptor that is for reading only. */
+  again = g_open (path, O_RDONLY | O_CLOEXEC);
+  g_assert_cmpint (again, >=, 0);
+  g_assert_null (adopt (unnamed, &again, 1, &error));
+  g_assert_error (error, MP_ERROR, MP_ERROR_PROTOCOL);
+  g_clear_error (&error);
+  g_assert_null (adopt (named, &again, 1, &error));
+  g_assert_error (error, MP_ERROR, MP_ERROR_PROTOCOL);
+  g_clear_error (&error);
+  mp_fd_close (&again);
+
+  /* One that its maker alone can write, where it was mapped before. */
+  theirs = mp_memory_map (fd, 100, &writable, &error);
+  g_assert_true (writable);
+  g_assert_no_errno (fcntl (fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE));
+  object = adopt (unnamed, &fd, 1, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (mp_shared_memory_get_seals (MP_SHARED_MEMORY (object)), ==, MP_SEAL_FLAGS_WRITE);
+  g_assert_false (mp_shared_memory_write (MP_SHARED_MEMORY (object), 0, text, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_READ_ONLY);
+  theirs[1] = 'y';
+  check (MP_SHARED_MEMORY (object), 1, "y");
+  mp_fd_unmap (theirs, 100);
+}
+
 static MpSharedMemory *common;   /* of the test that runs */
 
 static void
@@ -378,6 +424,7 @@ main (int   argc,
   g_test_add_func ("/shared-memory/grow", test_grow);
   g_test_add_func ("/shared-memory/seal", test_seal);
   g_test_add_func ("/shared-memory/adopt", test_adopt);
+  g_test_add_func ("/shared-memory/adopt-read-only", test_adopt_read_only);
   g_test_add_func ("/shared-memory/fork", test_fork);
 
   return g_test_run ();

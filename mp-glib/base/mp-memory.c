@@ -207,6 +207,12 @@ mp_memory_adopt (int       fd,
       g_set_error (error, MP_ERROR, MP_ERROR_PROTOCOL, "its memory is none, or can be made smaller");
       return FALSE;
     }
+  /* Who writes where he was told that he may would die of it. */
+  if (!mp_memory_file_is_writable (fd))
+    {
+      g_set_error (error, MP_ERROR, MP_ERROR_PROTOCOL, "its memory is for reading only");
+      return FALSE;
+    }
   if ((guint64) now < least || (guint64) now > most)
     {
       g_set_error (error, MP_ERROR, MP_ERROR_PROTOCOL, "its memory has a wrong size of %" G_GINT64_FORMAT " bytes", now);

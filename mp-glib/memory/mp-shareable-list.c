@@ -282,9 +282,9 @@ list_make (GVariant    *values,
            GError     **error)
 {
   g_autoptr(GVariant) sunk = g_variant_ref_sink (values);
+  g_autoptr(MpSharedMemory) memory = NULL;
+  g_autoptr(GBytes) bytes = NULL;
   MpListLayout layout = { 0 };
-  MpSharedMemory *memory;
-  gsize size;
 
   if (!mp_list_layout_plan (&layout, sunk, error))
     {
@@ -295,15 +295,24 @@ list_make (GVariant    *values,
     memory = mp_shared_memory_new_named (name, layout.size, error);
   else
     memory = mp_shared_memory_new (layout.size, error);
-  if (memory == NULL)
+  if (memory != NULL)
+    bytes = mp_shared_memory_get_bytes (memory, error);
+  /* Others may have found a name already, and made it smaller. */
+  if (bytes != NULL && g_bytes_get_size (bytes) < layout.size)
+    {
+      g_set_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA, "its shared memory has %" G_GSIZE_FORMAT " bytes",
+                   g_bytes_get_size (bytes));
+      g_clear_pointer (&bytes, g_bytes_unref);
+    }
+  if (bytes == NULL)
     {
       g_prefix_error (error, "list creation: ");
       mp_list_layout_clear (&layout);
       return NULL;
     }
 
-  mp_list_layout_write (&layout, mp_shared_memory_get_data (memory, &size), sunk);
-  return list_new_taking (memory, &layout);
+  mp_list_layout_write (&layout, (gpointer) g_bytes_get_data (bytes, NULL), sunk);
+  return list_new_taking (g_steal_pointer (&memory), &layout);
 }
 
 /**

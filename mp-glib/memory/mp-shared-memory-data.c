@@ -104,6 +104,9 @@ look (MpSharedMemory  *self,
  * call gives another pointer, and both are good; what is at the old one is the beginning of what is at the new one. Others
  * read and write the same memory at the same time.
  *
+ * Another process may have sealed memory that it sent: whoever does not trust it looks at
+ * [method@Mp.SharedMemory.get_seals] when the pointer is there. Without a seal then it stays good for writing.
+ *
  * In Python the pointer is a number; use [method@Mp.SharedMemory.read] in other languages.
  *
  * Returns: (nullable) (transfer none): the memory; `NULL` when it is closed, or there is no room for it in this process
@@ -446,8 +449,8 @@ drop_mappings (MpSharedMemory *self)
  *
  * Forbids things, to everybody who has the memory, for ever.
  *
- * A seal against writing ends the pointers of [method@Mp.SharedMemory.get_data]; those that it gives later are for reading
- * only.
+ * A seal against writing ends the pointers of [method@Mp.SharedMemory.get_data], also when there is an error at last;
+ * those that it gives later are for reading only, unless there was one.
  *
  * Errors: `G_IO_ERROR_BUSY` when it is to be sealed against writing and another process uses it, or its bytes are in use
  * here; `G_IO_ERROR_NOT_SUPPORTED` for memory with a name; `G_IO_ERROR_CLOSED`.

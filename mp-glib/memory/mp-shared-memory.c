@@ -110,7 +110,7 @@ adopt_named (int       fd,
 {
   gint64 size = mp_memory_file_get_size (fd);
 
-  if (size <= 0 || mp_memory_file_get_seals (fd) < 0)
+  if (size <= 0 || mp_memory_file_get_seals (fd) < 0 || !mp_memory_file_is_writable (fd))
     {
       g_set_error (error, MP_ERROR, MP_ERROR_PROTOCOL, "it is none");
       return FALSE;

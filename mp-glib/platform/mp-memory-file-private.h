@@ -34,6 +34,8 @@ gboolean mp_memory_file_add_seals (int         fd,
                                    guint       seals);
 /* -1: it is no memory file, not even one of a tmpfs. */
 int      mp_memory_file_get_seals (int         fd);
+/* Whether this descriptor of it is for reading and writing. */
+gboolean mp_memory_file_is_writable (int       fd);
 /* -1: it is no regular file. */
 gint64   mp_memory_file_get_size  (int         fd);
 /* Without memory for what is more. */

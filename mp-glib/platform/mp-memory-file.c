@@ -16,6 +16,9 @@
 #ifndef MFD_NOEXEC_SEAL
 # define MFD_NOEXEC_SEAL 0x0008U
 #endif
+#ifndef F_SEAL_FUTURE_WRITE
+# define F_SEAL_FUTURE_WRITE 0x0010
+#endif
 
 /* A signal undoes what the kernel had done of a call: by parts of this size, or less when signals come often, it gets on. */
 #define PART       (G_GUINT64_CONSTANT (16) << 20)
@@ -57,9 +60,18 @@ mp_memory_file_get_seals (int fd)
 
   seals |= (flags & F_SEAL_SHRINK) != 0 ? MP_MEMORY_SEAL_SHRINK : 0;
   seals |= (flags & F_SEAL_GROW) != 0 ? MP_MEMORY_SEAL_GROW : 0;
-  seals |= (flags & F_SEAL_WRITE) != 0 ? MP_MEMORY_SEAL_WRITE : 0;
+  /* Whoever made the latter may still write where it was mapped before; here nobody can. */
+  seals |= (flags & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) != 0 ? MP_MEMORY_SEAL_WRITE : 0;
   seals |= (flags & F_SEAL_SEAL) != 0 ? MP_MEMORY_SEAL_SEAL : 0;
   return seals;
+}
+
+gboolean
+mp_memory_file_is_writable (int fd)
+{
+  int flags = fcntl (fd, F_GETFL);
+
+  return flags >= 0 && (flags & O_PATH) == 0 && (flags & O_ACCMODE) == O_RDWR;
 }
 
 gint64
@@ -228,6 +240,8 @@ mp_memory_file_map (int       fd,
   gpointer address = mmap (NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
   *writable = address != MAP_FAILED;
+  if (address == MAP_FAILED && (errno == EPERM || errno == EACCES))
+    address = mmap (NULL, size, PROT_READ, MAP_SHARED, fd, 0);
   /* Older kernels refuse to share what is sealed against writing. It cannot change any more, so private is the same. */
   if (address == MAP_FAILED && (errno == EPERM || errno == EACCES))
     address = mmap (NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
