@@ -110,7 +110,7 @@ test_unlink (void)
 static void
 test_names (void)
 {
-  static const char *const bad[] = { "", "/", "a/b", ".", "..", "/..", "//", "a/" };
+  static const char *const bad[] = { "", "/", "a/b", ".", "..", "/..", "//", "a/", "\xff" };
   g_autofree char *longest = g_strnfill (256, 'x');
   g_autofree char *missing = own_name ("missing");
   g_autoptr(MpSharedMemory) a = make_named (NULL, 1);

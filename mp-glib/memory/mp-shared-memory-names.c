@@ -71,11 +71,11 @@ mp_shared_memory_names_check (const char  *name,
   while (*name == '/')
     name++;
   if (*name != '\0' && strlen (name) <= MAX_NAME && strchr (name, '/') == NULL &&
-      strcmp (name, ".") != 0 && strcmp (name, "..") != 0)
+      strcmp (name, ".") != 0 && strcmp (name, "..") != 0 && g_utf8_validate (name, -1, NULL))
     return g_strdup (name);
 
   g_set_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
-               "%s: a name has 1 to %d characters, and none of them is “/”", what, MAX_NAME);
+               "%s: a name has 1 to %d bytes of UTF-8, and none of them is “/”", what, MAX_NAME);
   return NULL;
 }
 

@@ -322,7 +322,7 @@ mp_shared_memory_new (gsize    size,
 
 /**
  * mp_shared_memory_new_named:
- * @name: (nullable): the name, of 1 to 255 characters but `/`; `NULL` to have one made up
+ * @name: (nullable): the name, of 1 to 255 bytes of UTF-8 without a `/`; `NULL` to have one made up
  * @size: how many bytes, not 0
  * @error: return location for an error
  *

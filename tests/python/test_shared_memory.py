@@ -2,6 +2,7 @@
 # test_shared_memory.py — SPDX-License-Identifier: LGPL-2.1-or-later
 """Mp.shared_memory: what multiprocessing.shared_memory does, and what it gets wrong."""
 
+import errno
 import gc
 import math
 import multiprocessing
@@ -95,8 +96,13 @@ class SharedMemoryTest(unittest.TestCase):
                 for name in (1, b'x'):
                     with self.assertRaises(TypeError):
                         module.SharedMemory(name)
-                with self.assertRaises((OSError, ValueError)):
-                    module.SharedMemory('a/b', True, 10)
+                with self.assertRaises(TypeError):
+                    module.SharedMemory(None, True, 1.5)
+                for name in ('a/b', '', '/', 'x' * 300):
+                    for create in (True, False):
+                        with self.assertRaises(OSError) as caught:
+                            module.SharedMemory(name, create, 10)
+                        self.assertEqual(caught.exception.errno, errno.EINVAL)
 
         for make in Mp.shared_memory.SharedMemory, lambda name: Mp.shared_memory.ShareableList(name=name):
             with self.assertRaisesRegex(ValueError, 'null character'):
@@ -257,6 +263,8 @@ class ShareableListTest(unittest.TestCase):
                 self.assertEqual(items.format, 'qdxxxxxxx?xxxxxxx?xxxxxx?x8s8s8s8s')
                 self.assertEqual(repr(items), 'ShareableList(%r, name=%r)' % (MIXED[:-1], items.shm.name))
                 self.assertEqual((items[-1], items[-9], items[5]), (b'', 1, 'text'))
+                with self.assertRaises(TypeError):
+                    items[1.0]
                 items[0], items[5], items[-1] = 'short', -1, None
                 self.assertEqual((items[0], items[5], items[8]), ('short', -1, None))
                 # Just beyond the ends multiprocessing finds something.

@@ -26,6 +26,15 @@ class Point(ctypes.Structure):
     _fields_ = [('x', ctypes.c_double), ('y', ctypes.c_double), ('name', ctypes.c_char * 6)]
 
 
+class Short(ctypes.Structure):
+    _fields_ = [('x', ctypes.c_int), ('y', ctypes.c_int)]
+
+
+class Segment(ctypes.Structure):
+    __slots__ = ()
+    _fields_ = [('a', Short), ('b', Short)]
+
+
 class Packed(ctypes.Structure):
     _pack_ = 1
     _fields_ = [('a', ctypes.c_uint8), ('b', ctypes.c_uint32)]
@@ -310,6 +319,22 @@ class ValueTest(unittest.TestCase):
         del numbers
         gc.collect()
         self.assertEqual(len(os.listdir('/proc/self/fd')), n_fds - 1)
+
+    def test_memory_lives_with_its_parts(self):
+        # Above what lies in a slot, and below.
+        for lock in True, False:
+            part = Mp.Array(Point, [(1, 2, b'a')] * 1000, lock=lock)[999]
+            inner = Mp.Value(Segment, lock=lock)
+            inner.a = Short(3, 4)
+            inner = inner.a
+            item = Mp.Value('((ii)i)', (5, 6), 7, lock=lock)
+            item = item.f0
+            # What is made next would take the place of what is gone.
+            others = [Mp.Value(Segment, Short(9, 9), Short(9, 9)) for _ in range(10)]
+            others += [Mp.Array(Point, [(9, 9, b'z')] * 1000) for _ in range(10)]
+            self.assertEqual((part.x, part.y, part.name), (1, 2, b'a'))
+            part.x = 5
+            self.assertEqual((part.x, inner.x, inner.y, item.value), (5, 3, 4, (5, 6)))
 
     def test_gone_without_the_collector(self):
         gc.disable()

@@ -5,6 +5,7 @@ Programs of CPython can use what has been made here by its name, and the other w
 
 import errno
 import mmap
+import operator
 import os
 import struct
 import types
@@ -59,7 +60,13 @@ def _check_name(name):
         raise TypeError('a name must be a str, not %s' % type(name).__name__)
     if name is not None and '\0' in name:
         raise ValueError('embedded null character')
-    return name
+    if name is not None and not _is_name(name.lstrip('/')):
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), name)
+
+
+def _is_name(name):
+    """What shm_open() takes for one, without the '/' in front."""
+    return 0 < len(name.encode()) <= 255 and '/' not in name and name not in ('.', '..')
 
 
 # Files with a name that this process has made: those that are still there at its end go then, as with CPython's
@@ -123,6 +130,7 @@ class SharedMemory(_Mp.SharedMemory):
         _check_name(name)
         if not create:
             return _call(_Mp.SharedMemory.attach, name, name=name)
+        size = operator.index(size)
         try:
             self = _Mp.SharedMemory.new_named(name, size)
         except GLib.Error as error:
@@ -301,6 +309,7 @@ class ShareableList(_Mp.ShareableList):
 
     def _index(self, position, message):
         length = len(self)
+        position = operator.index(position)
         if position < 0:
             position += length
         if not 0 <= position < length:

@@ -226,7 +226,10 @@ class _Memory(sync.Shared):
         return address
 
     def _open(self):
-        obj = self._whole().from_address(self._address())
+        obj = _ctypes().raw_at(self._address(), self._whole(), _reduce_raw)
+        # Parts of it that are given away, such as a structure of an array, keep the memory by it; but not this object,
+        # which has it.
+        obj._mp_bytes = _call(_Mp.TypedMemory.get_bytes, self)
         lock = self.get_property('lock')
         if lock is not None:
             self._set_lock(lock)
