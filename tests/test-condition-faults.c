@@ -243,6 +243,16 @@ test_index_reused (void)
   check_times_out ();
 }
 
+static void
+write_word (guint64 word)
+{
+  const guint64 state[2] = { word, 0 };
+
+  g_assert_cmpint (mp_cell_try_take (&condition->parent_instance.sync.slot), ==, MP_CELL_TAKEN);
+  mp_cell_write_state (&condition->parent_instance.sync.slot, state);
+  mp_cell_give_back (&condition->parent_instance.sync.slot);
+}
+
 /* The counts of merges come to their end while somebody still waits in the first group. */
 static void
 test_counts_go_round (void)
@@ -250,12 +260,9 @@ test_counts_go_round (void)
   for (guint n_merges = 2044; n_merges <= 2047; n_merges++)
     {
       g_autoptr(MpCondition) own = condition = mp_condition_new (NULL);
-      const guint64 state[2] = { (guint64) n_merges << 42 | (guint64) 2047 << 53, 0 };
       Peer waiters[4];
 
-      g_assert_cmpint (mp_cell_try_take (&own->parent_instance.sync.slot), ==, MP_CELL_TAKEN);
-      mp_cell_write_state (&own->parent_instance.sync.slot, state);
-      mp_cell_give_back (&own->parent_instance.sync.slot);
+      write_word ((guint64) n_merges << 42 | (guint64) 2047 << 53);
       waiters[0] = waiter_start (1);
       waiters[1] = waiter_start (2);
       notify (1);
@@ -272,16 +279,38 @@ test_counts_go_round (void)
     }
 }
 
+/* The same, and nearly at the count at which it came. */
+static void
+test_counts_come_again (void)
+{
+  G_GNUC_UNUSED g_autoptr(MpCondition) own = condition = mp_condition_new (NULL);
+  Peer waiters[3];
+  guint64 word[2];
+
+  write_word ((guint64) 2047 << 42);
+  waiters[0] = waiter_start (1);
+  waiters[1] = waiter_start (2);
+  kill (waiters[1].pid, SIGSTOP);
+  notify (1);
+  waiter_join (&waiters[0], g_get_monotonic_time ());
+  mp_cell_read_state (&condition->parent_instance.sync.slot, word);
+  g_assert_cmpuint (word[0], ==, 1);
+  write_word (1 | (guint64) 2046 << 42);
+  waiters[2] = waiter_start (2);
+  notify (2);
+  kill (waiters[1].pid, SIGCONT);
+  waiter_join (&waiters[1], g_get_monotonic_time ());
+  waiter_join (&waiters[2], g_get_monotonic_time ());
+  check_times_out ();
+}
+
 static void
 test_full (void)
 {
   g_autoptr(MpCondition) own = condition = mp_condition_new (NULL);
-  const guint64 state[2] = { MP_CONDITION_MAX_WAITING, 0 };
   g_autoptr(GError) error = NULL;
 
-  mp_cell_try_take (&own->parent_instance.sync.slot);
-  mp_cell_write_state (&own->parent_instance.sync.slot, state);
-  mp_cell_give_back (&own->parent_instance.sync.slot);
+  write_word (MP_CONDITION_MAX_WAITING);
   lock ();
   g_assert_false (mp_condition_wait (own, 0, NULL, &error));
   g_assert_error (error, MP_ERROR, MP_ERROR_FULL);
@@ -588,6 +617,7 @@ test_forged (void)
 {
   g_autoptr(MpSemaphore) semaphore = mp_semaphore_new (1);
   g_autoptr(MpLock) plain = mp_lock_new ();
+  G_GNUC_UNUSED g_autoptr(MpCondition) whole = condition = mp_condition_new (NULL);
   g_autoptr(GArray) fds = g_array_new (FALSE, FALSE, sizeof (int));
   g_autoptr(GError) error = NULL;
   MpShareable *locks[] = { MP_SHAREABLE (semaphore), MP_SHAREABLE (plain) };
@@ -597,16 +627,23 @@ test_forged (void)
   check_forged ("(<('lock', uint32 0, <1>)>, <2>)");
   check_forged ("(<('lock', uint32 1, <(uint64 1, uint64 2, uint32 3, uint32 4, uint16 1)>)>, <2>)");
   check_forged ("(<('condition', uint32 0, <(<1>, <2>)>)>, <2>)");
-  /* A lock that is none; and a state that is another slot's. */
+  /* A lock that is none; and a lock in the place of the condition. */
   for (guint i = 0; i < G_N_ELEMENTS (locks); i++)
     {
       g_autoptr(GVariant) lock = mp_shareable_describe_within (locks[i], fds, &error);
-      g_autoptr(GVariant) own = NULL;
+      g_autoptr(GVariant) own = mp_shareable_describe_within (i == 0 ? MP_SHAREABLE (condition) : locks[i], fds, &error);
+      g_autoptr(GVariant) parts = NULL;
       g_autoptr(GVariant) state = NULL;
 
       g_assert_no_error (error);
-      g_variant_get_child (lock, 2, "v", &own);
-      state = g_variant_ref_sink (g_variant_new ("(vv)", lock, own));
+      g_variant_get_child (own, 2, "v", &parts);
+      if (i == 0)
+        {
+          g_autoptr(GVariant) both = g_steal_pointer (&parts);
+
+          g_variant_get_child (both, 1, "v", &parts);
+        }
+      state = g_variant_ref_sink (g_variant_new ("(vv)", lock, parts));
       g_assert_null (mp_shareable_find_kind ("condition") (state, (int *) (gpointer) fds->data, fds->len, &error));
       g_assert_error (error, MP_ERROR, MP_ERROR_PROTOCOL);
       g_clear_error (&error);
@@ -627,6 +664,7 @@ main (int argc, char **argv)
   g_test_add_func ("/condition-faults/abandoned", test_abandoned);
   g_test_add_func ("/condition-faults/index-reused", test_index_reused);
   g_test_add_func ("/condition-faults/counts-go-round", test_counts_go_round);
+  g_test_add_func ("/condition-faults/counts-come-again", test_counts_come_again);
   g_test_add_func ("/condition-faults/full", test_full);
   g_test_add_func ("/condition-faults/damaged", test_damaged);
   g_test_add_func ("/condition-faults/async", test_async);

@@ -300,7 +300,8 @@ condition_figures (GString *line)
 }
 
 static const char *const condition_points[] = {
-  "condition-", "sync-", "!sync-hint", "!sync-noticed", "holdings-", "cell-", NULL
+  "condition-", "sync-", "!sync-hint", "!sync-noticed", "holdings-", "!holdings-marked", "!holdings-unmarked", "cell-",
+  NULL
 };
 static const char *const condition_variants[] = { "no-notify", "no-lock", NULL };
 

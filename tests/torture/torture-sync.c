@@ -236,7 +236,9 @@ semaphore_finish (void)
   g_clear_object (&semaphore);
 }
 
-static const char *const semaphore_points[] = { "sync-", "!sync-hint", "!sync-noticed", "holdings-", "cell-", NULL };
+static const char *const semaphore_points[] = {
+  "sync-", "!sync-hint", "!sync-noticed", "holdings-", "!holdings-marked", "!holdings-unmarked", "cell-", NULL
+};
 static const char *const semaphore_variants[] = { "no-return", "no-unit", NULL };
 
 const TorturePrimitive torture_semaphore = {
