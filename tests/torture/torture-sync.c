@@ -124,6 +124,88 @@ figures (GString *line)
                           " cancelled; ", data->n_uses, data->n_async, data->n_cancelled);
 }
 
+/* What is acquired, used and released by its use. */
+typedef struct
+{
+  const char  *name;
+  gpointer    *object;
+  guint        without;   /* the variant that uses it without having acquired it */
+  void      (* use)            (void);
+  gboolean  (* try_acquire)    (gpointer              object);
+  gboolean  (* acquire)        (gpointer              object,
+                                gint64                timeout_us,
+                                GCancellable         *cancellable,
+                                GError              **error);
+  void      (* acquire_async)  (gpointer              object,
+                                GCancellable         *cancellable,
+                                GAsyncReadyCallback   callback,
+                                gpointer              user_data);
+  gboolean  (* acquire_finish) (gpointer              object,
+                                GAsyncResult         *result,
+                                GError              **error);
+} Acquirable;
+
+static const Acquirable *acquirable;   /* of this step */
+
+static void
+acquired_cb (GObject      *source_object,
+             GAsyncResult *result,
+             gpointer      user_data)
+{
+  g_autoptr(GError) error = NULL;
+  g_autoptr(GCancellable) cancellable = user_data;
+
+  n_pending--;
+  n_completed++;
+  if (acquirable->acquire_finish (*acquirable->object, result, &error))
+    {
+      count (&data->n_async);
+      acquirable->use ();
+    }
+  else
+    {
+      check_cancelled (acquirable->name, cancellable, error);
+    }
+}
+
+static void
+acquire_begin_async (void)
+{
+  g_autoptr(GCancellable) cancellable = make_cancellable ();
+
+  n_pending++;
+  acquirable->acquire_async (*acquirable->object, cancellable, acquired_cb,
+                             cancellable != NULL ? g_object_ref (cancellable) : NULL);
+  cancel (cancellable);
+}
+
+static void
+acquire_block (void)
+{
+  g_autoptr(GError) error = NULL;
+  gpointer object = *acquirable->object;
+  guint how = torture_random (8);
+
+  if (torture_broken == acquirable->without)
+    acquirable->use ();
+  else if (how == 0)
+    {
+      if (acquirable->try_acquire (object))
+        acquirable->use ();
+    }
+  else if (acquirable->acquire (object, how == 1 ? (gint64) torture_random (300) : -1, NULL, &error))
+    acquirable->use ();
+  else if (how != 1 || !g_error_matches (error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT))
+    torture_violation ("%s acquire: %s", acquirable->name, error->message);
+}
+
+static void
+step_acquirable (const Acquirable *what)
+{
+  acquirable = what;
+  step_by (acquire_block, acquire_begin_async);
+}
+
 /* Semaphore: as many at a time as there are units, and at the end there are as many as at first. */
 
 static void
@@ -153,61 +235,15 @@ semaphore_use (void)
   pause_alone ();
 }
 
-static void
-semaphore_acquired_cb (GObject      *source_object,
-                       GAsyncResult *result,
-                       gpointer      user_data)
-{
-  g_autoptr(GError) error = NULL;
-  g_autoptr(GCancellable) cancellable = user_data;
-
-  n_pending--;
-  n_completed++;
-  if (mp_semaphore_acquire_finish (semaphore, result, &error))
-    {
-      count (&data->n_async);
-      semaphore_use ();
-    }
-  else
-    {
-      check_cancelled ("semaphore acquire_async", cancellable, error);
-    }
-}
-
-static void
-semaphore_begin_async (void)
-{
-  g_autoptr(GCancellable) cancellable = make_cancellable ();
-
-  n_pending++;
-  mp_semaphore_acquire_async (semaphore, cancellable, semaphore_acquired_cb,
-                              cancellable != NULL ? g_object_ref (cancellable) : NULL);
-  cancel (cancellable);
-}
-
-static void
-semaphore_block (void)
-{
-  g_autoptr(GError) error = NULL;
-  guint how = torture_random (8);
-
-  if (torture_broken == BROKEN_SECOND)
-    semaphore_use ();
-  else if (how == 0)
-    {
-      if (mp_semaphore_try_acquire (semaphore))
-        semaphore_use ();
-    }
-  else if (mp_semaphore_acquire (semaphore, how == 1 ? (gint64) torture_random (300) : -1, NULL, &error))
-    semaphore_use ();
-  else if (how != 1 || !g_error_matches (error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT))
-    torture_violation ("semaphore acquire: %s", error->message);
-}
+static const Acquirable semaphore_calls = {
+  "semaphore", (gpointer *) &semaphore, BROKEN_SECOND, semaphore_use, (gpointer) mp_semaphore_try_acquire,
+  (gpointer) mp_semaphore_acquire, (gpointer) mp_semaphore_acquire_async, (gpointer) mp_semaphore_acquire_finish,
+};
 
 static void
 semaphore_step (void)
 {
-  step_by (semaphore_block, semaphore_begin_async);
+  step_acquirable (&semaphore_calls);
 }
 
 static void
@@ -457,61 +493,15 @@ rlock_use (void)
   pause_alone ();
 }
 
-static void
-rlock_acquired_cb (GObject      *source_object,
-                   GAsyncResult *result,
-                   gpointer      user_data)
-{
-  g_autoptr(GError) error = NULL;
-  g_autoptr(GCancellable) cancellable = user_data;
-
-  n_pending--;
-  n_completed++;
-  if (mp_rlock_acquire_finish (rlock, result, &error))
-    {
-      count (&data->n_async);
-      rlock_use ();
-    }
-  else
-    {
-      check_cancelled ("rlock acquire_async", cancellable, error);
-    }
-}
-
-static void
-rlock_begin_async (void)
-{
-  g_autoptr(GCancellable) cancellable = make_cancellable ();
-
-  n_pending++;
-  mp_rlock_acquire_async (rlock, cancellable, rlock_acquired_cb,
-                          cancellable != NULL ? g_object_ref (cancellable) : NULL);
-  cancel (cancellable);
-}
-
-static void
-rlock_block (void)
-{
-  g_autoptr(GError) error = NULL;
-  guint how = torture_random (8);
-
-  if (torture_broken == BROKEN_FIRST)
-    rlock_use ();
-  else if (how == 0)
-    {
-      if (mp_rlock_try_acquire (rlock))
-        rlock_use ();
-    }
-  else if (mp_rlock_acquire (rlock, how == 1 ? (gint64) torture_random (300) : -1, NULL, &error))
-    rlock_use ();
-  else if (how != 1 || !g_error_matches (error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT))
-    torture_violation ("rlock acquire: %s", error->message);
-}
+static const Acquirable rlock_calls = {
+  "rlock", (gpointer *) &rlock, BROKEN_FIRST, rlock_use, (gpointer) mp_rlock_try_acquire,
+  (gpointer) mp_rlock_acquire, (gpointer) mp_rlock_acquire_async, (gpointer) mp_rlock_acquire_finish,
+};
 
 static void
 rlock_step (void)
 {
-  step_by (rlock_block, rlock_begin_async);
+  step_acquirable (&rlock_calls);
 }
 
 static void
