@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define BUFFER_SIZE      ((gsize) 65536)
+#define BUFFER_SIZE      MP_WIRE_BUFFER_SIZE
 #define MIN_MAPPED       ((gsize) 1 << 20)
 #define MAX_FIRST_MAP    ((gsize) 1 << 30)   /* address space taken on the peer's word; pages come as bytes arrive */
 #define MAX_ARRIVALS     64
@@ -24,14 +24,6 @@ typedef struct
   gpointer address;
   gsize    size;
 } Mapping;
-
-typedef enum
-{
-  NOTHING_WHOLE,
-  WHOLE_FRAME,
-  LARGE_BEGINS,   /* the head of a frame that will not fit into the buffer */
-  BAD_FRAME,
-} NextState;
 
 static void
 close_fds (int   *fds,
@@ -142,6 +134,37 @@ mp_wire_set_broken (MpWireInput *self,
   return FALSE;
 }
 
+gboolean
+mp_wire_set_too_large (MpWireInput *self,
+                       guint64      length)
+{
+  if (self->broken == NULL)
+    self->broken = g_error_new (MP_ERROR, MP_ERROR_TOO_LARGE,
+                                "Received the head of a message of %" G_GUINT64_FORMAT " bytes; "
+                                "at most %" G_GUINT64_FORMAT " are allowed", length, self->max_length);
+  return FALSE;
+}
+
+gboolean
+mp_wire_take_arrival (MpWireInput *self,
+                      int         *fds,
+                      guint       *n)
+{
+  MpWireArrival *arrival = &g_array_index (self->arrivals, MpWireArrival, 0);
+  gboolean whole = !arrival->truncated;
+
+  if (whole)
+    {
+      memcpy (fds + *n, arrival->fds, arrival->n_fds * sizeof (int));
+      *n += arrival->n_fds;
+      self->n_unclaimed -= arrival->n_fds;
+      g_clear_pointer (&arrival->fds, g_free);
+      arrival->n_fds = 0;
+    }
+  drop_arrival (self);
+  return whole;
+}
+
 /* Takes the descriptors of the frame whose head begins at @position of the stream: the n-th group came with the head's
  * n-th byte, and with no other. @frame: n_fds as announced; is set to what there is. */
 static gboolean
@@ -170,16 +193,7 @@ claim_fds (MpWireInput *self,
           return mp_wire_set_broken (self, MP_ERROR_PROTOCOL, "its descriptors are missing");
         }
 
-      lost |= arrival->truncated;
-      if (!arrival->truncated)
-        {
-          memcpy (fds + n, arrival->fds, n_group * sizeof (int));
-          n += n_group;
-          self->n_unclaimed -= n_group;
-          g_clear_pointer (&arrival->fds, g_free);
-          arrival->n_fds = 0;
-        }
-      drop_arrival (self);
+      lost |= !mp_wire_take_arrival (self, fds, &n);
     }
 
   frame->fds_lost = lost;
@@ -192,44 +206,42 @@ claim_fds (MpWireInput *self,
 }
 
 /* Looks at what the buffer begins with. */
-static NextState
+static MpWireState
 look (MpWireInput   *self,
       MpFrameHeader *header)
 {
   gsize available = self->end - self->start;
 
   if (self->broken != NULL)
-    return BAD_FRAME;
+    return MP_WIRE_BAD_FRAME;
   if (self->large.active)
-    return self->large.filled == self->large.total ? WHOLE_FRAME : NOTHING_WHOLE;
+    return self->large.filled == self->large.total ? MP_WIRE_WHOLE_FRAME : MP_WIRE_NOTHING_WHOLE;
+  if (G_UNLIKELY (self->is_stream))
+    return mp_wire_stream_look (self, header);
   if (available < sizeof *header)
-    return NOTHING_WHOLE;
+    return MP_WIRE_NOTHING_WHOLE;
 
   *header = *(const MpFrameHeader *) (gconstpointer) (self->buffer + self->start);
   if (header->n_fds > MP_MAX_FDS || header->kind == 0)
     {
       mp_wire_set_broken (self, MP_ERROR_PROTOCOL, "its head makes no sense");
-      return BAD_FRAME;
+      return MP_WIRE_BAD_FRAME;
     }
   if (header->length > self->max_length)
     {
-      if (self->broken == NULL)
-        self->broken = g_error_new (MP_ERROR, MP_ERROR_TOO_LARGE,
-                                    "Received the head of a message of %" G_GUINT64_FORMAT " bytes; "
-                                    "at most %" G_GUINT64_FORMAT " are allowed", header->length, self->max_length);
-      return BAD_FRAME;
+      mp_wire_set_too_large (self, header->length);
+      return MP_WIRE_BAD_FRAME;
     }
 
   /* The bound keeps the sum from overflowing. */
   if (header->length > BUFFER_SIZE - sizeof *header)
-    return LARGE_BEGINS;
-  return available >= sizeof *header + mp_pad8 (header->length) ? WHOLE_FRAME : NOTHING_WHOLE;
+    return MP_WIRE_LARGE_BEGINS;
+  return available >= sizeof *header + mp_pad8 (header->length) ? MP_WIRE_WHOLE_FRAME : MP_WIRE_NOTHING_WHOLE;
 }
 
-/* Descriptors that came before @position and were claimed by no frame. */
-static gboolean
-check_stray_fds (MpWireInput *self,
-                 guint64      position)
+gboolean
+mp_wire_check_stray_fds (MpWireInput *self,
+                         guint64      position)
 {
   if (self->arrivals == NULL || self->arrivals->len == 0 ||
       g_array_index (self->arrivals, MpWireArrival, 0).end > position)
@@ -246,8 +258,11 @@ begin_frame (MpWireInput         *self,
 {
   guint64 position = self->received - (self->end - self->start);
 
+  if (G_UNLIKELY (self->is_stream))
+    return mp_wire_stream_begin (self, frame);
+
   *frame = (MpFrame) { .tag = header->tag, .kind = header->kind, .n_fds = header->n_fds };
-  if (!check_stray_fds (self, position))
+  if (!mp_wire_check_stray_fds (self, position))
     {
       frame->n_fds = 0;
       return FALSE;
@@ -295,7 +310,7 @@ large_begin (MpWireInput         *self,
 
   large->active = TRUE;
   large->length = header->length;
-  large->total = mp_pad8 (header->length);
+  large->total = self->is_stream ? header->length : mp_pad8 (header->length);
   if (!large_allocate (self, MIN (large->total, MAX_FIRST_MAP)))
     return FALSE;
 
@@ -327,7 +342,7 @@ large_finish (MpWireInput *self,
   MpWireLarge *large = &self->large;
   Mapping *mapping;
 
-  if (!mp_wire_check_zeros (self, large->data, large->length))
+  if (!self->is_stream && !mp_wire_check_zeros (self, large->data, large->length))
     return FALSE;
 
   *frame = large->frame;
@@ -344,6 +359,8 @@ large_finish (MpWireInput *self,
 
   frame->data = large->data;
   frame->size = large->length;
+  if (self->is_stream)
+    mp_wire_stream_mark (frame);
   memset (large, 0, sizeof *large);
   return TRUE;
 }
@@ -355,11 +372,20 @@ mp_wire_socket_next (MpWire   *self,
 {
   MpWireInput *in = &self->in;
   MpFrameHeader header;
-  NextState state = look (in, &header);
+  MpWireState state = look (in, &header);
 
-  if (G_LIKELY (state == WHOLE_FRAME && !in->large.active))
+  if (G_LIKELY (state == MP_WIRE_WHOLE_FRAME && !in->large.active))
     {
-      if (begin_frame (in, &header, frame))
+      if (!begin_frame (in, &header, frame))
+        {
+          /* It is broken. */
+        }
+      else if (G_UNLIKELY (in->is_stream))
+        {
+          mp_wire_stream_take (in, header.length, frame);
+          return TRUE;
+        }
+      else
         {
           frame->data = in->buffer + in->start;
           frame->size = header.length;
@@ -369,12 +395,12 @@ mp_wire_socket_next (MpWire   *self,
           mp_frame_clear (frame);
         }
     }
-  else if (state == WHOLE_FRAME)
+  else if (state == MP_WIRE_WHOLE_FRAME)
     {
       if (large_finish (in, frame))
         return TRUE;
     }
-  else if (state == LARGE_BEGINS)
+  else if (state == MP_WIRE_LARGE_BEGINS)
     {
       large_begin (in, &header);
     }
@@ -399,9 +425,9 @@ gboolean
 mp_wire_has_frame (MpWire *self)
 {
   MpFrameHeader header;
-  NextState state = look (&self->in, &header);
+  MpWireState state = look (&self->in, &header);
 
-  return state == WHOLE_FRAME || state == BAD_FRAME;
+  return state == MP_WIRE_WHOLE_FRAME || state == MP_WIRE_BAD_FRAME;
 }
 
 gboolean
@@ -419,9 +445,10 @@ prepare_room (MpWireInput  *self,
 {
   MpWireLarge *large = &self->large;
   MpFrameHeader header;
-  NextState state = look (self, &header);
+  MpWireState state = look (self, &header);
+  gsize base;
 
-  if (state == BAD_FRAME || (state == LARGE_BEGINS && !large_begin (self, &header)))
+  if (state == MP_WIRE_BAD_FRAME || (state == MP_WIRE_LARGE_BEGINS && !large_begin (self, &header)))
     return FALSE;
 
   if (large->active)
@@ -437,15 +464,16 @@ prepare_room (MpWireInput  *self,
   if (self->buffer == NULL)
     self->buffer = g_malloc (BUFFER_SIZE);
 
+  base = self->is_stream ? MP_WIRE_STREAM_BASE : 0;
   if (self->start == self->end)
     {
-      self->start = self->end = 0;
+      self->start = self->end = base;
     }
-  else if (self->start > 0 && state == NOTHING_WHOLE)
+  else if (self->start > base && state == MP_WIRE_NOTHING_WHOLE)
     {
-      memmove (self->buffer, self->buffer + self->start, self->end - self->start);
-      self->end -= self->start;
-      self->start = 0;
+      memmove (self->buffer + base, self->buffer + self->start, self->end - self->start);
+      self->end -= self->start - base;
+      self->start = base;
     }
 
   *place = self->buffer + self->end;

@@ -36,7 +36,7 @@ mp_wire_output_clear (MpWireOutput *self)
     chunk_clear (&self->chunks[self->first + i]);
   g_clear_pointer (&self->chunks, g_free);
   g_clear_pointer (&self->buffer, g_free);
-  *self = (MpWireOutput) { .last_start = G_MAXUINT64 };
+  *self = (MpWireOutput) { .last_start = G_MAXUINT64, .is_stream = self->is_stream };
 }
 
 static MpWireChunk *
@@ -108,6 +108,18 @@ reserve (MpWireOutput *self,
   return place;
 }
 
+/* They leave with what was reserved last. */
+static void
+attach_fds (MpWireOutput *self,
+            const int    *fds,
+            guint         n_fds)
+{
+  MpWireChunk *chunk = &self->chunks[self->first + self->n_chunks - 1];
+
+  chunk->fds = g_memdup2 (fds, n_fds * sizeof *fds);
+  chunk->n_fds = n_fds;
+}
+
 /* The head of a frame, and @size bytes behind it in the buffer. */
 static guint8 *
 begin_frame (MpWireOutput *self,
@@ -124,12 +136,7 @@ begin_frame (MpWireOutput *self,
   place = reserve (self, sizeof (MpFrameHeader) + size, n_fds > 0);
   *(MpFrameHeader *) (gpointer) place = (MpFrameHeader) { length, tag, kind, n_fds };
   if (n_fds > 0)
-    {
-      MpWireChunk *chunk = &self->chunks[self->first + self->n_chunks - 1];
-
-      chunk->fds = g_memdup2 (fds, n_fds * sizeof *fds);
-      chunk->n_fds = n_fds;
-    }
+    attach_fds (self, fds, n_fds);
 
   return place + sizeof (MpFrameHeader);
 }
@@ -148,7 +155,7 @@ static void
 append_piece (MpWireOutput  *self,
               const MpPiece *piece)
 {
-  gsize whole = piece->size & ~(gsize) 7;
+  gsize whole = self->is_stream ? piece->size : piece->size & ~(gsize) 7;
   MpWireChunk *chunk;
 
   if (piece->bytes == NULL || piece->size < MP_PIECE_MIN_REFERENCE)
@@ -165,6 +172,31 @@ append_piece (MpWireOutput  *self,
   append_copy (self, chunk->data + whole, piece->size - whole);
 }
 
+/* A frame of a stream. */
+static void
+queue_stream (MpWireOutput  *self,
+              gboolean       is_value,
+              const MpPiece *pieces,
+              guint          n_pieces,
+              const int     *fds,
+              guint          n_fds)
+{
+  guint8 head[MP_STREAM_MAX_HEAD + MP_STREAM_MAGIC_SIZE];
+  guint64 length = 0;
+  guint i, n_head;
+
+  for (i = 0; i < n_pieces; i++)
+    length += pieces[i].size;
+
+  n_head = mp_wire_stream_head (head, length, is_value);
+  self->last_start = self->queued;
+  memcpy (reserve (self, n_head, n_fds > 0), head, n_head);
+  if (n_fds > 0)
+    attach_fds (self, fds, n_fds);
+  for (i = 0; i < n_pieces; i++)
+    append_piece (self, &pieces[i]);
+}
+
 void
 mp_wire_queue (MpWire        *self,
                guint16        kind,
@@ -179,6 +211,12 @@ mp_wire_queue (MpWire        *self,
   guint i;
 
   g_assert (n_fds <= MP_MAX_FDS);
+
+  if (G_UNLIKELY (self->out.is_stream))
+    {
+      queue_stream (&self->out, FALSE, pieces, n_pieces, fds, n_fds);
+      return;
+    }
 
   for (i = 0; i < n_pieces; i++)
     length += pieces[i].size;
@@ -219,7 +257,12 @@ mp_wire_queue_value (MpWire        *self,
 
   g_assert (lead_size % 8 == 0 && n_fds <= MP_MAX_FDS);
 
-  if (encoded->n_pieces == 1)
+  if (G_UNLIKELY (self->out.is_stream))
+    {
+      g_assert (lead_size == 0);
+      queue_stream (&self->out, TRUE, encoded->pieces, encoded->n_pieces, fds, n_fds);
+    }
+  else if (encoded->n_pieces == 1)
     {
       place = begin_frame (&self->out, kind, tag, length, length, fds, n_fds);
       if (lead_size > 0)
@@ -276,7 +319,7 @@ mp_wire_output_consume (MpWireOutput *self,
 }
 
 /* The bytes and descriptors that may go in one call, @limit bytes at most: descriptors only with the first byte,
- * MP_SOCKET_MAX_FDS at most; those beyond go with the bytes after it. */
+ * MP_SOCKET_MAX_FDS at most; those beyond go with the bytes after it. In a stream a byte with descriptors goes alone. */
 static guint
 gather (MpWireOutput *self,
         guint64       limit,
@@ -293,7 +336,7 @@ gather (MpWireOutput *self,
   *n_fds = MIN (chunk->n_fds - chunk->n_fds_sent, MP_SOCKET_MAX_FDS);
   *total = 0;
 
-  if (*n_fds < chunk->n_fds - chunk->n_fds_sent)
+  if (*n_fds < chunk->n_fds - chunk->n_fds_sent || (self->is_stream && *n_fds > 0))
     {
       iov[0] = (struct iovec) { buffered, 1 };
       *total = 1;

@@ -31,6 +31,7 @@ typedef struct
   guint64      queued;      /* bytes, ever */
   guint64      sent;
   guint64      last_start;  /* @queued before the last frame; G_MAXUINT64: taken back */
+  gboolean     is_stream;   /* see MP_STREAM_KIND */
 } MpWireOutput;
 
 /* Descriptors that came with the bytes from @start to @end of the stream. */
@@ -56,10 +57,22 @@ typedef struct
   guint8   *data;           /* (owned) */
 } MpWireLarge;
 
+#define MP_WIRE_BUFFER_SIZE ((gsize) 65536)
+#define MP_WIRE_STREAM_BASE 4     /* where a frame of a stream begins, so that what follows a head of 4 bytes is aligned */
+
+/* What the buffer begins with. */
+typedef enum
+{
+  MP_WIRE_NOTHING_WHOLE,
+  MP_WIRE_WHOLE_FRAME,
+  MP_WIRE_LARGE_BEGINS,     /* the head of a frame that will not fit into the buffer */
+  MP_WIRE_BAD_FRAME,
+} MpWireState;
+
 typedef struct
 {
   guint8      *buffer;      /* from the first read on */
-  gsize        start;       /* always the beginning of a frame, a multiple of 8 */
+  gsize        start;       /* always the beginning of a frame, a multiple of 8 but for streams */
   gsize        end;
   guint64      received;    /* bytes, ever */
   guint64      max_length;
@@ -68,6 +81,7 @@ typedef struct
   gboolean     at_eof;
   GError      *broken;      /* (owned) (nullable): what the peer did */
   MpWireLarge  large;
+  gboolean     is_stream;   /* see MP_STREAM_KIND */
 } MpWireInput;
 
 /* The short way out. */
@@ -123,10 +137,33 @@ gssize    mp_wire_report_broken (MpWireInput *self,
 gboolean  mp_wire_check_zeros  (MpWireInput  *self,
                                 const guint8 *data,
                                 gsize         size);
+gboolean  mp_wire_set_too_large (MpWireInput *self,
+                                guint64       length);
+/* Descriptors that came before @position of the stream and were claimed by no frame. */
+gboolean  mp_wire_check_stray_fds (MpWireInput *self,
+                                guint64       position);
+/* Those of the oldest arrival, added to the @n there are in @fds. FALSE: this process had none free, and they are lost. */
+gboolean  mp_wire_take_arrival (MpWireInput  *self,
+                                int          *fds,
+                                guint        *n);
 /* @n bytes of the output have left. */
 void      mp_wire_output_consume (MpWireOutput *self,
                                 gsize         n);
 gboolean  mp_wire_set_send_error (GError    **error);
+
+/* mp-wire-stream.c */
+MpWireState mp_wire_stream_look (MpWireInput *self,
+                                MpFrameHeader *header);
+gboolean  mp_wire_stream_begin (MpWireInput  *self,
+                                MpFrame      *frame);
+void      mp_wire_stream_take  (MpWireInput  *self,
+                                gsize         size,
+                                MpFrame      *frame);
+void      mp_wire_stream_mark  (MpFrame      *frame);
+/* The head of a frame on its way out. @is_value: the magic is a part of it. Its size. */
+guint     mp_wire_stream_head  (guint8        head[MP_STREAM_MAX_HEAD + MP_STREAM_MAGIC_SIZE],
+                                guint64       length,
+                                gboolean      is_value);
 
 /* mp-wire-ring.c */
 void      mp_wire_rings_clear  (MpWire       *self);

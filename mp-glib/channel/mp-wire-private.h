@@ -26,6 +26,7 @@ typedef struct
   guint16       kind;
   guint16       n_fds;
   gboolean      fds_lost;   /* this process had no descriptors free: n_fds is 0, the rest of the frame is whole */
+  gboolean      is_value;   /* of a stream only: begins with the magic */
   const guint8 *data;       /* 8-aligned; until the next fill or clear */
   gsize         size;
   GBytes       *bytes;      /* (owned) (nullable): set when the payload was large and has memory of its own */
@@ -37,6 +38,11 @@ typedef struct _MpWire MpWire;
 /* Takes @fd (a connected AF_UNIX SOCK_STREAM socket). @max_length bounds a received payload. */
 MpWire   *mp_wire_new          (int             fd,
                                 guint64         max_length);
+/* The same with the framing of CPython's multiprocessing.connection, for listeners and clients: @fd may be of any family.
+ * See below. */
+MpWire   *mp_wire_new_stream   (int             fd,
+                                guint64         max_length);
+gboolean  mp_wire_is_stream    (MpWire         *self);
 void      mp_wire_free         (MpWire         *self);      /* closes the descriptor, drops what was not sent */
 int       mp_wire_get_fd       (MpWire         *self);
 int       mp_wire_steal_fd     (MpWire         *self);      /* for handing the socket on; must be idle */
@@ -128,6 +134,30 @@ gboolean  mp_wire_ring         (MpWire         *self,
                                 GError        **error);
 /* What is pending waits for the socket to become writable, and not only for room in the ring, of which nobody tells. */
 gboolean  mp_wire_waits_for_socket (MpWire     *self);
+
+/* The framing of CPython's multiprocessing.connection (Lib/multiprocessing/connection.py, class Connection): a message is
+ * its length, 4 bytes, big-endian, signed, and its bytes. For a length beyond 0x7fffffff the 4 bytes are -1, and the length
+ * follows, 8 bytes, big-endian. There are no kinds, no tags, no zeros behind: mp_wire_queue() sends bytes, whatever kind
+ * it is given. Not for rings and mp_wire_queue_short().
+ *
+ * What arrives has the kind MP_STREAM_KIND; its data is valid until the next next(), and 8-aligned only where is_value is
+ * set. A value is the magic and what the codec makes of it: mp_wire_queue_value() puts the magic there, and counts it; who
+ * receives it asks for the value at MP_STREAM_MAGIC_SIZE. In a byte order that is not ours it is no value.
+ *
+ * Descriptors leave with the first bytes of the head, as always, here each group with a single byte sent by itself: that is
+ * where a read ends, so that it is known whose they are without a word about them in the head. Others are an error. */
+#define MP_STREAM_KIND       2
+#define MP_STREAM_MAGIC_SIZE 8
+#define MP_STREAM_MAX_HEAD   12
+#define MP_STREAM_MAGIC      G_GUINT64_CONSTANT (0x0a0d315647704d93)   /* host byte order */
+
+/* The head for a message of @length bytes: its size, 4 or 12. */
+guint     mp_stream_put_head   (guint8          head[MP_STREAM_MAX_HEAD],
+                                guint64         length);
+/* The head that @size bytes begin with: its size; 0: there are not enough. G_MAXUINT: it is none. */
+guint     mp_stream_get_head   (const guint8   *data,
+                                gsize           size,
+                                guint64        *length);
 
 void      mp_frame_clear       (MpFrame        *frame);
 /* The value that begins at @offset (a multiple of 8) of the payload; takes the frame's descriptors as needed. */

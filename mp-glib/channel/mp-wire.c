@@ -27,6 +27,22 @@ mp_wire_new (int     fd,
   return self;
 }
 
+MpWire *
+mp_wire_new_stream (int     fd,
+                    guint64 max_length)
+{
+  MpWire *self = mp_wire_new (fd, max_length);
+
+  self->in.is_stream = self->out.is_stream = TRUE;
+  return self;
+}
+
+gboolean
+mp_wire_is_stream (MpWire *self)
+{
+  return self->in.is_stream;
+}
+
 void
 mp_wire_free (MpWire *self)
 {
