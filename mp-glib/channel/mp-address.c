@@ -238,8 +238,10 @@ tcp_to_string (const char *host,
 static char *
 inet_to_string (GInetSocketAddress *address)
 {
-  g_autofree char *host = g_inet_address_to_string (g_inet_socket_address_get_address (address));
-  guint32 scope = g_inet_socket_address_get_scope_id (address);
+  GInetAddress *number = g_inet_socket_address_get_address (address);
+  g_autofree char *host = g_inet_address_to_string (number);
+  gboolean has_scope = g_inet_address_get_family (number) == G_SOCKET_FAMILY_IPV6;
+  guint32 scope = has_scope ? g_inet_socket_address_get_scope_id (address) : 0;
   g_autofree char *whole = scope != 0 ? g_strdup_printf ("%s%%%u", host, scope) : g_strdup (host);
 
   return tcp_to_string (whole, g_inet_socket_address_get_port (address));
