@@ -53,7 +53,7 @@ def run(name, n_producers, n_consumers, n, item, maxsize=0):
     end = max(done.get() for _ in range(n_consumers))
     for process in processes:
         process.join()
-    print(f'RESULT {name} {n / (end - start):.1f}', flush=True)
+    print(f'RESULT {name}/s {n / (end - start):.1f}', flush=True)
 
 
 if __name__ == '__main__':

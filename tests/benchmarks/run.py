@@ -33,6 +33,7 @@ CPYTHON = os.path.join(HERE, 'bench-cpython.py')
 CPYTHON_SYNC = os.path.join(HERE, 'bench-cpython-sync.py')
 CPYTHON_MEMORY = os.path.join(HERE, 'bench-cpython-memory.py')
 OVERRIDES = os.path.join(HERE, 'bench-overrides.py')
+QUEUE_PY = os.path.join(HERE, 'bench-queue.py')
 SINGLE = os.path.join(HERE, 'bench-overrides-sync.py')
 CALLS = os.path.join(HERE, 'bench-calls.py')
 OVERRIDES_JS = os.path.join(HERE, 'bench-overrides.js')
@@ -100,6 +101,9 @@ def make_rows():
         Row('Python: lock, acquired and released', 'calls', ['single', 'lock'], 'calls/s', None),
         Row('Python: value, read', 'calls', ['single', 'value'], 'calls/s', None),
         Row('Python: value, counted up under its lock', 'calls', ['single', 'counter'], 'calls/s', None),
+        Row('Python: queue, small items, 1 → 1', 'pyqueue', ['pyqueue'], 'small/s', None, [('cpython', '>=', 0.5)]),
+        Row('Python: queue, 32 bytes, 1 → 1', 'pyqueue', ['pyqueue'], 'bytes32/s', None, [('cpython', '>=', 0.5)]),
+        Row('Python: queue, 1 MiB, 1 → 1', 'pyqueue', ['pyqueue'], '1MiB/s', None, [('cpython', '>=', 2)]),
         Row('JavaScript: map, x·x over 10⁶ ints', 'javascript', ['javascript'], 'items/s', None),
         Row('lock, uncontended', 'lock', ['lock', 'one'], 'pairs/s', 'futex', [('cpython', '>=', 2)]),
     ]
@@ -153,6 +157,9 @@ def find_command(system, arguments):
     if arguments[0] == 'sync':
         return {'mp': [MP_SYNC, *arguments[1:]], 'raw': [RAW_SYNC, arguments[1]],
                 'cpython': [sys.executable, CPYTHON_SYNC, arguments[1]]}[system]
+    if arguments[0] == 'pyqueue':
+        other = {'mp': 'mp', 'cpython': 'multiprocessing'}.get(system)
+        return other and [sys.executable, QUEUE_PY, other, '2']
     if arguments[0] == 'single':
         return None if system == 'raw' or (system, arguments[1]) == ('cpython', 'call') else \
             [sys.executable, SINGLE, system, arguments[1]]
