@@ -128,7 +128,7 @@ test_cancelled (void)
 static void
 test_many (void)
 {
-  g_autoptr(MpJoinableQueue) own = queue = mp_joinable_queue_new (0, 0);
+  G_GNUC_UNUSED g_autoptr(MpJoinableQueue) own = queue = mp_joinable_queue_new (0, 0);
   guint n = g_getenv ("MP_TESTS_SLOW") != NULL ? 2000 : 50000;
 
   put (0, n);
@@ -163,7 +163,7 @@ work_off (int socket)
 static void
 test_processes (void)
 {
-  g_autoptr(MpJoinableQueue) own = queue = mp_joinable_queue_new (10, 0);
+  G_GNUC_UNUSED g_autoptr(MpJoinableQueue) own = queue = mp_joinable_queue_new (10, 0);
   Peer peers[3];
   guint i;
 
