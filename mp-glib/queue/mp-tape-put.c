@@ -125,7 +125,7 @@ jump_to (MpTape      *self,
   return TRUE;
 }
 
-/* Back to a smaller one, when little is left in this. */
+/* Back to a smaller one, when little is left in this, and what is put now is small: what is left has to be made anew. */
 static gboolean
 steps_down (MpTape      *self,
             MpTapePlace  place,
@@ -135,7 +135,7 @@ steps_down (MpTape      *self,
   guint now = MP_TAPE_RING (place);
   guint64 behind;
 
-  if (need > mp_tape_ring_size (now - 1) / 4)
+  if (need > mp_tape_ring_size (now - 1) / 16)
     return FALSE;
   look_at_getters (self);
   if (MP_TAPE_RING (self->seen_free.place) != now)
@@ -146,7 +146,7 @@ steps_down (MpTape      *self,
     {
       guint64 size = mp_tape_ring_size (ring);
 
-      if (behind <= size / 4 && need <= size / 4 && is_drained (self, ring))
+      if (behind <= size / 4 && need <= size / 16 && is_drained (self, ring))
         return jump_to (self, place, ring, need, way);
     }
   return FALSE;

@@ -14,7 +14,7 @@
 #define N_STATES    (1u << 20)
 #define MAX_ITEMS   64
 #define MAX_PENDING 3
-#define BIG         (700 << 10)
+#define BIG         (1600 << 10)
 
 enum { BROKEN_NOTHING, BROKEN_LOSES, BROKEN_TWICE };
 enum { NOTHING, BEGUN, PUT, GOT };
@@ -307,7 +307,9 @@ figures (GString *line)
                           data->n_missing, data->n_closed, data->n_full);
 }
 
-static const char *const points[] = { "tape-", "!tape-taken", "queue-", "sync-notice", "sync-hint", "cell-", "!cell-state", NULL };
+static const char *const points[] = {
+  "tape-", "!tape-taken", "!tape-retaking", "!tape-word", "queue-", "sync-notice", "sync-hint", "cell-", "!cell-state", NULL
+};
 static const char *const variants[] = { "loses", "twice", NULL };
 
 const TorturePrimitive torture_queue = {
