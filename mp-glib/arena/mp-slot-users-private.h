@@ -5,9 +5,9 @@
 
 G_BEGIN_DECLS
 
-/* Who refers to a slot: participants by their rows, and descriptions on their way by their locks. A reference moves from
- * the one to the other and back, so that who looks for all of them has to look at the count of moves before and after, at
- * the locks first, then at the rows (can_reuse() in mp-slot.c says why). */
+/* Who refers to a slot: participants by their rows, and descriptions on their way by their locks. A reference moves
+ * from the one to the other and back, so that who looks for all of them has to look at the count of moves before and
+ * after, at the locks first, then at the rows (can_reuse() in mp-slot.c says why). */
 
 guint64  mp_slot_count_moves        (const MpSlotRef *ref);
 gboolean mp_slot_is_on_its_way      (const MpSlotRef *ref);

@@ -30,8 +30,8 @@ begin_get (MpQueueGet *get,
  * Puts an item, and waits while there is no room for it.
  *
  * When it returns, the item is in the queue, and stays there as long as any process has that, whatever becomes of this
- * one. A value with handles of objects in it (type `h`) is refused with `G_IO_ERROR_NOT_SUPPORTED`, because nobody could
- * keep their descriptors: such values go by a connection, or as arguments of a process or a task.
+ * one. A value with handles of objects in it (type `h`) is refused with `G_IO_ERROR_NOT_SUPPORTED`, because nobody
+ * could keep their descriptors: such values go by a connection, or as arguments of a process or a task.
  *
  * While it waits, callbacks of the queue's asynchronous calls that are due in a main context which this thread may
  * acquire are run.
@@ -39,8 +39,8 @@ begin_get (MpQueueGet *get,
  * Errors: `G_IO_ERROR_TIMED_OUT`; `G_IO_ERROR_CANCELLED`, also when @cancellable was cancelled before;
  * `MP_ERROR_INTERRUPTED`, see [func@Mp.set_interrupt_fd]; `G_IO_ERROR_CLOSED` when this process has closed the queue;
  * `MP_ERROR_TOO_LARGE` when the item alone is larger than [property@Mp.Queue:max-bytes], or than the memory that there
- * is; `MP_ERROR_FAILED` with the reason when there was no memory or no descriptor for the queue. With an error nothing was
- * put.
+ * is; `MP_ERROR_FAILED` with the reason when there was no memory or no descriptor for the queue. With an error nothing
+ * was put.
  *
  * Returns: whether the item was put
  *
@@ -167,9 +167,9 @@ mp_queue_put_finish (MpQueue       *self,
  * acquire are run.
  *
  * Errors: `G_IO_ERROR_TIMED_OUT`; `G_IO_ERROR_CANCELLED`, also when @cancellable was cancelled before;
- * `MP_ERROR_INTERRUPTED`, see [func@Mp.set_interrupt_fd]; `G_IO_ERROR_CLOSED` when the queue is empty, and no process is
- * left that could put; `MP_ERROR_PROTOCOL` when another process has damaged the queue; `MP_ERROR_FAILED` with the reason
- * when there was no memory or no descriptor for the queue.
+ * `MP_ERROR_INTERRUPTED`, see [func@Mp.set_interrupt_fd]; `G_IO_ERROR_CLOSED` when the queue is empty, and no process
+ * is left that could put; `MP_ERROR_PROTOCOL` when another process has damaged the queue; `MP_ERROR_FAILED` with the
+ * reason when there was no memory or no descriptor for the queue.
  *
  * Returns: (transfer full): the item
  *
@@ -276,8 +276,8 @@ mp_queue_get_finish (MpQueue       *self,
  * Errors: `G_IO_ERROR_TIMED_OUT`; `G_IO_ERROR_CANCELLED`, also when @cancellable was cancelled before;
  * `MP_ERROR_INTERRUPTED`, see [func@Mp.set_interrupt_fd]; `G_IO_ERROR_CLOSED` when this process has closed the queue;
  * `MP_ERROR_TOO_LARGE` when the item alone is larger than [property@Mp.Queue:max-bytes], or than the memory that there
- * is; `MP_ERROR_FAILED` with the reason when there was no memory or no descriptor for the queue. With an error nothing was
- * put.
+ * is; `MP_ERROR_FAILED` with the reason when there was no memory or no descriptor for the queue. With an error nothing
+ * was put.
  *
  * Returns: whether the item was put
  *
@@ -388,10 +388,10 @@ mp_queue_put_bytes_finish (MpQueue       *self,
  * Gets the oldest item, of plain bytes, and waits until there is one.
  *
  * Errors: `G_IO_ERROR_TIMED_OUT`; `G_IO_ERROR_CANCELLED`, also when @cancellable was cancelled before;
- * `MP_ERROR_INTERRUPTED`, see [func@Mp.set_interrupt_fd]; `G_IO_ERROR_CLOSED` when the queue is empty, and no process is
- * left that could put; `MP_ERROR_PROTOCOL` when another process has damaged the queue; `MP_ERROR_FAILED` with the reason
- * when there was no memory or no descriptor for the queue.
- * `MP_ERROR_INVALID_TYPE` when it is a [struct@GLib.Variant]: then it stays in the queue.
+ * `MP_ERROR_INTERRUPTED`, see [func@Mp.set_interrupt_fd]; `G_IO_ERROR_CLOSED` when the queue is empty, and no process
+ * is left that could put; `MP_ERROR_PROTOCOL` when another process has damaged the queue; `MP_ERROR_FAILED` with the
+ * reason when there was no memory or no descriptor for the queue; `MP_ERROR_INVALID_TYPE` when it is a
+ * [struct@GLib.Variant]: then it stays in the queue.
  *
  * Returns: (transfer full): the bytes
  *
@@ -513,8 +513,8 @@ mp_queue_get_bytes_finish (MpQueue       *self,
  * Errors: `G_IO_ERROR_TIMED_OUT`; `G_IO_ERROR_CANCELLED`, also when @cancellable was cancelled before;
  * `MP_ERROR_INTERRUPTED`, see [func@Mp.set_interrupt_fd]; `G_IO_ERROR_CLOSED` when this process has closed the queue;
  * `MP_ERROR_TOO_LARGE` when the item alone is larger than [property@Mp.Queue:max-bytes], or than the memory that there
- * is; `MP_ERROR_FAILED` with the reason when there was no memory or no descriptor for the queue. With an error nothing was
- * put.
+ * is; `MP_ERROR_FAILED` with the reason when there was no memory or no descriptor for the queue. With an error nothing
+ * was put.
  *
  * Returns: whether the item was put
  *
@@ -597,8 +597,8 @@ mp_queue_get_bytes_into (MpQueue       *self,
  * Errors: `G_IO_ERROR_TIMED_OUT`; `G_IO_ERROR_CANCELLED`, also when @cancellable was cancelled before;
  * `MP_ERROR_INTERRUPTED`, see [func@Mp.set_interrupt_fd]; `G_IO_ERROR_CLOSED` when this process has closed the queue;
  * `MP_ERROR_TOO_LARGE` when the item alone is larger than [property@Mp.Queue:max-bytes], or than the memory that there
- * is; `MP_ERROR_FAILED` with the reason when there was no memory or no descriptor for the queue. With an error nothing was
- * put.
+ * is; `MP_ERROR_FAILED` with the reason when there was no memory or no descriptor for the queue. With an error nothing
+ * was put.
  *
  * Returns: whether the item was put
  *
@@ -691,9 +691,9 @@ mp_queue_put_tagged_finish (MpQueue       *self,
  * Gets the oldest item, as [method@Mp.Queue.get], and what was put with it by [method@Mp.Queue.put_tagged].
  *
  * Errors: `G_IO_ERROR_TIMED_OUT`; `G_IO_ERROR_CANCELLED`, also when @cancellable was cancelled before;
- * `MP_ERROR_INTERRUPTED`, see [func@Mp.set_interrupt_fd]; `G_IO_ERROR_CLOSED` when the queue is empty, and no process is
- * left that could put; `MP_ERROR_PROTOCOL` when another process has damaged the queue; `MP_ERROR_FAILED` with the reason
- * when there was no memory or no descriptor for the queue.
+ * `MP_ERROR_INTERRUPTED`, see [func@Mp.set_interrupt_fd]; `G_IO_ERROR_CLOSED` when the queue is empty, and no process
+ * is left that could put; `MP_ERROR_PROTOCOL` when another process has damaged the queue; `MP_ERROR_FAILED` with the
+ * reason when there was no memory or no descriptor for the queue.
  *
  * Returns: (transfer full): the item
  *

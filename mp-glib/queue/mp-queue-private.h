@@ -8,8 +8,8 @@
 
 G_BEGIN_DECLS
 
-/* A queue is a slot of an arena, by which it is known who has it, and a tape (mp-tape-private.h), in whose memory are the
- * cells of its two sides, each with those who wait for it. A class sets in its class_init klass->kind, and has
+/* A queue is a slot of an arena, by which it is known who has it, and a tape (mp-tape-private.h), in whose memory are
+ * the cells of its two sides, each with those who wait for it. A class sets in its class_init klass->kind, and has
  * MP_QUEUE_DEFINE_KIND() once in its file. */
 
 typedef struct
@@ -110,7 +110,7 @@ guint        mp_queue_get_marks    (MpQueue             *self);
 void         mp_queue_mark_made    (MpQueue             *self);
 void         mp_queue_note_handed  (MpQueue             *self,
                                     gboolean             arrived);
-/* Whether a process may still put, or there never was one. With or without a cell; 0.5 µs for each process looked at. */
+/* Whether a process may still put, or there never was one. With or without a cell; 0.5 µs for each looked at. */
 gboolean     mp_queue_may_get_more (MpQueue             *self);
 
 static inline void

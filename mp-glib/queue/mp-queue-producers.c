@@ -5,9 +5,9 @@
 
 #include "mp-glib/arena/mp-slot-users-private.h"
 
-/* Who may put. A process may that has put, or that the queue was handed to and that has not called get; until it closes the
- * queue, drops it, or dies. What it has done is in its word on the tape, beside the generation of its participant, so that
- * it is known also when it is gone. A process without a word has the queue by a fork(): it was handed to it.
+/* Who may put. A process may that has put, or that the queue was handed to and that has not called get; until it closes
+ * the queue, drops it, or dies. What it has done is in its word on the tape, beside the generation of its participant,
+ * so that it is known also when it is gone. A process without a word has the queue by a fork(): it was handed to it.
  *
  * That there was one and is none any more is the end. The maker counts when it has put; one that gets and was the first
  * to come does not end what the maker has not begun. */

@@ -5,9 +5,9 @@
 
 #include "mp-glib/base/mp-hub-private.h"
 
-/* Items as signals. One is had at a time: the next one is got when the handlers of the last one have returned, so that the
- * others stay in the queue, for others too, as long as this process is busy. After one that was waited for, some more
- * are taken right away if they are there, for at most as long as a main loop can do without its turn. */
+/* Items as signals. One is had at a time: the next one is got when the handlers of the last one have returned, so that
+ * the others stay in the queue, for others too, as long as this process is busy. After one that was waited for, some
+ * more are taken right away if they are there, for at most as long as a main loop can do without its turn. */
 
 #define MAX_ITEMS 64
 #define MAX_US    2000
@@ -158,7 +158,8 @@ mp_queue_start (MpQueue *self)
  *
  * Ends what [method@Mp.Queue.start] began.
  *
- * An item that was got before, and has not been told yet, is still told. To stop a queue that is not started does nothing.
+ * An item that was got before, and has not been told yet, is still told. To stop a queue that is not started does
+ * nothing.
  *
  * Since: 0.1
  */

@@ -29,8 +29,8 @@ set_refused (gboolean   has_handles,
              GError   **error)
 {
   if (has_handles)
-    g_set_error (error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED, PUT ": the value has objects in it (type h), which a queue "
-                 "cannot carry: send them by a connection, or as arguments of a process or a task");
+    g_set_error (error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED,
+                 PUT ": the value has objects in it (type h), which a queue cannot carry: send them by a connection, or as arguments of a process or a task");
   else
     g_set_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
                  PUT ": the value is nested too deeply, or a variant in it has too long a type");
@@ -140,8 +140,8 @@ may_put (MpQueue     *self,
     }
   if (self->tape->max_bytes > 0 && put->item.size > self->tape->max_bytes)
     {
-      g_set_error (error, MP_ERROR, MP_ERROR_TOO_LARGE, PUT ": the item has %" G_GSIZE_FORMAT " bytes, and the queue is for %"
-                   G_GUINT64_FORMAT " at most", put->item.size, self->tape->max_bytes);
+      g_set_error (error, MP_ERROR, MP_ERROR_TOO_LARGE,
+                   PUT ": the item has %" G_GSIZE_FORMAT " bytes, and the queue is for %" G_GUINT64_FORMAT " at most", put->item.size, self->tape->max_bytes);
       return FALSE;
     }
   return TRUE;
@@ -434,8 +434,8 @@ mp_queue_get_to_bytes (MpQueueGet *get)
   return take_bytes (get, 0);
 }
 
-/* GVariant forgets what it knows of a type when no value of it is left, and in a process that only gets, each value is the
- * only one: to find it out anew takes longer than all the rest. So each thread has a value of the last type. */
+/* GVariant forgets what it knows of a type when no value of it is left, and in a process that only gets, each value is
+ * the only one: to find it out anew takes longer than all the rest. So each thread has a value of the last type. */
 static void
 remember_type (const char *type)
 {
@@ -479,7 +479,9 @@ mp_queue_get_to_value (MpQueueGet  *get,
   /* The bytes may be long, and take with them what the type lies in. */
   copy = get->taken.data != NULL ? g_strdup (type) : NULL;
   bytes = take_bytes (get, n_type);
-  return g_variant_ref_sink (g_variant_new_from_bytes ((const GVariantType *) (copy != NULL ? copy : type), bytes, TRUE));
+  if (copy != NULL)
+    type = copy;
+  return g_variant_ref_sink (g_variant_new_from_bytes ((const GVariantType *) type, bytes, TRUE));
 }
 
 /* Both. */

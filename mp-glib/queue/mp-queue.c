@@ -14,8 +14,8 @@
  *
  * A queue of values between processes, as many as there are on either side.
  *
- * As Python's `multiprocessing.Queue`: [method@Mp.Queue.put] puts an item, [method@Mp.Queue.get] gets the oldest one. An
- * item is a [struct@GLib.Variant] without handles, or plain bytes. It lies in memory that all processes share, which
+ * As Python's `multiprocessing.Queue`: [method@Mp.Queue.put] puts an item, [method@Mp.Queue.get] gets the oldest one.
+ * An item is a [struct@GLib.Variant] without handles, or plain bytes. It lies in memory that all processes share, which
  * grows with what is in the queue and is given back: there is no thread that writes it to a pipe, so that a process may
  * end, or be killed, as soon as put has returned, and the item is there.
  *
@@ -24,21 +24,23 @@
  *
  * ## When a process dies
  *
- * An item is put as a whole or not at all. It is got at the one instant at which the queue goes on to the next: a process
- * killed before leaves it where it was, one killed later takes it along. Nobody else waits for the dead for longer than a
- * fraction of a second.
+ * An item is put as a whole or not at all. It is got at the one instant at which the queue goes on to the next: a
+ * process killed before leaves it where it was, one killed later takes it along. Nobody else waits for the dead for
+ * longer than a fraction of a second.
  *
  * ## The end
  *
- * A process that has put, or that the queue was handed to and that has not called get, may put something. It may no more
- * when it has called [method@Mp.Queue.close], when it has dropped the queue, or when it is gone. When the queue is empty,
- * there was such a process, and none is left, getting fails with `G_IO_ERROR_CLOSED`, also for those that wait already.
+ * A process that has put, or that the queue was handed to and that has not called get, may put something. It may no
+ * more when it has called [method@Mp.Queue.close], when it has dropped the queue, or when it is gone. When the queue is
+ * empty, there was such a process, and none is left, getting fails with `G_IO_ERROR_CLOSED`, also for those that wait
+ * already.
  *
  * ## Threads and contexts
  *
- * A queue may be used in any thread, and in several at once. Callbacks run in the main context that was the thread-default
- * one of the call, signals in that of [method@Mp.Queue.start]. Of calls that wait for one queue object in one process by
- * [method@Mp.Queue.get_async] the first one gets the first item; who is first among others is not said.
+ * A queue may be used in any thread, and in several at once. Callbacks run in the main context that was the
+ * thread-default one of the call, signals in that of [method@Mp.Queue.start]. Of calls that wait for one queue object
+ * in one process by [method@Mp.Queue.get_async] the first one gets the first item; who is first among others is not
+ * said.
  *
  * Making a queue never fails: when there is no memory or no descriptor for it, each operation tells the reason.
  *
@@ -436,8 +438,8 @@ mp_queue_get_max_bytes (MpQueue *self)
  *
  * Gets how many items are in the queue.
  *
- * The number is exact for one instant; by the time that one looks at it it may be another one, unless nobody else has the
- * queue.
+ * The number is exact for one instant; by the time that one looks at it it may be another one, unless nobody else has
+ * the queue.
  *
  * Returns: the number of items
  *
@@ -521,8 +523,8 @@ mp_queue_is_full (MpQueue *self)
  *
  * Says that this process puts nothing more.
  *
- * All its objects of this queue refuse to put from now on, with `G_IO_ERROR_CLOSED`; they still get. A process that gets
- * the queue handed anew may put again. To close twice is no error.
+ * All its objects of this queue refuse to put from now on, with `G_IO_ERROR_CLOSED`; they still get. A process that
+ * gets the queue handed anew may put again. To close twice is no error.
  *
  * Errors: `MP_ERROR_FAILED` with the reason when there was no memory or no descriptor for the queue.
  *

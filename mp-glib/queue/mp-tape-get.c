@@ -198,7 +198,8 @@ mp_tape_recover (MpTape *self)
     mp_tape_joinable_recover (self);
 }
 
-/* Memory for a long content, which says that it is so long: nobody has put it who has not reserved that for it. NULL sets
+/* Memory for a long content, which says that it is so long: nobody has put it who has not reserved that for it. NULL
+ * sets
  * @error. */
 static gpointer
 make_room (MpTape   *self,
@@ -217,7 +218,8 @@ make_room (MpTape   *self,
 
   data = g_try_malloc (size);
   if (data == NULL)
-    g_set_error (error, MP_ERROR, MP_ERROR_TOO_LARGE, "there is no memory for an item of %" G_GSIZE_FORMAT " bytes", size);
+    g_set_error (error, MP_ERROR, MP_ERROR_TOO_LARGE, "there is no memory for an item of %" G_GSIZE_FORMAT " bytes",
+                 size);
   return data;
 }
 
@@ -268,7 +270,8 @@ copy_content (MpTape       *self,
         {
           taken->is_too_long = TRUE;
           g_set_error (error, MP_ERROR, MP_ERROR_BUFFER_TOO_SHORT,
-                       "the next item has %" G_GSIZE_FORMAT " bytes, the buffer %" G_GSIZE_FORMAT, size, taken->max_into);
+                       "the next item has %" G_GSIZE_FORMAT " bytes, the buffer %" G_GSIZE_FORMAT, size,
+                       taken->max_into);
           return FALSE;
         }
       return copy (self, ring, taken->into, content, size, size, error);
@@ -281,7 +284,8 @@ copy_content (MpTape       *self,
       if (taken->data == NULL)
         return FALSE;
     }
-  if (!copy (self, ring, taken->data != NULL ? taken->data : taken->words, content - n_type, n_type + size, size, error))
+  if (!copy (self, ring, taken->data != NULL ? taken->data : taken->words, content - n_type, n_type + size, size,
+             error))
     {
       g_clear_pointer (&taken->data, g_free);
       return FALSE;

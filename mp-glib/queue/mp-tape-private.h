@@ -5,32 +5,34 @@
 
 G_BEGIN_DECLS
 
-/* The memory of a queue: a sealed, sparse memory file, mapped by every process that has the queue. On it records follow each
- * other in the order in which they were put. A page of the file holds what both sides say, behind it is a word for each
- * participant, and behind that are the rings: areas of memory, each some times as large as the one before.
+/* The memory of a queue: a sealed, sparse memory file, mapped by every process that has the queue. On it records follow
+ * each other in the order in which they were put. A page of the file holds what both sides say, behind it is a word for
+ * each participant, and behind that are the rings: areas of memory, each some times as large as the one before.
  *
  * Who puts and who gets have a cell each (M. M. Michael and M. L. Scott, "Simple, fast, and practical non-blocking and
- * blocking concurrent queue algorithms", 1996: the queue with two locks), and a lane: two copies of {place, items, bytes},
- * counted from the beginning of the queue, of which `which` says the one that is in force. To store `which` is the commit:
- * what lies behind the place of the putting lane does not exist, what lies before that of the getting lane is gone. A side
- * reads the other one's lane without its cell.
+ * blocking concurrent queue algorithms", 1996: the queue with two locks), and a lane: two copies of {place, items,
+ * bytes}, counted from the beginning of the queue, of which `which` says the one that is in force. To store `which` is
+ * the commit: what lies behind the place of the putting lane does not exist, what lies before that of the getting lane
+ * is gone. A side reads the other one's lane without its cell.
  *
- * A place is the number of a ring and a position in it, which only grows, and stands for the byte of its remainder. Records
- * do not wrap: what follows what is too short for the next one is a JUMP to another place. When the records do not fit
- * into a ring any more, a JUMP leads to a larger one, which has to be empty, and when that is nearly drained, one leads back
- * to a small one. So what is used all the time stays in a memory that is warm, and what it takes once does not stay:
- * the first ring keeps its memory, the next ones give theirs back when they are left, and the large ones piece by piece. What is
- * used is reserved first, so that there is no SIGBUS, and no death by memory that was promised and is not there.
+ * A place is the number of a ring and a position in it, which only grows, and stands for the byte of its remainder.
+ * Records do not wrap: what follows what is too short for the next one is a JUMP to another place. When the records do
+ * not fit into a ring any more, a JUMP leads to a larger one, which has to be empty, and when that is nearly drained,
+ * one leads back to a small one. So what is used all the time stays in a memory that is warm, and what it takes once
+ * does not stay: the first ring keeps its memory, the next ones give theirs back when they are left, and the large ones
+ * piece by piece. What is used is reserved first, so that there is no SIGBUS, and no death by memory that was promised
+ * and is not there.
  *
- * What each side notes beside its lane counts for a ring in which it is not, and is written before the commit by which it
- * leaves or enters it; so nothing has to be undone after a death.
+ * What each side notes beside its lane counts for a ring in which it is not, and is written before the commit by which
+ * it leaves or enters it; so nothing has to be undone after a death.
  *
- * Records that have to be finished (MP_TAPE_JOINABLE) have a word that says whose they are. Their memory is not free when
- * they have been got, but when they are finished: a third lane, under the cell of the getting side, says up to where.
+ * Records that have to be finished (MP_TAPE_JOINABLE) have a word that says whose they are. Their memory is not free
+ * when they have been got, but when they are finished: a third lane, under the cell of the getting side, says up to
+ * where.
  *
  * What is in the file was perhaps written by a process that is broken or hostile: numbers of rings are compared with
- * their number, positions are taken by their remainders, headers are copied and bounded before they are used, contents are
- * copied out before they are looked at. */
+ * their number, positions are taken by their remainders, headers are copied and bounded before they are used, contents
+ * are copied out before they are looked at. */
 
 #define MP_TAPE_MAX_RINGS  9
 #define MP_TAPE_FIRST_COLD 4   /* the first of the rings whose memory is given back piece by piece */
@@ -219,7 +221,8 @@ mp_tape_record_size (guint               flags,
   return sizeof (MpTapeRecord) + ((flags & MP_TAPE_JOINABLE) != 0 ? 16 : 0) + mp_tape_type_size (record);
 }
 
-/* With the cell of the getting side. @owner: who takes it, for MP_TAPE_JOINABLE. With an error it stays, but for damage. */
+/* With the cell of the getting side. @owner: who takes it, for MP_TAPE_JOINABLE. With an error it stays, but for
+ * damage. */
 MpTapeResult mp_tape_take      (MpTape            *self,
                                 MpOwner            owner,
                                 MpTapeTaken       *taken,
@@ -227,9 +230,9 @@ MpTapeResult mp_tape_take      (MpTape            *self,
 /* What a getter that died has not done any more. */
 void         mp_tape_recover   (MpTape            *self);
 
-/* For what is built on it, with the cell of the getting side. A record at @place, or where JUMPs from there lead, before
- * that of @end: MP_TAPE_NOT_NOW: there is none. @place: where it is; @next: what follows it; @left: where a ring was left on
- * the way, 0: nowhere. */
+/* For what is built on it, with the cell of the getting side. A record at @place, or where JUMPs from there lead,
+ * before that of @end: MP_TAPE_NOT_NOW: there is none. @place: where it is; @next: what follows it; @left: where a ring
+ * was left on the way, 0: nowhere. */
 MpTapeResult mp_tape_find      (MpTape            *self,
                                 MpTapePlace       *place,
                                 const MpTapeState *end,
@@ -264,8 +267,8 @@ mp_tape_get_offset (guint       ring,
   return MP_TAPE_POSITION (place) & (mp_tape_ring_size (ring) - 1);
 }
 
-/* Whether a content is not copied by the mapping, but read from the file and written to it: where its memory is new each
- * time, every page would have to be mapped first, which takes longer than to copy it. */
+/* Whether a content is not copied by the mapping, but read from the file and written to it: where its memory is new
+ * each time, every page would have to be mapped first, which takes longer than to copy it. */
 static inline gboolean
 mp_tape_is_by_file (guint   ring,
                     guint64 size)

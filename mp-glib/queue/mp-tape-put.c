@@ -226,8 +226,8 @@ check_room (MpTape   *self,
   return mp_memory_check_room (MAX (need, UNCHECKED), error);
 }
 
-/* Memory for what is about to be written; what is written to the file gets its memory by that. @until: up to where there is
- * some then. */
+/* Memory for what is about to be written; what is written to the file gets its memory by that. @until: up to where
+ * there is some then. */
 static gboolean
 reserve (MpTape            *self,
          const Way         *way,
@@ -294,8 +294,8 @@ write_content (MpTape            *self,
 {
   if (!mp_memory_file_write (self->fd, offset, item->data, item->size))
     {
-      g_set_error (error, MP_ERROR, MP_ERROR_TOO_LARGE, "there is no memory for an item of %" G_GSIZE_FORMAT " bytes: %s",
-                   item->size, g_strerror (errno));
+      g_set_error (error, MP_ERROR, MP_ERROR_TOO_LARGE,
+                   "there is no memory for an item of %" G_GSIZE_FORMAT " bytes: %s", item->size, g_strerror (errno));
       return FALSE;
     }
   MP_TORTURE_POINT ("tape-long-content");

@@ -1,9 +1,9 @@
 /* fuzz-queue.c — SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * The memory of a queue, as a process may have made and may go on changing it. The input: a byte of what to do (see below),
- * then what says something in the first page, as it is laid out there but without what lies between, then what the first
- * ring begins with. Items must come out within bounds and be values, what is put must stay within the memory; the rest must
- * be an error. */
+ * The memory of a queue, as a process may have made and may go on changing it. The input: a byte of what to do (see
+ * below), then what says something in the first page, as it is laid out there but without what lies between, then what
+ * the first ring begins with. Items must come out within bounds and be values, what is put must stay within the memory;
+ * the rest must be an error. */
 
 #include "config.h"
 

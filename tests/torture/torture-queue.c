@@ -7,8 +7,8 @@
 
 #include <string.h>
 
-/* MpQueue: two put, two get, one of them by callbacks. Each item has a number, and a table says what has become of it: it is
- * got once, and only after it was put; what has been put is got, unless somebody was killed while getting. */
+/* MpQueue: two put, two get, one of them by callbacks. Each item has a number, and a table says what has become of it:
+ * it is got once, and only after it was put; what has been put is got, unless somebody was killed while getting. */
 
 #define N_PRODUCERS 2
 #define N_STATES    (1u << 20)
@@ -106,8 +106,8 @@ got (GBytes   *bytes,
       memcpy (&number, bytes_data, 8);
       memcpy (&said, bytes_data + 8, 8);
     }
-  torture_check (size >= 16 && said == size, "queue: an item of %" G_GSIZE_FORMAT " bytes that says %" G_GSIZE_FORMAT, size,
-                 said);
+  torture_check (size >= 16 && said == size, "queue: an item of %" G_GSIZE_FORMAT " bytes that says %" G_GSIZE_FORMAT,
+                 size, said);
   for (gsize i = 16; i < size; i += 1 + torture_random (64))
     if (bytes_data[i] != (number & 0xff))
       {
@@ -308,7 +308,8 @@ figures (GString *line)
 }
 
 static const char *const points[] = {
-  "tape-", "!tape-taken", "!tape-retaking", "!tape-word", "queue-", "sync-notice", "sync-hint", "cell-", "!cell-state", NULL
+  "tape-", "!tape-taken", "!tape-retaking", "!tape-word", "queue-", "sync-notice", "sync-hint", "cell-",
+  "!cell-state", NULL
 };
 static const char *const variants[] = { "loses", "twice", NULL };
 
