@@ -30,7 +30,8 @@ set_refused (gboolean   has_handles,
 {
   if (has_handles)
     g_set_error (error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED,
-                 PUT ": the value has objects in it (type h), which a queue cannot carry: send them by a connection, or as arguments of a process or a task");
+                 PUT ": the value has objects in it (type h), which a queue cannot carry: send them by a "
+                 "connection, or as arguments of a process or a task");
   else
     g_set_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
                  PUT ": the value is nested too deeply, or a variant in it has too long a type");
@@ -141,7 +142,8 @@ may_put (MpQueue     *self,
   if (self->tape->max_bytes > 0 && put->item.size > self->tape->max_bytes)
     {
       g_set_error (error, MP_ERROR, MP_ERROR_TOO_LARGE,
-                   PUT ": the item has %" G_GSIZE_FORMAT " bytes, and the queue is for %" G_GUINT64_FORMAT " at most", put->item.size, self->tape->max_bytes);
+                   PUT ": the item has %" G_GSIZE_FORMAT " bytes, and the queue is for %" G_GUINT64_FORMAT " at most",
+                   put->item.size, self->tape->max_bytes);
       return FALSE;
     }
   return TRUE;
