@@ -395,6 +395,11 @@ class TravelTest(unittest.TestCase):
                 array = module.sharedctypes.synchronized(module.sharedctypes.RawArray('i', 3))
                 array[1] = 7
                 self.assertEqual((len(array), array[:]), (3, [0, 7, 0]))
+                point = module.sharedctypes.synchronized(module.sharedctypes.RawValue(Point, 1, 2, b'one'))
+                point.name = b'two'
+                self.assertEqual((point.x, point.get_obj().name), (1, b'two'))
+                with self.assertRaises(AttributeError):
+                    point.z
         wrapped = Mp.sharedctypes.synchronized(Mp.RawValue('i', 3))
         with Mp.Pool(1) as pool:
             pool.apply(wrapped_add, (wrapped,))

@@ -167,6 +167,37 @@ def _set_value(self, value):
         self._give(lock)
 
 
+class _OfMembers(_Synchronized):
+    """One that may be a structure, whose members it has."""
+
+    def _type(self):
+        """That of ctypes."""
+        raise NotImplementedError
+
+    def _is_member(self, name):
+        return not name.startswith('_') and any(name == field[0] for cls in self._type().__mro__
+                                                for field in cls.__dict__.get('_fields_', ()))
+
+    def __getattr__(self, name):
+        if not self._is_member(name):
+            raise AttributeError('%r object has no attribute %r' % (type(self).__name__, name))
+        obj = self._begin()
+        try:
+            return getattr(obj, name)
+        finally:
+            self._end()
+
+    def __setattr__(self, name, value):
+        if name[0] == '_' or name == 'value' or not self._is_member(name):
+            super().__setattr__(name, value)
+            return
+        obj = self._begin()
+        try:
+            setattr(obj, name, value)
+        finally:
+            self._end()
+
+
 class _OfArray(_Synchronized):
     """One with elements."""
 
@@ -285,7 +316,7 @@ class _Memory(sync.Shared):
                      _ctypes().to_variant(kind, ctype, desired))[1]
 
 
-class Value(_Memory, _Synchronized, _Mp.Value):
+class Value(_Memory, _OfMembers, _Mp.Value):
     """A value that processes share, with a lock.
 
     As multiprocessing.Value; the type may also be one of GVariant, as '(id)'. add(), exchange() and compare_exchange()
@@ -307,6 +338,9 @@ class Value(_Memory, _Synchronized, _Mp.Value):
     def __init__(self, *args, **kwargs):
         """It is made above."""
 
+    def _type(self):
+        return self._whole()
+
     value = property(_get_value, _set_value, doc='What it is: read and written under its lock.')
 
     def add(self, delta):
@@ -320,31 +354,6 @@ class Value(_Memory, _Synchronized, _Mp.Value):
     def compare_exchange(self, expected, desired):
         """Sets it to @desired if it is @expected, in one step, without the lock; whether it was."""
         return self._compare_exchange((), expected, desired)
-
-    # The members of a structure.
-
-    def _is_member(self, name):
-        return not name.startswith('_') and any(name == field[0] for cls in self._whole().__mro__
-                                                for field in cls.__dict__.get('_fields_', ()))
-
-    def __getattr__(self, name):
-        if not self._is_member(name):
-            raise AttributeError('%r object has no attribute %r' % (type(self).__name__, name))
-        obj = self._begin()
-        try:
-            return getattr(obj, name)
-        finally:
-            self._end()
-
-    def __setattr__(self, name, value):
-        if name[0] == '_' or name == 'value' or not self._is_member(name):
-            super().__setattr__(name, value)
-            return
-        obj = self._begin()
-        try:
-            setattr(obj, name, value)
-        finally:
-            self._end()
 
     def __repr__(self):
         return '<Synchronized wrapper for %r>' % self.get_obj()
@@ -461,8 +470,11 @@ class _Wrapper(_Synchronized):
         return '<Synchronized wrapper for %r>' % self._obj
 
 
-class _ValueWrapper(_Wrapper):
+class _ValueWrapper(_Wrapper, _OfMembers):
     value = property(_get_value, _set_value, doc='What it is.')
+
+    def _type(self):
+        return type(self._obj)
 
 
 class _ArrayWrapper(_Wrapper, _OfArray):
