@@ -25,30 +25,46 @@ peer_start (Peer *peer)
   peer->answers = g_data_input_stream_new (g_subprocess_get_stdout_pipe (peer->process));
 }
 
+/* Does not wait for its answer. */
+static void
+peer_tell (Peer       *peer,
+           const char *line)
+{
+  GOutputStream *stream = g_subprocess_get_stdin_pipe (peer->process);
+  g_autoptr(GError) error = NULL;
+
+  g_output_stream_write_all (stream, line, strlen (line), NULL, NULL, &error);
+  g_assert_no_error (error);
+  g_output_stream_write_all (stream, "\n", 1, NULL, NULL, &error);
+  g_assert_no_error (error);
+}
+
+static char *
+peer_hear (Peer *peer)
+{
+  g_autoptr(GError) error = NULL;
+  char *answer = g_data_input_stream_read_line (peer->answers, NULL, NULL, &error);
+
+  g_assert_no_error (error);
+  g_assert_nonnull (answer);
+  return answer;
+}
+
 /* What it answers. */
 G_GNUC_PRINTF (2, 3) static char *
 peer_ask (Peer       *peer,
           const char *format,
           ...)
 {
-  GOutputStream *stream = g_subprocess_get_stdin_pipe (peer->process);
-  g_autoptr(GError) error = NULL;
   g_autofree char *line = NULL;
-  char *answer;
   va_list args;
 
   va_start (args, format);
   line = g_strdup_vprintf (format, args);
   va_end (args);
 
-  g_output_stream_write_all (stream, line, strlen (line), NULL, NULL, &error);
-  g_assert_no_error (error);
-  g_output_stream_write_all (stream, "\n", 1, NULL, NULL, &error);
-  g_assert_no_error (error);
-  answer = g_data_input_stream_read_line (peer->answers, NULL, NULL, &error);
-  g_assert_no_error (error);
-  g_assert_nonnull (answer);
-  return answer;
+  peer_tell (peer, line);
+  return peer_hear (peer);
 }
 
 /* That it answers @expected. */
@@ -70,7 +86,7 @@ peer_ask (Peer       *peer,
 #define peer_do(peer, ...) peer_assert (peer, "-", __VA_ARGS__)
 
 /* The text that it answers with. */
-static char *
+G_GNUC_UNUSED static char *
 peer_ask_text (Peer       *peer,
                const char *expression)
 {
