@@ -205,10 +205,11 @@ claim_fds (MpWireInput *self,
   return TRUE;
 }
 
-/* Looks at what the buffer begins with. */
-static MpWireState
+/* Looks at what the buffer begins with. @is_stream: known where it matters how long this takes. */
+static inline MpWireState
 look (MpWireInput   *self,
-      MpFrameHeader *header)
+      MpFrameHeader *header,
+      gboolean       is_stream)
 {
   gsize available = self->end - self->start;
 
@@ -216,7 +217,7 @@ look (MpWireInput   *self,
     return MP_WIRE_BAD_FRAME;
   if (self->large.active)
     return self->large.filled == self->large.total ? MP_WIRE_WHOLE_FRAME : MP_WIRE_NOTHING_WHOLE;
-  if (G_UNLIKELY (self->is_stream))
+  if (is_stream)
     return mp_wire_stream_look (self, header);
   if (available < sizeof *header)
     return MP_WIRE_NOTHING_WHOLE;
@@ -251,14 +252,15 @@ mp_wire_check_stray_fds (MpWireInput *self,
 }
 
 /* What is common to frames of all lengths: the head, which is in the buffer. */
-static gboolean
+static inline gboolean
 begin_frame (MpWireInput         *self,
              const MpFrameHeader *header,
-             MpFrame             *frame)
+             MpFrame             *frame,
+             gboolean             is_stream)
 {
   guint64 position = self->received - (self->end - self->start);
 
-  if (G_UNLIKELY (self->is_stream))
+  if (is_stream)
     return mp_wire_stream_begin (self, frame);
 
   *frame = (MpFrame) { .tag = header->tag, .kind = header->kind, .n_fds = header->n_fds };
@@ -305,7 +307,7 @@ large_begin (MpWireInput         *self,
 
   if (header->length > G_MAXSSIZE - 8)
     return mp_wire_set_broken (self, MP_ERROR_TOO_LARGE, "its length");
-  if (!begin_frame (self, header, &large->frame))
+  if (!begin_frame (self, header, &large->frame, self->is_stream))
     return FALSE;
 
   large->active = TRUE;
@@ -365,28 +367,25 @@ large_finish (MpWireInput *self,
   return TRUE;
 }
 
-gboolean
-mp_wire_socket_next (MpWire   *self,
-                     MpFrame  *frame,
-                     GError  **error)
+static inline gboolean
+socket_next (MpWire    *self,
+             MpFrame   *frame,
+             gboolean   is_stream,
+             GError   **error)
 {
   MpWireInput *in = &self->in;
   MpFrameHeader header;
-  MpWireState state = look (in, &header);
+  MpWireState state = look (in, &header, is_stream);
 
   if (G_LIKELY (state == MP_WIRE_WHOLE_FRAME && !in->large.active))
     {
-      if (!begin_frame (in, &header, frame))
+      if (begin_frame (in, &header, frame, is_stream))
         {
-          /* It is broken. */
-        }
-      else if (G_UNLIKELY (in->is_stream))
-        {
-          mp_wire_stream_take (in, header.length, frame);
-          return TRUE;
-        }
-      else
-        {
+          if (is_stream)
+            {
+              mp_wire_stream_take (in, header.length, frame);
+              return TRUE;
+            }
           frame->data = in->buffer + in->start;
           frame->size = header.length;
           in->start += mp_pad8 (header.length);
@@ -412,20 +411,30 @@ mp_wire_socket_next (MpWire   *self,
 }
 
 gboolean
+mp_wire_socket_next (MpWire   *self,
+                     MpFrame  *frame,
+                     GError  **error)
+{
+  return socket_next (self, frame, FALSE, error);
+}
+
+gboolean
 mp_wire_next (MpWire   *self,
               MpFrame  *frame,
               GError  **error)
 {
   if (self->ring_in.ring != NULL)
     return mp_wire_ring_next (self, frame, error);
-  return mp_wire_socket_next (self, frame, error);
+  if (G_UNLIKELY (self->in.is_stream))
+    return socket_next (self, frame, TRUE, error);
+  return socket_next (self, frame, FALSE, error);
 }
 
 gboolean
 mp_wire_has_frame (MpWire *self)
 {
   MpFrameHeader header;
-  MpWireState state = look (&self->in, &header);
+  MpWireState state = look (&self->in, &header, self->in.is_stream);
 
   return state == MP_WIRE_WHOLE_FRAME || state == MP_WIRE_BAD_FRAME;
 }
@@ -445,7 +454,7 @@ prepare_room (MpWireInput  *self,
 {
   MpWireLarge *large = &self->large;
   MpFrameHeader header;
-  MpWireState state = look (self, &header);
+  MpWireState state = look (self, &header, self->is_stream);
   gsize base;
 
   if (state == MP_WIRE_BAD_FRAME || (state == MP_WIRE_LARGE_BEGINS && !large_begin (self, &header)))
