@@ -410,6 +410,50 @@ test_fork (void)
   g_assert_false (exists (name));
 }
 
+static gint stopping;   /* atomic */
+
+static gpointer
+use_until_stopped (gpointer data)
+{
+  while (!g_atomic_int_get (&stopping))
+    {
+      g_autoptr(GBytes) bytes = mp_shared_memory_read (data, 10, 20, NULL);
+
+      g_assert_nonnull (bytes);
+    }
+  return NULL;
+}
+
+/* The child's copy of a lock that another thread holds would never be released. */
+static void
+test_fork_with_threads (void)
+{
+  g_autofree char *name = own_name ("threads");
+  g_autoptr(MpSharedMemory) memory = make_named (name, 100);
+  GThread *threads[3];
+  guint i;
+
+  g_atomic_int_set (&stopping, FALSE);
+  for (i = 0; i < G_N_ELEMENTS (threads); i++)
+    threads[i] = g_thread_new ("user", use_until_stopped, memory);
+  for (i = 0; i < 50; i++)
+    {
+      pid_t pid = fork ();
+      int status;
+
+      if (pid == 0)
+        {
+          alarm (20);
+          _exit (mp_shared_memory_get_size (memory) == 100 ? 0 : 1);
+        }
+      g_assert_cmpint (waitpid (pid, &status, 0), ==, pid);
+      g_assert_cmpint (status, ==, 0);
+    }
+  g_atomic_int_set (&stopping, TRUE);
+  for (i = 0; i < G_N_ELEMENTS (threads); i++)
+    g_thread_join (threads[i]);
+}
+
 int
 main (int   argc,
       char *argv[])
@@ -426,6 +470,7 @@ main (int   argc,
   g_test_add_func ("/shared-memory/adopt", test_adopt);
   g_test_add_func ("/shared-memory/adopt-read-only", test_adopt_read_only);
   g_test_add_func ("/shared-memory/fork", test_fork);
+  g_test_add_func ("/shared-memory/fork-with-threads", test_fork_with_threads);
 
   return g_test_run ();
 }

@@ -123,10 +123,10 @@ mp_shared_memory_get_data (MpSharedMemory *self,
 
   g_return_val_if_fail (MP_IS_SHARED_MEMORY (self), NULL);
 
-  pthread_mutex_lock (&self->lock);
+  mp_shared_memory_lock (&self->lock);
   mapping = look (self, "", &now, NULL);
   data = mapping != NULL ? mapping->address : NULL;
-  pthread_mutex_unlock (&self->lock);
+  mp_shared_memory_unlock (&self->lock);
 
   if (size != NULL)
     *size = data != NULL ? now : 0;
@@ -142,11 +142,11 @@ dup_mapping (MpSharedMemory  *self,
 {
   MpMapping *mapping;
 
-  pthread_mutex_lock (&self->lock);
+  mp_shared_memory_lock (&self->lock);
   mapping = look (self, what, size, error);
   if (mapping != NULL)
     mp_mapping_ref (mapping);
-  pthread_mutex_unlock (&self->lock);
+  mp_shared_memory_unlock (&self->lock);
   return mapping;
 }
 
@@ -268,10 +268,10 @@ copy (MpSharedMemory  *self,
 
   if (self->name != NULL)
     {
-      pthread_mutex_lock (&self->lock);
+      mp_shared_memory_lock (&self->lock);
       ok = look (self, what, &size, error) != NULL && check_range (what, size, offset, length, error) &&
            copy_by_file (self->fd, what, writes, buffer, offset, length, error);
-      pthread_mutex_unlock (&self->lock);
+      mp_shared_memory_unlock (&self->lock);
       return ok;
     }
 
@@ -405,7 +405,7 @@ mp_shared_memory_grow (MpSharedMemory  *self,
   g_return_val_if_fail (MP_IS_SHARED_MEMORY (self), FALSE);
   g_return_val_if_fail (error == NULL || *error == NULL, FALSE);
 
-  pthread_mutex_lock (&self->lock);
+  mp_shared_memory_lock (&self->lock);
   fd = self->fd;
   now = fd >= 0 ? mp_memory_file_get_size (fd) : 0;
   if (fd < 0)
@@ -416,7 +416,7 @@ mp_shared_memory_grow (MpSharedMemory  *self,
   else if (!mp_memory_grow (fd, size, &reason))
     g_prefix_error (&reason, "%s: ", what);
   MP_TORTURE_POINT ("shm-grown");
-  pthread_mutex_unlock (&self->lock);
+  mp_shared_memory_unlock (&self->lock);
 
   if (reason == NULL)
     return TRUE;
@@ -474,7 +474,7 @@ mp_shared_memory_seal (MpSharedMemory  *self,
   seals |= (flags & MP_SEAL_FLAGS_GROW) != 0 ? MP_MEMORY_SEAL_GROW : 0;
   seals |= (flags & MP_SEAL_FLAGS_WRITE) != 0 ? MP_MEMORY_SEAL_WRITE : 0;
 
-  pthread_mutex_lock (&self->lock);
+  mp_shared_memory_lock (&self->lock);
   if (self->fd < 0)
     mp_shared_memory_set_closed (what, &reason);
   else if (self->name != NULL)
@@ -483,7 +483,7 @@ mp_shared_memory_seal (MpSharedMemory  *self,
     g_set_error (&reason, G_IO_ERROR, G_IO_ERROR_BUSY, "%s: its bytes are in use in this process", what);
   else if (!mp_memory_seal (self->fd, seals, &reason))
     g_prefix_error (&reason, "%s: ", what);
-  pthread_mutex_unlock (&self->lock);
+  mp_shared_memory_unlock (&self->lock);
 
   if (reason == NULL)
     return TRUE;

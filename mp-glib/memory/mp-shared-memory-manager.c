@@ -3,6 +3,8 @@
 
 #include "mp-glib/memory/mp-shared-memory-manager.h"
 
+#include "mp-glib/memory/mp-shared-memory-private.h"
+
 #include <pthread.h>
 #include <unistd.h>
 
@@ -44,6 +46,7 @@ mp_shared_memory_manager_finalize (GObject *object)
 static void
 mp_shared_memory_manager_class_init (MpSharedMemoryManagerClass *klass)
 {
+  mp_shared_memory_watch_forks ();
   G_OBJECT_CLASS (klass)->finalize = mp_shared_memory_manager_finalize;
 }
 
@@ -194,11 +197,11 @@ mp_shared_memory_manager_add (MpSharedMemoryManager  *self,
   g_return_val_if_fail (MP_IS_SHARED_MEMORY (memory), FALSE);
   g_return_val_if_fail (error == NULL || *error == NULL, FALSE);
 
-  pthread_mutex_lock (&self->lock);
+  mp_shared_memory_lock (&self->lock);
   ok = self->memories != NULL;
   if (ok && !g_ptr_array_find (self->memories, memory, NULL))
     g_ptr_array_add (self->memories, g_object_ref (memory));
-  pthread_mutex_unlock (&self->lock);
+  mp_shared_memory_unlock (&self->lock);
 
   if (!ok)
     g_set_error (error, G_IO_ERROR, G_IO_ERROR_CLOSED, "shared memory creation: the manager is shut down");
@@ -224,9 +227,9 @@ mp_shared_memory_manager_shutdown (MpSharedMemoryManager *self)
 
   g_return_if_fail (MP_IS_SHARED_MEMORY_MANAGER (self));
 
-  pthread_mutex_lock (&self->lock);
+  mp_shared_memory_lock (&self->lock);
   memories = g_steal_pointer (&self->memories);
-  pthread_mutex_unlock (&self->lock);
+  mp_shared_memory_unlock (&self->lock);
   if (memories == NULL)
     return;
 

@@ -293,6 +293,18 @@ mp_shared_memory_names_disown (gpointer owner)
 }
 
 void
+mp_shared_memory_names_before_fork (void)
+{
+  pthread_mutex_lock (&lock);
+}
+
+void
+mp_shared_memory_names_after_fork (void)
+{
+  pthread_mutex_unlock (&lock);
+}
+
+void
 mp_shared_memory_names_set_folder_for_testing (const char *dir)
 {
   folder = dir != NULL ? dir : FOLDER;

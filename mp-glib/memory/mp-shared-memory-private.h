@@ -34,6 +34,12 @@ void     mp_mapping_unref               (gpointer     mapping);
 gboolean mp_shared_memory_set_closed    (const char  *what,
                                          GError     **error);
 
+/* For the locks of objects: no other thread holds them while this process is forked. Nothing that somebody waits for who
+ * forks is called meanwhile. */
+void     mp_shared_memory_watch_forks   (void);
+void     mp_shared_memory_lock          (pthread_mutex_t *lock);
+void     mp_shared_memory_unlock        (pthread_mutex_t *lock);
+
 /* The names of shared memory, as shm_open() has them: a file in /dev/shm, or another folder when a test says so. */
 
 /* (nullable) (transfer full): as get_name() tells it, without the '/' in front; NULL: it is no name. @what: of the operation. */
@@ -59,6 +65,9 @@ void     mp_shared_memory_names_own     (gpointer     owner,
 /* FALSE: it was not there; it may be another process's, of which this one is a fork. */
 gboolean mp_shared_memory_names_disown  (gpointer     owner);
 gboolean mp_shared_memory_names_is_own  (gpointer     owner);
+
+void     mp_shared_memory_names_before_fork (void);
+void     mp_shared_memory_names_after_fork (void);
 
 void     mp_shared_memory_names_set_folder_for_testing (const char *dir);
 /* As where there are no files without a name. */

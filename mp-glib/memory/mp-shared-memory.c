@@ -84,10 +84,10 @@ mp_shared_memory_describe (MpShareable  *shareable,
   MpSharedMemory *self = MP_SHARED_MEMORY (shareable);
   int fd, saved_errno;
 
-  pthread_mutex_lock (&self->lock);
+  mp_shared_memory_lock (&self->lock);
   fd = self->fd >= 0 ? mp_fd_dup (self->fd) : -1;
   saved_errno = self->fd >= 0 ? errno : 0;
-  pthread_mutex_unlock (&self->lock);
+  mp_shared_memory_unlock (&self->lock);
 
   if (fd < 0)
     {
@@ -235,6 +235,7 @@ mp_shared_memory_class_init (MpSharedMemoryClass *klass)
 {
   GObjectClass *object_class = G_OBJECT_CLASS (klass);
 
+  mp_shared_memory_watch_forks ();
   object_class->get_property = mp_shared_memory_get_property;
   object_class->set_property = mp_shared_memory_set_property;
   object_class->finalize = mp_shared_memory_finalize;
@@ -447,9 +448,9 @@ mp_shared_memory_get_size (MpSharedMemory *self)
 
   g_return_val_if_fail (MP_IS_SHARED_MEMORY (self), 0);
 
-  pthread_mutex_lock (&self->lock);
+  mp_shared_memory_lock (&self->lock);
   size = self->fd >= 0 ? mp_memory_file_get_size (self->fd) : 0;
-  pthread_mutex_unlock (&self->lock);
+  mp_shared_memory_unlock (&self->lock);
   return MAX (size, 0);
 }
 
@@ -470,9 +471,9 @@ mp_shared_memory_get_owner (MpSharedMemory *self)
 
   g_return_val_if_fail (MP_IS_SHARED_MEMORY (self), FALSE);
 
-  pthread_mutex_lock (&self->lock);
+  mp_shared_memory_lock (&self->lock);
   owner = self->fd >= 0 && mp_shared_memory_names_is_own (self);
-  pthread_mutex_unlock (&self->lock);
+  mp_shared_memory_unlock (&self->lock);
   return owner;
 }
 
@@ -495,7 +496,7 @@ mp_shared_memory_set_owner (MpSharedMemory *self,
 
   g_return_if_fail (MP_IS_SHARED_MEMORY (self));
 
-  pthread_mutex_lock (&self->lock);
+  mp_shared_memory_lock (&self->lock);
   if (self->fd >= 0 && self->name != NULL && mp_shared_memory_names_is_own (self) != !!owner)
     {
       changed = TRUE;
@@ -504,7 +505,7 @@ mp_shared_memory_set_owner (MpSharedMemory *self,
       else
         mp_shared_memory_names_disown (self);
     }
-  pthread_mutex_unlock (&self->lock);
+  mp_shared_memory_unlock (&self->lock);
 
   if (changed)
     g_object_notify_by_pspec (G_OBJECT (self), props[PROP_OWNER]);
@@ -527,9 +528,9 @@ mp_shared_memory_get_seals (MpSharedMemory *self)
 
   g_return_val_if_fail (MP_IS_SHARED_MEMORY (self), MP_SEAL_FLAGS_NONE);
 
-  pthread_mutex_lock (&self->lock);
+  mp_shared_memory_lock (&self->lock);
   seals = self->fd >= 0 ? mp_memory_file_get_seals (self->fd) : 0;
-  pthread_mutex_unlock (&self->lock);
+  mp_shared_memory_unlock (&self->lock);
   if (seals < 0)
     return MP_SEAL_FLAGS_NONE;
   return ((seals & MP_MEMORY_SEAL_GROW) != 0 ? MP_SEAL_FLAGS_GROW : 0) |
@@ -553,9 +554,9 @@ mp_shared_memory_is_closed (MpSharedMemory *self)
 
   g_return_val_if_fail (MP_IS_SHARED_MEMORY (self), TRUE);
 
-  pthread_mutex_lock (&self->lock);
+  mp_shared_memory_lock (&self->lock);
   closed = self->fd < 0;
-  pthread_mutex_unlock (&self->lock);
+  mp_shared_memory_unlock (&self->lock);
   return closed;
 }
 
@@ -585,11 +586,11 @@ mp_shared_memory_dup_fd (MpSharedMemory  *self,
   g_return_val_if_fail (MP_IS_SHARED_MEMORY (self), -1);
   g_return_val_if_fail (error == NULL || *error == NULL, -1);
 
-  pthread_mutex_lock (&self->lock);
+  mp_shared_memory_lock (&self->lock);
   closed = self->fd < 0;
   fd = closed ? -1 : mp_fd_dup (self->fd);
   saved_errno = errno;
-  pthread_mutex_unlock (&self->lock);
+  mp_shared_memory_unlock (&self->lock);
 
   if (closed)
     mp_shared_memory_set_closed (what, error);
@@ -617,12 +618,12 @@ mp_shared_memory_close (MpSharedMemory *self)
 
   g_return_if_fail (MP_IS_SHARED_MEMORY (self));
 
-  pthread_mutex_lock (&self->lock);
+  mp_shared_memory_lock (&self->lock);
   fd = self->fd;
   self->fd = -1;
   mapping = g_steal_pointer (&self->mapping);
   older = g_steal_pointer (&self->older);
-  pthread_mutex_unlock (&self->lock);
+  mp_shared_memory_unlock (&self->lock);
 
   if (fd >= 0 && self->name != NULL && mp_shared_memory_names_disown (self))
     {
@@ -665,9 +666,9 @@ mp_shared_memory_unlink (MpSharedMemory  *self,
       return FALSE;
     }
 
-  pthread_mutex_lock (&self->lock);
+  mp_shared_memory_lock (&self->lock);
   ok = mp_shared_memory_names_unlink (self->id, self->name, error);
   mp_shared_memory_names_disown (self);
-  pthread_mutex_unlock (&self->lock);
+  mp_shared_memory_unlock (&self->lock);
   return ok;
 }
