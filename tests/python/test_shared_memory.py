@@ -96,14 +96,15 @@ class SharedMemoryTest(unittest.TestCase):
                 for name in (1, b'x'):
                     with self.assertRaises(TypeError):
                         module.SharedMemory(name)
-                with self.assertRaises(TypeError):
-                    module.SharedMemory(None, True, 1.5)
                 for name in ('a/b', '', '/', 'x' * 300):
                     for create in (True, False):
                         with self.assertRaises(OSError) as caught:
                             module.SharedMemory(name, create, 10)
                         self.assertEqual(caught.exception.errno, errno.EINVAL)
 
+        # multiprocessing says so when there is a name already, and leaves that.
+        with self.assertRaises(TypeError):
+            Mp.shared_memory.SharedMemory(None, True, 1.5)
         for make in Mp.shared_memory.SharedMemory, lambda name: Mp.shared_memory.ShareableList(name=name):
             with self.assertRaisesRegex(ValueError, 'null character'):
                 make('a\0b')
