@@ -224,8 +224,9 @@ test_rubbish (void)
   for (i = 0; i < G_N_ELEMENTS (rows); i++)
     {
       g_autoptr(MpAuth) auth = auth_new (rows[i].role, KEY, FALSE);
-      g_autoptr(GBytes) challenge = mp_auth_dup_message (auth);
+      GBytes *challenge = mp_auth_dup_message (auth);
 
+      g_clear_pointer (&challenge, g_bytes_unref);
       put_bad (auth, rows[i].message != NULL ? (gconstpointer) rows[i].message : zeros, rows[i].size, rows[i].code,
                rows[i].what);
     }

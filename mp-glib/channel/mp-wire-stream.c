@@ -85,8 +85,12 @@ mp_wire_stream_look (MpWireInput   *self,
 {
   gsize available = self->end - self->start;
   guint64 length;
-  guint head = mp_stream_get_head (self->buffer + self->start, available, &length);
+  guint head;
 
+  if (available < SHORT_HEAD)
+    return MP_WIRE_NOTHING_WHOLE;   /* nor need there be a buffer */
+
+  head = mp_stream_get_head (self->buffer + self->start, available, &length);
   if (head == 0)
     return MP_WIRE_NOTHING_WHOLE;
   if (head == G_MAXUINT)

@@ -112,7 +112,7 @@ LLVMFuzzerTestOneInput (const guint8 *data,
                         gsize         size)
 {
   g_autoptr(GError) error = NULL;
-  Run run = { data + 1, size - 1, 0, NULL };
+  Run run = { NULL };
   gsize portion, sent = 0;
   gboolean with_fds;
   int fds[2];
@@ -123,6 +123,8 @@ LLVMFuzzerTestOneInput (const guint8 *data,
 
   portion = (data[0] & 0x7f) == 0 ? size : (data[0] & 0x7f);
   with_fds = data[0] >= 0x80;
+  run.data = data + 1;
+  run.size = size - 1;
 
   g_assert_cmpint (mp_socket_pair (fds, 1 << 18), ==, 0);
   run.wire = mp_wire_new_stream (fds[1], MAX_LENGTH);
