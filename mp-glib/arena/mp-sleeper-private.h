@@ -18,6 +18,7 @@ typedef struct
   int             interrupt_fd;
   guint32         woken;
   gboolean        slept;
+  gint64          pause_us;       /* until the next look at the hub */
   MpAsyncBlocked  blocked;
 } MpSleeper;
 

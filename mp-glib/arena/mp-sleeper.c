@@ -10,9 +10,10 @@
 #include "mp-glib/platform/mp-futex-private.h"
 #include "mp-glib/platform/mp-poll-private.h"
 
-/* Between two looks at what the hub has to tell: it cannot be slept for together with words in memory. */
+/* Between two looks at what the hub has to tell, for which one cannot sleep together with words in memory: short while it
+ * has something to tell, then no longer than the wait has lasted, so that what is begun ends in twice its time. */
 #define MIN_PAUSE_US 500
-#define MAX_PAUSE_US 4000
+#define MAX_PAUSE_US 32000
 
 static void
 cancelled_cb (GCancellable *cancellable,
@@ -36,6 +37,7 @@ mp_sleeper_begin (MpSleeper     *self,
   self->interrupt_fd = mp_hub_get_interrupt_fd ();
   self->woken = 0;
   self->slept = FALSE;
+  self->pause_us = MIN_PAUSE_US;
   mp_async_begin_blocking (&self->blocked, owner);
   if (cancellable != NULL)
     self->cancel_id = g_cancellable_connect (cancellable, G_CALLBACK (cancelled_cb), &self->blocked, NULL);
@@ -101,11 +103,15 @@ sleep_once (MpSleeper *self,
 /* The processes that were started from here may need this one to go on, and what is waited for may be what they do. No user
  * code is called. */
 static void
-turn_hub (void)
+turn_hub (MpSleeper *self)
 {
+  gboolean told;
+
   mp_hub_lock ();
-  mp_hub_turn ();
+  told = mp_hub_turn ();
   mp_hub_unlock ();
+
+  self->pause_us = told ? MIN_PAUSE_US : MIN (2 * self->pause_us, MAX_PAUSE_US);
 }
 
 gboolean
@@ -116,7 +122,6 @@ mp_sleeper_sleep (MpSleeper *self,
   gint64 left = mp_deadline_left (self->deadline);
   gboolean whole_slice = left < 0 || left > MP_CELL_SLICE_US;
   gint64 until = mp_deadline_after (whole_slice ? MP_CELL_SLICE_US : left);
-  gint64 pause_us = MIN_PAUSE_US;
   MpFutexResult result;
 
   self->slept = TRUE;
@@ -125,12 +130,11 @@ mp_sleeper_sleep (MpSleeper *self,
       gboolean watches = mp_hub_is_watching ();
 
       left = mp_deadline_left (until);
-      result = sleep_once (self, word, seen, watches ? MIN (left, pause_us) : left);
-      if (!watches || result != MP_FUTEX_TIMED_OUT || left <= pause_us)
+      result = sleep_once (self, word, seen, watches ? MIN (left, self->pause_us) : left);
+      if (!watches || result != MP_FUTEX_TIMED_OUT || left <= self->pause_us)
         break;
 
-      turn_hub ();
-      pause_us = MIN (2 * pause_us, MAX_PAUSE_US);
+      turn_hub (self);
     }
 
   return result == MP_FUTEX_TIMED_OUT && whole_slice;

@@ -120,8 +120,9 @@ gboolean  mp_hub_is_waiting       (void);
  * Without the lock. How many that were. */
 guint     mp_hub_run_due          (gconstpointer   owner);
 
-/* Takes what the kernel has to tell, without waiting. With the lock held, and not from a watch or timer function. */
-void      mp_hub_turn             (void);
+/* Takes what the kernel has to tell, without waiting. With the lock held, and not from a watch or timer function. FALSE:
+ * nothing. */
+gboolean  mp_hub_turn             (void);
 
 /* Whether there is anything to be told of. With or without the lock. */
 gboolean  mp_hub_is_watching      (void);

@@ -66,7 +66,7 @@ void          mp_hub_ensure           (void);
 /* Lets go of the lock to sleep, without the duties of mp_hub_unlock(). */
 void          mp_hub_release          (void);
 gboolean      mp_hub_has_deferred     (void);
-void          mp_hub_dispatch_events  (const MpPollEvent *events,
+gboolean      mp_hub_dispatch_events  (const MpPollEvent *events,
                                        int                n_events);
 
 /* mp-hub-post.c */

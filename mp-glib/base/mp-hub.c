@@ -451,11 +451,11 @@ run_timers (void)
   arm ();
 }
 
-void
+gboolean
 mp_hub_dispatch_events (const MpPollEvent *events,
                         int                n_events)
 {
-  gboolean timer_due = FALSE;
+  gboolean timer_due = FALSE, told = FALSE;
   int i;
 
   for (i = 0; i < n_events; i++)
@@ -473,16 +473,19 @@ mp_hub_dispatch_events (const MpPollEvent *events,
       if (slot->watch == NULL || slot->generation != token >> 32 || slot->watch->condition == 0)
         continue;
       condition = events[i].condition & (slot->watch->condition | G_IO_ERR | G_IO_HUP);
-      if (condition != 0)
-        slot->watch->func (slot->watch, condition, slot->watch->data);
+      if (condition == 0)
+        continue;
+      told = TRUE;
+      slot->watch->func (slot->watch, condition, slot->watch->data);
     }
 
   /* After the descriptors: what has arrived in time is not late. */
   if (timer_due)
     run_timers ();
+  return told || timer_due;
 }
 
-void
+gboolean
 mp_hub_turn (void)
 {
   MpPollEvent events[MP_HUB_BATCH];
@@ -490,7 +493,7 @@ mp_hub_turn (void)
 
   mp_hub_ensure ();
   n = mp_poll_wait (mp_hub.epfd, events, MP_HUB_BATCH, 0);
-  mp_hub_dispatch_events (events, n);
+  return mp_hub_dispatch_events (events, n);
 }
 
 gboolean
