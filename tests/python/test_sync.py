@@ -197,6 +197,19 @@ class RLockTest(unittest.TestCase):
         process.join()
 
 
+class TimeoutTest(unittest.TestCase):
+    def test_wrong(self):
+        condition = Mp.Condition()
+        calls = [getattr(Mp, name)().acquire for name in ('Lock', 'RLock', 'Semaphore', 'BoundedSemaphore')]
+        calls = [lambda timeout, acquire=acquire: acquire(timeout=timeout) for acquire in calls]
+        with condition:
+            for call in (*calls, Mp.Event().wait, condition.wait, Mp.Barrier(2).wait):
+                for timeout, exc in (('x', TypeError), ([1], TypeError), (float('nan'), ValueError)):
+                    with self.subTest(call=call, timeout=timeout), \
+                            self.assertRaisesRegex(exc, 'timeout must be a number of seconds or None, not'):
+                        call(timeout)
+
+
 class EventTest(unittest.TestCase):
     def test_as_multiprocessing(self):
         for context in BOTH:

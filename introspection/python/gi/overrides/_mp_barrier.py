@@ -89,8 +89,7 @@ class Barrier(sync.Shared, _Mp.Barrier):
         BrokenBarrierError when the barrier is broken, which it is by a wait that lasts longer than @timeout seconds."""
         if timeout is None:
             timeout = self._timeout
-        if timeout is not None:
-            timeout = max(0.0, timeout)
+        timeout = _mp_call.at_least_zero(timeout)
         index = None
 
         def wait(*args):

@@ -27,6 +27,21 @@ def _number(timeout):
     return float(timeout)
 
 
+def _refuse_nan(timeout):
+    if timeout != timeout:
+        raise ValueError('timeout must be a number of seconds or None, not NaN')
+
+
+def at_least_zero(timeout):
+    """@timeout in seconds, None for ever; a negative one is none at all."""
+    if timeout is None:
+        return None
+    if type(timeout) is not float and type(timeout) is not int:
+        timeout = _number(timeout)
+    _refuse_nan(timeout)
+    return max(0.0, timeout)
+
+
 def microseconds(timeout):
     """@timeout in seconds, None for ever, as the library takes it."""
     if timeout is None:
@@ -34,8 +49,7 @@ def microseconds(timeout):
     if type(timeout) is not float and type(timeout) is not int:
         timeout = _number(timeout)
     if not -threading.TIMEOUT_MAX <= timeout <= threading.TIMEOUT_MAX:
-        if timeout != timeout:
-            raise ValueError('timeout must be a number of seconds or None, not NaN')
+        _refuse_nan(timeout)
         raise OverflowError('timeout is too large: %r' % timeout)
     return max(0, min(int(timeout * 1000000), _LONGEST))
 

@@ -72,8 +72,7 @@ class Condition(sync.Shared, _Mp.Condition):
 
         AssertionError for one who does not have the lock, which is given up and had again when this returns or raises.
         """
-        if timeout is not None:
-            timeout = max(0.0, timeout)
+        timeout = _mp_call.at_least_zero(timeout)
         try:
             return _mp_call.blocking(_Mp.Condition.wait, self, timeout=timeout)
         except GLib.Error as error:

@@ -4,6 +4,7 @@
 from gi.repository import GLib
 
 from ..module import get_introspection_module
+from . import _mp_call
 from . import _mp_errors as errors
 from . import _mp_sync as sync
 
@@ -13,6 +14,7 @@ _try_acquire = _Mp.Lock.try_acquire
 _release = _Mp.Lock.release
 _is_locked = _Mp.Lock.is_locked
 _holder = sync.holder
+_at_least_zero = _mp_call.at_least_zero
 
 
 class Lock(sync.Abandonable, _Mp.Lock):
@@ -32,7 +34,7 @@ class Lock(sync.Abandonable, _Mp.Lock):
 
         A negative timeout is none at all. A lock whose owner has died is acquired at once."""
         if timeout is not None:
-            timeout = max(0.0, timeout)
+            timeout = _at_least_zero(timeout)
         if not _try_acquire(self) and not self._wait(timeout if block else 0):
             return False
         self._holder = _holder()

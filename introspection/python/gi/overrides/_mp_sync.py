@@ -69,8 +69,7 @@ class Acquirable(Shared):
         """Acquires it; whether that was possible, by the time that @timeout seconds are over.
 
         A negative timeout is none at all. What a process holds that has died is free."""
-        if timeout is not None:
-            timeout = max(0.0, timeout)
+        timeout = _mp_call.at_least_zero(timeout)
         if not self._library.try_acquire(self) and not self._wait(timeout if block else 0):
             return False
         self._holder = holder()
@@ -270,8 +269,7 @@ class Event(Shared, _Mp.Event):
 
     def wait(self, timeout=None):
         """Waits until the event is set; whether it was, by the time that @timeout seconds are over."""
-        if timeout is not None:
-            timeout = max(0.0, timeout)
+        timeout = _mp_call.at_least_zero(timeout)
         try:
             return _mp_call.call(_Mp.Event.wait, self, timeout=timeout)
         except errors.TimeoutError:
