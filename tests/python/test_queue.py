@@ -218,6 +218,11 @@ class QueueTest(unittest.TestCase):
         with self.assertRaises(EOFError):
             q.get()
         process.join()
+        # As multiprocessing says it to one who does not wait.
+        for get in q.get_nowait, lambda: q.get(timeout=60):
+            with self.assertRaises(queue.Empty) as caught:
+                get()
+            self.assertIsInstance(caught.exception, Mp.EndOfQueueError)
         q.put('again')
         self.assertEqual(q.get(), 'again')
 

@@ -58,6 +58,7 @@ Value = override(_mp_properties.with_attributes(_mp_value.Value))
 
 AsyncResult = _mp_result.AsyncResult
 BrokenProcessPool = _mp_executor.BrokenProcessPool
+EndOfQueueError = _mp_queue.EndOfQueueError
 ExecutorFuture = _mp_executor.ExecutorFuture
 IMapIterator = _mp_imap.IMapIterator
 ProcessPoolExecutor = _mp_executor.ProcessPoolExecutor
@@ -121,7 +122,7 @@ __all__ = [
     'RemoteTraceback', 'Semaphore', 'TaskOptions', 'ThreadPool', 'TimeoutError', 'WorkerDiedError', 'WorkerStartError',
     'ShareableList', 'SharedMemory', 'SharedMemoryManager', 'managers', 'shared_memory',
     'Array', 'RawArray', 'RawValue', 'Value', 'sharedctypes',
-    'JoinableQueue', 'Queue', 'SimpleQueue',
+    'EndOfQueueError', 'JoinableQueue', 'Queue', 'SimpleQueue',
     'active_children', 'as_completed', 'cpu_count', 'current_process', 'freeze_support', 'function',
     'function_register', 'get_all_start_methods', 'get_context', 'get_logger', 'get_start_method', 'idempotent',
     'init', 'log_to_stderr', 'parent_process', 'set_executable', 'set_forkserver_preload', 'set_start_method',

@@ -54,6 +54,12 @@ def _value_of(item):
     return variant
 
 
+class EndOfQueueError(EOFError, Empty):
+    """The queue is empty, and no process is left that could put something."""
+
+    __module__ = 'gi.overrides.Mp'
+
+
 class _Basic(_mp_sync.Shared):
     """What all queues do. A value that is no GLib.Variant goes through as a pickle."""
 
@@ -115,7 +121,7 @@ class _Basic(_mp_sync.Shared):
         if errors.is_timeout(error):
             return errors.TimeoutError()
         if error.domain == errors.IO_DOMAIN and error.code == errors.IO_CLOSED:
-            return EOFError(error.message)
+            return EndOfQueueError(error.message)
         return errors.translate(error)
 
     def empty(self):
@@ -185,8 +191,9 @@ class Queue(_Basic, _Mp.Queue):
     """A queue between processes of any picklable values, or of GLib.Variants.
 
     As multiprocessing.Queue; but there is no thread behind it: what put() has put is there when it returns, whoever
-    dies then. It travels in anything that is sent to another process. get() raises EOFError when it is empty and no
-    process is left that could put something. It can be read with `async for`.
+    dies then. It travels in anything that is sent to another process. get() raises EndOfQueueError, which
+    is an EOFError and a queue.Empty, when it is empty and no process is left that could put something. It can be read
+    with `async for`.
 
     @maxsize: how many items it holds at most; @max_bytes: how many bytes of them; 0: any number."""
 
