@@ -439,6 +439,18 @@ class ModuleTest(unittest.TestCase):
         self.assertEqual(Mp.shared_memory.__all__, sorted(multiprocessing.shared_memory.__all__))
         self.assertIs(Mp.managers.SharedMemoryManager, Mp.SharedMemoryManager)
 
+    def test_import(self):
+        from gi.repository.Mp.managers import SharedMemoryManager
+        from gi.repository.Mp.shared_memory import ShareableList, SharedMemory
+        from gi.repository.Mp import sharedctypes
+        import gi.repository.Mp.sharedctypes
+
+        self.assertIs(SharedMemoryManager, Mp.SharedMemoryManager)
+        self.assertIs(ShareableList, Mp.shared_memory.ShareableList)
+        self.assertIs(SharedMemory, Mp.shared_memory.SharedMemory)
+        self.assertIs(gi.repository.Mp.sharedctypes, sharedctypes)
+        self.assertIs(sharedctypes.RawArray, Mp.RawArray)
+
 
 if __name__ == '__main__':
     support.main()

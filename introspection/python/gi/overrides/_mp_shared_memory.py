@@ -14,6 +14,7 @@ from gi.repository import GLib
 
 from ..module import get_introspection_module
 from . import _mp_errors as errors
+from . import _mp_module
 from . import _mp_pickle as values
 
 _Mp = get_introspection_module('Mp')
@@ -421,13 +422,5 @@ def _translate_too_long(error):
     return _translate(error)
 
 
-def _module(name, doc, **members):
-    """What can be got from Mp as a module of multiprocessing."""
-    module = types.ModuleType('gi.repository.Mp.' + name, doc)
-    module.__dict__.update(members, __all__=sorted(members))
-    return module
-
-
-shared_memory = _module('shared_memory', 'As multiprocessing.shared_memory.', SharedMemory=SharedMemory,
-                        ShareableList=ShareableList)
-managers = _module('managers', 'As multiprocessing.managers.', SharedMemoryManager=SharedMemoryManager)
+shared_memory = _mp_module.make('shared_memory', SharedMemory=SharedMemory, ShareableList=ShareableList)
+managers = _mp_module.make('managers', SharedMemoryManager=SharedMemoryManager)

@@ -2,12 +2,12 @@
 """Value and Array as multiprocessing has them, and what goes with them: Mp.sharedctypes."""
 
 import errno
-import types
 
 from gi.repository import GLib, GObject
 
 from ..module import get_introspection_module
 from . import _mp_errors as errors
+from . import _mp_module
 from . import _mp_pickle as values
 from . import _mp_sync as sync
 
@@ -490,5 +490,5 @@ def synchronized(obj, lock=None, ctx=None):
     return cls(obj, _lock_for(lock))
 
 
-sharedctypes = types.SimpleNamespace(Array=Array, RawArray=RawArray, RawValue=RawValue, Value=Value, copy=copy,
-                                     synchronized=synchronized)
+sharedctypes = _mp_module.make('sharedctypes', Array=Array, RawArray=RawArray, RawValue=RawValue, Value=Value,
+                               copy=copy, synchronized=synchronized)
