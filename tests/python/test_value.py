@@ -162,6 +162,11 @@ class ValueTest(unittest.TestCase):
                     array.value
         with self.assertRaises(ValueError):
             Mp.Array('i', 0)
+        for none in 0, [], b'':
+            with self.assertRaisesRegex(ValueError, 'an array has one element at least, not 0'):
+                Mp.Array('c', none)
+        with self.assertRaises(OverflowError):
+            Mp.Array('i', 10 ** 100)
         with self.assertRaises(OSError):
             Mp.Array('d', 1 << 50)
         with self.assertRaises(TypeError):

@@ -2,6 +2,7 @@
 """Value and Array as multiprocessing has them, and what goes with them: Mp.sharedctypes."""
 
 import errno
+import sys
 
 from gi.repository import GLib, GObject
 
@@ -372,8 +373,10 @@ class Array(_Memory, _OfArray, _Mp.Array):
     def __new__(cls, typecode_or_type, size_or_initializer, *, lock=True, ctx=None):
         initial = size_or_initializer
         n_items = initial if isinstance(initial, int) else len(initial)
-        if n_items < 0:
-            raise ValueError('the length of an array must be positive')
+        if n_items < 1:
+            raise ValueError('an array has one element at least, not %d' % n_items)
+        if n_items > sys.maxsize:
+            raise OverflowError('an array of %d elements is too large' % n_items)
         memory = _make(_Mp.Array, typecode_or_type, n_items, None if lock is False else _lock_for(lock), False)
         if not isinstance(initial, int):
             memory._open().__init__(*initial)
