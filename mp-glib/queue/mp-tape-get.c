@@ -88,7 +88,7 @@ mp_tape_find (MpTape             *self,
 
       if (*place == end->place)
         return MP_TAPE_NOT_NOW;
-      if (ring >= self->n_rings)
+      if (!mp_tape_is_sound (self, *place))
         break;
       address = mp_tape_get_ring (self, ring, error);
       if (address == NULL)
@@ -177,7 +177,7 @@ mp_tape_give_back (MpTape      *self,
 {
   if (left != 0)
     free_ring (self, MP_TAPE_RING (left), MP_TAPE_POSITION (left));
-  if (MP_TAPE_RING (to) >= MP_TAPE_FIRST_COLD)
+  if (MP_TAPE_RING (to) >= MP_TAPE_FIRST_COLD && mp_tape_is_sound (self, to))
     free_chunks (self, MP_TAPE_RING (to), MP_TAPE_POSITION (to));
 }
 

@@ -21,6 +21,8 @@ typedef struct
   guint64       n_next;
   MpTapeRecord  record;
   guint64      *words;
+  MpTapePlace   first;     /* of the ring */
+  guint         n_rings;   /* that it has come to */
 } Walk;
 
 static guint64
@@ -62,11 +64,30 @@ walk_begin (MpTape *tape)
   return walk_from (tape, done.place, done.n_bytes);
 }
 
+/* Memory may lead round and round. No ring is entered before it is left, and none has more than it is large. */
+static gboolean
+goes_on (Walk        *walk,
+         MpTapePlace  from)
+{
+  guint ring = MP_TAPE_RING (walk->place);
+
+  if (walk->n_rings == 0 || walk->left != 0)
+    {
+      walk->first = from = walk->place;
+      walk->n_rings++;
+    }
+  return walk->n_rings <= walk->tape->n_rings && walk->place >= from &&
+         walk->next - walk->first <= mp_tape_ring_size (ring);
+}
+
 static gboolean
 walk_next (Walk *walk)
 {
-  walk->place = walk->next;
-  if (mp_tape_find (walk->tape, &walk->place, &walk->end, &walk->record, &walk->next, &walk->left, NULL) != MP_TAPE_DONE)
+  MpTapePlace from = walk->next;
+
+  walk->place = from;
+  if (mp_tape_find (walk->tape, &walk->place, &walk->end, &walk->record, &walk->next, &walk->left, NULL) != MP_TAPE_DONE ||
+      !goes_on (walk, from))
     return FALSE;
 
   walk->words = mp_tape_get_word (walk->tape, walk->place);

@@ -267,6 +267,14 @@ mp_tape_get_offset (guint       ring,
   return MP_TAPE_POSITION (place) & (mp_tape_ring_size (ring) - 1);
 }
 
+/* Whatever the memory says: a record from there on leads to no other ring by its length alone. */
+static inline gboolean
+mp_tape_is_sound (const MpTape *self,
+                  MpTapePlace   place)
+{
+  return MP_TAPE_RING (place) < self->n_rings && MP_TAPE_POSITION (place) >> (MP_TAPE_POSITION_BITS - 1) == 0;
+}
+
 /* Whether a content is not copied by the mapping, but read from the file and written to it: where its memory is new
  * each time, every page would have to be mapped first, which takes longer than to copy it. */
 static inline gboolean

@@ -351,6 +351,13 @@ is_full (MpTape            *self,
          (self->max_bytes > 0 && state->n_bytes - self->seen_get.n_bytes > self->max_bytes - item->size);
 }
 
+static MpTapeResult
+set_damaged (GError **error)
+{
+  g_set_error (error, MP_ERROR, MP_ERROR_PROTOCOL, "its memory is damaged");
+  return MP_TAPE_ERROR;
+}
+
 MpTapeResult
 mp_tape_put (MpTape            *self,
              const MpTapeItem  *item,
@@ -363,11 +370,8 @@ mp_tape_put (MpTape            *self,
   Way way;
 
   mp_tape_read_own (&self->header->put, &state);
-  if (G_UNLIKELY (MP_TAPE_RING (state.place) >= self->n_rings))
-    {
-      g_set_error (error, MP_ERROR, MP_ERROR_PROTOCOL, "its memory is damaged");
-      return MP_TAPE_ERROR;
-    }
+  if (G_UNLIKELY (!mp_tape_is_sound (self, state.place)))
+    return set_damaged (error);
   if (is_full (self, item, &state))
     {
       look_at_getters (self);
@@ -385,8 +389,11 @@ mp_tape_put (MpTape            *self,
     }
   need = round_up (need + item->size, sizeof (MpTapeRecord));
 
-  if (!find_way (self, state.place & ~(guint64) 15, need, &way, error) ||
-      !reserve (self, &way, item, need, &until, error) || !write_record (self, item, way.to, error) ||
+  if (!find_way (self, state.place & ~(guint64) 15, need, &way, error))
+    return MP_TAPE_ERROR;
+  if (G_UNLIKELY (!mp_tape_is_sound (self, way.to)))
+    return set_damaged (error);
+  if (!reserve (self, &way, item, need, &until, error) || !write_record (self, item, way.to, error) ||
       (way.from != way.to && !write_jump (self, &way, error)))
     return MP_TAPE_ERROR;
   if (G_UNLIKELY (until != load (&self->header->reserved[MP_TAPE_RING (way.to)])))
