@@ -57,6 +57,19 @@ test('a typed array is the memory itself', () => {
     assertEqual([memory.is_closed(), numbers[9]], [true, 0.5]);
 });
 
+test('what is no type of an array, and no list', () => {
+    for (const memory of [Mp.SharedMemory.new(80), Mp.Array.new('d', 10)]) {
+        for (const [type, shown] of [[Array, 'the function Array'], [DataView, 'the function DataView'], [8, '8'],
+            [null, 'null']]) {
+            const error = catchNow(() => memory.toTypedArray(type));
+            assert(error instanceof TypeError, error);
+            assertMatches(error.message, new RegExp(`a type as Float64Array, not ${shown}$`));
+        }
+    }
+    for (const values of [5, null, undefined, {}])
+        assertMatches(catchNow(() => Mp.ShareableList.new(values)).message, /^A list is made from what can be iterated, not /);
+});
+
 test('what grows and is sealed', () => {
     const memory = Mp.SharedMemory.new(8);
     let array = memory.toTypedArray();

@@ -32,6 +32,11 @@ function matches(error, domain, code) {
 
 const invalid = error => matches(error, Gio.IOErrorEnum, Gio.IOErrorEnum.INVALID_ARGUMENT);
 
+test('a value of a type that has no fixed size', () => {
+    assertEqual(catchNow(() => Mp.Value.new('s', 'x')).message,
+        'The type is one of numbers, booleans and tuples of them, not "s"');
+});
+
 test('a value of each type', () => {
     for (const [type, ...values] of [['y', 0, 255], ['n', -32768, 32767], ['q', 65535], ['i', -2147483648, 2147483647],
         ['u', 4294967295], ['x', -5, -(2n ** 63n), 2n ** 63n - 1n], ['t', 7, 2n ** 64n - 1n], ['d', 0.5, -1e300],

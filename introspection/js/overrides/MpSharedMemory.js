@@ -4,7 +4,7 @@
 
 const {GLib} = imports.gi;
 const Values = imports.overrides.MpValues;
-const {attempt} = Values;
+const {attempt, display} = Values;
 
 var {init} = (function () {
 const {Array, ArrayBuffer, BigInt, Math, Number, Object, RangeError, String, Symbol, TypeError,
@@ -71,6 +71,8 @@ function overrideSharedMemory() {
     proto.toTypedArray = function (type = Uint8Array) {
         const sealed = (this.get_seals() & Mp.SealFlags.WRITE) !== 0;
         const bytes = toArray(attempt(() => (sealed ? dupBytes : getBytes).call(this)));
+        if (!type?.BYTES_PER_ELEMENT)
+            throw new TypeError(`toTypedArray() takes a type as Float64Array, not ${display(type)}`);
         const n = Math.floor(bytes.byteLength / type.BYTES_PER_ELEMENT);
         return new type(bytes.buffer, bytes.byteOffset, n);
     };
@@ -153,8 +155,13 @@ function overrideShareableList() {
     const {new: make, new_named: makeNamed} = Mp.ShareableList;
     const proto = Mp.ShareableList.prototype;
     const {get_item: getItem, set_item: setItem, count, index: find} = proto;
-    const packAll = values =>
-        values instanceof GLib.Variant ? values : GLib.Variant.new_tuple(Array.from(values, packItem));
+    const packAll = values => {
+        if (values instanceof GLib.Variant)
+            return values;
+        if (typeof values?.[Symbol.iterator] !== 'function')
+            throw new TypeError(`A list is made from what can be iterated, not ${display(values)}`);
+        return GLib.Variant.new_tuple(Array.from(values, packItem));
+    };
 
     Mp.ShareableList.new = values => attempt(() => make.call(Mp.ShareableList, packAll(values)));
     Mp.ShareableList.new_named = (values, name = null) =>

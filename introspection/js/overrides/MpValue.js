@@ -68,6 +68,8 @@ function packValue(type, value) {
             throw new TypeError(`true or false is wanted, not ${display(value)}`);
         return GLib.Variant.new_boolean(value);
     }
+    if (!type.startsWith('('))
+        throw new TypeError(`The type is one of numbers, booleans and tuples of them, not ${display(type)}`);
     if (!Array.isArray(value))
         throw new TypeError(`An array of the members of ${type} is wanted, not ${display(value)}`);
     const members = membersOf(type);
@@ -132,6 +134,8 @@ function checkIndex(array, index) {
 
 // The memory itself: what is written there all others see. It stays as long as the typed array does.
 function toTypedArray(memory, type = ARRAYS[memory.get_type_string()] ?? Uint8Array) {
+    if (!type?.BYTES_PER_ELEMENT)
+        throw new TypeError(`toTypedArray() takes a type as Float64Array, not ${display(type)}`);
     const {buffer} = attempt(() => memory.get_bytes()).toArray();
     return new type(buffer, 0, Math.floor(buffer.byteLength / type.BYTES_PER_ELEMENT));
 }
