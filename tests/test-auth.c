@@ -129,7 +129,8 @@ test_halves (void)
 static void
 test_random (void)
 {
-  g_autoptr(GHashTable) seen = g_hash_table_new_full (g_bytes_hash, g_bytes_equal, (GDestroyNotify) g_bytes_unref, NULL);
+  g_autoptr(GHashTable) seen = g_hash_table_new_full (g_bytes_hash, g_bytes_equal, (GDestroyNotify) g_bytes_unref,
+                                                      NULL);
   guint i;
 
   for (i = 0; i < 200; i++)

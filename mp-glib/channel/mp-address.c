@@ -34,8 +34,8 @@ check_abstract (MpAddressFlags   flags,
     return TRUE;
 
   g_set_error (error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED,
-               "address: an abstract one has no permissions: anybody on this machine could connect to it, or be there first "
-               "(allow-abstract)");
+               "address: an abstract one has no permissions: anybody on this machine could connect to it, or be there "
+               "first (allow-abstract)");
   return FALSE;
 }
 

@@ -15,10 +15,10 @@ G_BEGIN_DECLS
  * and then the same the other way round; the listener challenges first. CPython before 3.12 has HMAC-MD5 and no prefix:
  * its challenge is 20 random bytes, its answer, to any challenge, the 16 bytes of the digest.
  *
- * A machine that does no I/O of its own but in mp_auth_run(), never blocks, and knows no time: who uses it has a deadline.
- * Not thread-safe. The first error is the last: the connection is to be closed then, once what is pending, which may be
- * the news of the failure, has been tried to be sent. All errors of the peer's making are MP_ERROR_AUTHENTICATION or
- * MP_ERROR_PROTOCOL, and hold nothing that is secret. */
+ * A machine that does no I/O of its own but in mp_auth_run(), never blocks, and knows no time: who uses it has a
+ * deadline. Not thread-safe. The first error is the last: the connection is to be closed then, once what is pending,
+ * which may be the news of the failure, has been tried to be sent. All errors of the peer's making are
+ * MP_ERROR_AUTHENTICATION or MP_ERROR_PROTOCOL, and hold nothing that is secret. */
 
 #define MP_AUTH_MAX_MESSAGE 256
 
@@ -60,8 +60,8 @@ const guint8 *mp_auth_get_pending  (MpAuth         *self,
                                     gsize          *size);
 void          mp_auth_sent         (MpAuth         *self,
                                     gsize           n);
-/* How many bytes may be read now: never one that belongs to what comes after. 0: none, because all is done, has failed, or
- * waits for what is pending. */
+/* How many bytes may be read now: never one that belongs to what comes after. 0: none, because all is done, has failed,
+ * or waits for what is pending. */
 gsize         mp_auth_get_wanted   (MpAuth         *self);
 /* @size bytes that have come, at most as many as were wanted. */
 gboolean      mp_auth_feed         (MpAuth         *self,
@@ -69,8 +69,8 @@ gboolean      mp_auth_feed         (MpAuth         *self,
                                     gsize           size,
                                     GError        **error);
 
-/* Sends and reads what @fd, a stream socket, takes and has. TRUE: done. FALSE without error: to be called again when it is
- * @condition. Errors beside those above: G_IO_ERROR_CLOSED, the other end is; those of the system. */
+/* Sends and reads what @fd, a stream socket, takes and has. TRUE: done. FALSE without error: to be called again when it
+ * is @condition. Errors beside those above: G_IO_ERROR_CLOSED, the other end is; those of the system. */
 gboolean      mp_auth_run          (MpAuth         *self,
                                     int             fd,
                                     GIOCondition   *condition,

@@ -65,8 +65,8 @@ struct _MpAuth
   gsize      n_in;
 };
 
-/* A peer that does not know the key could have our challenge answered by ourselves, were it to challenge us with it: on the
- * same connection, or on another one at the same time. Ends of the two roles may well meet in one process. */
+/* A peer that does not know the key could have our challenge answered by ourselves, were it to challenge us with it: on
+ * the same connection, or on another one at the same time. Ends of the two roles may well meet in one process. */
 static pthread_mutex_t delivered_lock = PTHREAD_MUTEX_INITIALIZER;
 static GQueue all_delivered[2];       /* under the lock */
 
@@ -266,8 +266,8 @@ take_response (MpAuth        *self,
   if (size == old_md5.size)
     {
       if (!self->allow_md5)
-        return refuse (self, error, "the other end answered with MD5, as CPython before 3.12 does, which is not allowed "
-                                    "(allow-md5)");
+        return refuse (self, error, "the other end answered with MD5, as CPython before 3.12 does, which is not "
+                                    "allowed (allow-md5)");
       digest = &old_md5;
       n_prefix = 0;
     }

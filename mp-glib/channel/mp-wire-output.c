@@ -319,7 +319,8 @@ mp_wire_output_consume (MpWireOutput *self,
 }
 
 /* The bytes and descriptors that may go in one call, @limit bytes at most: descriptors only with the first byte,
- * MP_SOCKET_MAX_FDS at most; those beyond go with the bytes after it. In a stream a byte with descriptors goes alone. */
+ * MP_SOCKET_MAX_FDS at most; those beyond go with the bytes after it. In a stream a byte with descriptors goes
+ * alone. */
 static guint
 gather (MpWireOutput *self,
         guint64       limit,

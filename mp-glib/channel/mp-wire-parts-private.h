@@ -58,7 +58,7 @@ typedef struct
 } MpWireLarge;
 
 #define MP_WIRE_BUFFER_SIZE ((gsize) 65536)
-#define MP_WIRE_STREAM_BASE 4     /* where a frame of a stream begins, so that what follows a head of 4 bytes is aligned */
+#define MP_WIRE_STREAM_BASE 4   /* where a frame of a stream begins, so that what follows 4 bytes of head is aligned */
 
 /* What the buffer begins with. */
 typedef enum
@@ -142,7 +142,8 @@ gboolean  mp_wire_set_too_large (MpWireInput *self,
 /* Descriptors that came before @position of the stream and were claimed by no frame. */
 gboolean  mp_wire_check_stray_fds (MpWireInput *self,
                                 guint64       position);
-/* Those of the oldest arrival, added to the @n there are in @fds. FALSE: this process had none free, and they are lost. */
+/* Those of the oldest arrival, added to the @n there are in @fds. FALSE: this process had none free, and they are
+ * lost. */
 gboolean  mp_wire_take_arrival (MpWireInput  *self,
                                 int          *fds,
                                 guint        *n);

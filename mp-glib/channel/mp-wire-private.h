@@ -38,8 +38,8 @@ typedef struct _MpWire MpWire;
 /* Takes @fd (a connected AF_UNIX SOCK_STREAM socket). @max_length bounds a received payload. */
 MpWire   *mp_wire_new          (int             fd,
                                 guint64         max_length);
-/* The same with the framing of CPython's multiprocessing.connection, for listeners and clients: @fd may be of any family.
- * See below. */
+/* The same with the framing of CPython's multiprocessing.connection, for listeners and clients: @fd may be of any
+ * family. See below. */
 MpWire   *mp_wire_new_stream   (int             fd,
                                 guint64         max_length);
 gboolean  mp_wire_is_stream    (MpWire         *self);
@@ -51,8 +51,8 @@ void      mp_wire_set_max_length (MpWire       *self,
                                 guint64         max_length);
 
 /* Output. Frames are queued in order; small ones are gathered, pieces with GBytes of 16 KiB and more are sent from
- * where they lie (a reference is kept). @fds: duplicates are NOT made: ownership of the numbers passes to the wire, which
- * closes them when they are sent or dropped. At most MP_MAX_FDS. Queueing never fails. */
+ * where they lie (a reference is kept). @fds: duplicates are NOT made: ownership of the numbers passes to the wire,
+ * which closes them when they are sent or dropped. At most MP_MAX_FDS. Queueing never fails. */
 void      mp_wire_queue        (MpWire         *self,
                                 guint16         kind,
                                 guint32         tag,
@@ -101,10 +101,10 @@ gboolean  mp_wire_has_frame    (MpWire         *self);      /* next() would give
 gboolean  mp_wire_at_end       (MpWire         *self);      /* the peer has closed and nothing whole is left */
 
 /* Rings: the short way between two ends that share memory (mp-ring-private.h), without a system call while both are
- * awake. Small frames go through the ring, several at a time; one that is large or brings descriptors goes by the socket,
- * and a mark in the ring says so: the ring has the order of all. Whoever writes to a ring whose reader sleeps rings the
- * bell: an empty frame in the socket, which the reader passes over. What was put there is there whole, also when the
- * writer has died since.
+ * awake. Small frames go through the ring, several at a time; one that is large or brings descriptors goes by the
+ * socket, and a mark in the ring says so: the ring has the order of all. Whoever writes to a ring whose reader sleeps
+ * rings the bell: an empty frame in the socket, which the reader passes over. What was put there is there whole, also
+ * when the writer has died since.
  *
  * Each end is given both rings before the other may use them; it then says in the socket that from now on its
  * frames go through the ring. Kinds of frames that are the wire's own: */
@@ -122,8 +122,8 @@ void      mp_wire_use_ring     (MpWire         *self);
 gboolean  mp_wire_has_ring     (MpWire         *self);
 /* There is something in the ring: next() gives it, or reason to look into the socket: fill() does. No system call. */
 gboolean  mp_wire_look         (MpWire         *self);
-/* Without a ring, TRUE. fill() says by itself when there is nothing to read that this end is going to sleep; who has not
- * called it since must do so before waiting for the descriptor. FALSE: there is something. */
+/* Without a ring, TRUE. fill() says by itself when there is nothing to read that this end is going to sleep; who has
+ * not called it since must do so before waiting for the descriptor. FALSE: there is something. */
 gboolean  mp_wire_sleep        (MpWire         *self);
 /* This end looks by itself, for the time being: no bell is needed. sleep() must follow. */
 void      mp_wire_stay_awake   (MpWire         *self);
@@ -135,17 +135,18 @@ gboolean  mp_wire_ring         (MpWire         *self,
 /* What is pending waits for the socket to become writable, and not only for room in the ring, of which nobody tells. */
 gboolean  mp_wire_waits_for_socket (MpWire     *self);
 
-/* The framing of CPython's multiprocessing.connection (Lib/multiprocessing/connection.py, class Connection): a message is
- * its length, 4 bytes, big-endian, signed, and its bytes. For a length beyond 0x7fffffff the 4 bytes are -1, and the length
- * follows, 8 bytes, big-endian. There are no kinds, no tags, no zeros behind: mp_wire_queue() sends bytes, whatever kind
- * it is given. Not for rings and mp_wire_queue_short().
+/* The framing of CPython's multiprocessing.connection (Lib/multiprocessing/connection.py, class Connection): a message
+ * is its length, 4 bytes, big-endian, signed, and its bytes. For a length beyond 0x7fffffff the 4 bytes are -1, and the
+ * length follows, 8 bytes, big-endian. There are no kinds, no tags, no zeros behind: mp_wire_queue() sends bytes,
+ * whatever kind it is given. Not for rings and mp_wire_queue_short().
  *
- * What arrives has the kind MP_STREAM_KIND; its data is valid until the next next(), and 8-aligned only where is_value is
- * set. A value is the magic and what the codec makes of it: mp_wire_queue_value() puts the magic there, and counts it; who
- * receives it asks for the value at MP_STREAM_MAGIC_SIZE. In a byte order that is not ours it is no value.
+ * What arrives has the kind MP_STREAM_KIND; its data is valid until the next next(), and 8-aligned only where is_value
+ * is set. A value is the magic and what the codec makes of it: mp_wire_queue_value() puts the magic there, and counts
+ * it; who receives it asks for the value at MP_STREAM_MAGIC_SIZE. In a byte order that is not ours it is no value.
  *
- * Descriptors leave with the first bytes of the head, as always, here each group with a single byte sent by itself: that is
- * where a read ends, so that it is known whose they are without a word about them in the head. Others are an error. */
+ * Descriptors leave with the first bytes of the head, as always, here each group with a single byte sent by itself:
+ * that is where a read ends, so that it is known whose they are without a word about them in the head. Others are an
+ * error. */
 #define MP_STREAM_KIND       2
 #define MP_STREAM_MAGIC_SIZE 8
 #define MP_STREAM_MAX_HEAD   12

@@ -110,8 +110,8 @@ mp_wire_stream_look (MpWireInput   *self,
   return available - head >= length ? MP_WIRE_WHOLE_FRAME : MP_WIRE_NOTHING_WHOLE;
 }
 
-/* The descriptors that came with the first bytes of the head at @position: a read that brought some ends behind the byte
- * that they came with. */
+/* The descriptors that came with the first bytes of the head at @position: a read that brought some ends behind the
+ * byte that they came with. */
 static void
 claim_fds (MpWireInput *self,
            MpFrame     *frame,

@@ -1,7 +1,7 @@
 /* fuzz-address.c — SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Text as an address. The first byte of the input holds the flags. What is read must be within bounds, and be the same when
- * it is written and read again. */
+ * Text as an address. The first byte of the input holds the flags. What is read must be within bounds, and be the same
+ * when it is written and read again. */
 
 #include "config.h"
 

@@ -1,8 +1,8 @@
 /* fuzz-auth.c — SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Bytes from a peer into an authentication. The first byte of the input says which of the roles, whether the old form is
- * allowed, and in what portions the rest comes. The peer does not know the key: it must never be taken for one that does.
- * A "?" stands for what a peer that does would send, so that all states are reached. */
+ * Bytes from a peer into an authentication. The first byte of the input says which of the roles, whether the old form
+ * is allowed, and in what portions the rest comes. The peer does not know the key: it must never be taken for one that
+ * does. A "?" stands for what a peer that does would send, so that all states are reached. */
 
 #include "config.h"
 

@@ -1,8 +1,8 @@
 /* fuzz-stream.c — SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * Bytes from a peer into a wire with the framing of CPython's connections. The first byte of the input says in what
- * portions they come, and with which of them a descriptor. What is taken must be what a plain reading of the bytes gives;
- * its values readable, or an error; the rest an error. */
+ * portions they come, and with which of them a descriptor. What is taken must be what a plain reading of the bytes
+ * gives; its values readable, or an error; the rest an error. */
 
 #include "config.h"
 
