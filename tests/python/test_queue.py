@@ -282,6 +282,44 @@ class QueueTest(unittest.TestCase):
         q.put(1)
         self.assertEqual(q.get(), 1)
 
+    def run_in_fork(self, function):
+        pid = os.fork()
+        if pid == 0:
+            status = 1
+            try:
+                function()
+                status = 0
+            finally:
+                os._exit(status)
+        self.assertEqual(os.waitpid(pid, 0)[1], 0)
+
+    def test_fork_after_wait(self):
+        """The descriptor that signals were told by in the parent is another one's in the child."""
+        q = Mp.Queue()
+        with self.assertRaises(queue.Empty):
+            q.get(timeout=0.001)
+
+        def child():
+            for _ in range(32):
+                os.open('/dev/zero', os.O_RDONLY)
+            with self.assertRaises(queue.Empty):
+                q.get(False)
+
+        self.run_in_fork(child)
+
+    def test_fork_after_keep(self):
+        """What was got for a call that a signal ended is not had twice."""
+        q = Mp.Queue()
+        q.put('once')
+        q._keep(Mp.Queue.get_tagged(q, 0, None))
+
+        def child():
+            self.assertTrue(q.empty())
+            self.assertEqual(q.qsize(), 0)
+
+        self.run_in_fork(child)
+        self.assertEqual(q.get(False), 'once')
+
     def test_other_languages(self):
         """What has no pickle in it is what it is."""
         q = Mp.Queue()

@@ -82,6 +82,8 @@ class _Signals:
         if self.pid:
             if self.depth:
                 self.leave()
+            # Whatever has this number next has nothing to do with signals.
+            _Mp.set_interrupt_fd(-1)
             for fd in (self.read_fd, self.write_fd):
                 os.close(fd)
         self.__init__()

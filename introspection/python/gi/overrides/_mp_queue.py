@@ -5,6 +5,7 @@ import collections
 import operator
 import os
 import pickle
+import weakref
 
 from queue import Empty, Full
 
@@ -58,6 +59,19 @@ class EndOfQueueError(EOFError, Empty):
     """The queue is empty, and no process is left that could put something."""
 
     __module__ = 'gi.overrides.Mp'
+
+
+_keeping = weakref.WeakSet()   # the queues that have items kept
+
+
+def _after_fork():
+    """In the child: what was got for this process is had by its parent."""
+    for kept in list(_keeping):
+        kept._kept = ()
+    _keeping.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 class _Basic(_mp_sync.Shared):
@@ -168,6 +182,7 @@ class _Basic(_mp_sync.Shared):
         if not self._kept:
             self._kept = collections.deque()
         self._kept.append(item)
+        _keeping.add(self)
 
     def _keep_result(self, result):
         """The task that awaited it was cancelled, and an item may have been got none the less."""
