@@ -172,9 +172,16 @@ class QueueTest(unittest.TestCase):
             q.put(b'x' * 1001)
         q.put(b'x' * 500)
         with self.assertRaises(queue.Full):
-            q.put_nowait(b'x' * 500)
+            q.put_nowait(b'x' * 501)
+        # Bytes are as many as they are; anything else is as large as its pickle.
+        q.put_nowait(b'x' * 500)
+        with self.assertRaises(queue.Full):
+            q.put_nowait(0)
         self.assertEqual(len(q.get()), 500)
-        q.put(b'x' * 500)
+        with self.assertRaises(queue.Full):
+            q.put_nowait('x' * 500)
+        q.put(b'y' * 500)
+        self.assertEqual([len(q.get()), q.get()], [500, b'y' * 500])
 
     def test_order_and_processes(self):
         for context in BOTH:

@@ -20,8 +20,8 @@ from . import _mp_sync
 
 _Mp = get_introspection_module('Mp')
 
-# What says that bytes are a pickle.
-_PICKLE = 1
+# What bytes are: a pickle, or what was put.
+_PICKLE, _BYTES = 1, 2
 _PROTOCOL = values.PROTOCOL
 _MOST = (1 << 32) - 1
 
@@ -35,16 +35,18 @@ _dumps = pickle.dumps
 _loads = pickle.loads
 
 
-def _pickled(obj):
-    """The pickle of @obj, which cannot carry objects that have handles."""
+def _packed(obj):
+    """The bytes of @obj, and what they are; a pickle cannot carry objects that have handles."""
+    if type(obj) is bytes:
+        return obj, _BYTES
     try:
-        return _dumps(obj, _PROTOCOL)
+        return _dumps(obj, _PROTOCOL), _PICKLE
     except (TypeError, pickle.PicklingError):
         data, handles = values.dumps(obj)
     if handles:
         raise TypeError('what is in a queue belongs to no process, so it cannot hold objects that processes share: '
                         'send them in the arguments of a process or through a connection')
-    return data
+    return data, _PICKLE
 
 
 def _value_of(item):
@@ -52,7 +54,7 @@ def _value_of(item):
     variant, tag = item
     if tag == _PICKLE:
         return _loads(_get_bytes(variant))
-    return variant
+    return _get_bytes(variant) if tag == _BYTES else variant
 
 
 class EndOfQueueError(EOFError, Empty):
@@ -75,7 +77,7 @@ os.register_at_fork(after_in_child=_after_fork)
 
 
 class _Basic(_mp_sync.Shared):
-    """What all queues do. A value that is no GLib.Variant goes through as a pickle."""
+    """What all queues do. A value that is no GLib.Variant goes through as a pickle, bytes as they are."""
 
     _closed = 0      # the process in which close() was called
     _kept = ()       # items that were got for somebody who no longer wanted them: the next ones to be got here
@@ -88,14 +90,14 @@ class _Basic(_mp_sync.Shared):
         if isinstance(obj, GLib.Variant):
             self._call(_put, obj, timeout=timeout)
             return
-        data = _pickled(obj)
+        data, tag = _packed(obj)
         try:
-            _put_tagged(self, data, _PICKLE, 0, None)
+            _put_tagged(self, data, tag, 0, None)
             return
         except GLib.Error as error:
             if not errors.is_timeout(error):
                 raise self._translate(error) from error
-        self._call(_put_tagged, data, _PICKLE, timeout=timeout)
+        self._call(_put_tagged, data, tag, timeout=timeout)
 
     def _get(self, timeout):
         if self._kept:
@@ -158,9 +160,9 @@ class _Basic(_mp_sync.Shared):
             await self._await(lambda cancellable, done: _Mp.Queue.put_async(self, obj, cancellable, done),
                               _Mp.Queue.put_finish)
             return
-        data = _pickled(obj)
+        data, tag = _packed(obj)
         await self._await(
-            lambda cancellable, done: _Mp.Queue.put_tagged_async(self, data, _PICKLE, cancellable, done),
+            lambda cancellable, done: _Mp.Queue.put_tagged_async(self, data, tag, cancellable, done),
             _Mp.Queue.put_tagged_finish)
 
     async def _await(self, begin, finish, undo=None):
