@@ -421,7 +421,7 @@ test_async_and_blocking (void)
 
       for (guint i = 0; i < N; i++)
         mp_barrier_wait_async (own, NULL, result_cb, &results[i]);
-      g_assert_cmpuint (mp_barrier_get_n_waiting (own), ==, N);
+      await_waiting (N);
       g_assert_cmpuint (pass (), ==, N);
       for (guint i = 0; i < N; i++)
         {

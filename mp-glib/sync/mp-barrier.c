@@ -614,9 +614,10 @@ wait_end (MpSyncCall *call)
  *
  * Waits without blocking until all have come: as [method@Mp.Barrier.wait], for ever.
  *
- * It has come, and counts, when this returns. @callback runs once, in the thread-default main context of the caller, never
- * from within this call. When @cancellable is cancelled before all have come, the barrier breaks, and the result is
- * `G_IO_ERROR_CANCELLED`; afterwards it has no effect.
+ * It has come, and counts, when this returns, or a moment later when somebody else is coming or going just then.
+ * @callback runs once, in the thread-default main context of the caller, never from within this call. When @cancellable
+ * is cancelled before all have come, the barrier breaks, and the result is `G_IO_ERROR_CANCELLED`; afterwards it has no
+ * effect.
  *
  * Since: 0.1
  */
