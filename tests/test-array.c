@@ -256,6 +256,7 @@ small_files (int socket)
   setrlimit (RLIMIT_FSIZE, &limit);
   g_assert_null (mp_array_new (G_VARIANT_TYPE_BYTE, 1 << 20, &error));
   g_assert_error (error, MP_ERROR, MP_ERROR_TOO_LARGE);
+  g_assert_true (g_str_has_prefix (error->message, "array creation: "));
 }
 
 static void

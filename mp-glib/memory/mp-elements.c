@@ -230,7 +230,7 @@ make_memory (MpElements  *self,
              const char  *what,
              GError     **error)
 {
-  g_autofree char *name = g_strconcat ("mp-", what, NULL);
+  const char *name = is_one ? "mp-value" : "mp-array";
   gsize size = 0;
 
   if (!measure (self, &size, what, error))

@@ -183,21 +183,21 @@ mp_typed_memory_set_property (GObject      *object,
 static void
 make_elements (MpTypedMemory *self)
 {
-  const char *kind = get_class (self)->kind;
+  g_autofree char *what = g_strdup_printf ("%s creation", get_class (self)->kind);
 
   if (self->lock != NULL && !mp_elements_is_lock (self->lock))
     g_set_error (&self->failure, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
-                 "%s: its lock is a lock or an rlock, not a %s", kind, G_OBJECT_TYPE_NAME (self->lock));
+                 "%s: its lock is a lock or an rlock, not a %s", what, G_OBJECT_TYPE_NAME (self->lock));
   else if (self->type_string == NULL)
-    g_set_error (&self->failure, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT, "%s: it needs a type", kind);
+    g_set_error (&self->failure, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT, "%s: it needs a type", what);
   else if (!g_variant_type_string_is_valid (self->type_string))
-    g_set_error (&self->failure, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT, "%s: “%s” is no type", kind,
+    g_set_error (&self->failure, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT, "%s: “%s” is no type", what,
                  self->type_string);
   else if (get_class (self)->is_one && self->n_items != 1)
-    g_set_error (&self->failure, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT, "%s: it is one", kind);
+    g_set_error (&self->failure, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT, "%s: it is one", what);
   else
     self->elements = mp_elements_new (G_VARIANT_TYPE (self->type_string), self->n_items, self->format,
-                                      get_class (self)->is_one, self->isolated, kind, &self->failure);
+                                      get_class (self)->is_one, self->isolated, what, &self->failure);
 }
 
 static void
