@@ -3,11 +3,31 @@
 
 import GLib from 'gi://GLib';
 import Gio from 'gi://Gio';
+import Mp from 'gi://Mp?version=1';
 import System from 'system';
 
 const tests = [];
 
 export const BUILT = GLib.getenv('G_TEST_BUILDDIR') ?? '';
+
+const directories = [];
+
+// One that is gone when the tests have run; a worker, which runs the same script, needs none.
+export function makeDirectory() {
+    if (Mp.is_worker())
+        return null;
+    const path = GLib.dir_make_tmp('mp-js-XXXXXX');
+    directories.push(path);
+    return path;
+}
+
+function removeDirectories() {
+    for (const path of directories) {
+        for (const info of Gio.File.new_for_path(path).enumerate_children('standard::name', 0, null))
+            GLib.unlink(`${path}/${info.get_name()}`);
+        GLib.rmdir(path);
+    }
+}
 
 export function test(name, func) {
     tests.push([name, func]);
@@ -191,5 +211,6 @@ export async function run() {
             print(`# ${text.trimEnd().replaceAll('\n', '\n# ')}`);
         }
     }
+    removeDirectories();
     System.exit(failed > 0 ? 1 : 0);
 }

@@ -5,8 +5,8 @@ import GLib from 'gi://GLib';
 import Mp from 'gi://Mp?version=1';
 import System from 'system';
 
-import {assert, assertEqual, assertMatches, catchFrom, catchNow, findBeside, getPid, isRunning, run, runProgram, show,
-    signal, test, until} from './harness.js';
+import {assert, assertEqual, assertMatches, catchFrom, catchNow, findBeside, getPid, isRunning, makeDirectory, run,
+    runProgram, show, signal, test, until} from './harness.js';
 
 const square = Mp.register('square', x => x * x);
 const where = Mp.register(function where() {
@@ -71,7 +71,7 @@ const collect = Mp.register(function collect(n) {
 
 Mp.init();
 
-const directory = GLib.dir_make_tmp('mp-js-XXXXXX');
+const directory = makeDirectory();
 
 async function startHanging(pool, name) {
     const path = `${directory}/${name}`;

@@ -4,7 +4,7 @@
 import GLib from 'gi://GLib';
 import Mp from 'gi://Mp?version=1';
 
-import {assert, assertEqual, getPid, run, test, until} from './harness.js';
+import {assert, assertEqual, getPid, makeDirectory, run, test, until} from './harness.js';
 
 const square = Mp.register('square', x => x * x);
 const where = Mp.register(function where() {
@@ -28,7 +28,7 @@ const nested = Mp.register(function nested() {
 GLib.setenv('MP_CPU_COUNT', '6', true);
 Mp.init();
 
-const directory = GLib.dir_make_tmp('mp-js-XXXXXX');
+const directory = makeDirectory();
 let nPaths = 0;
 
 function watch(pool) {

@@ -5,7 +5,7 @@ import GLib from 'gi://GLib';
 import Gio from 'gi://Gio';
 import Mp from 'gi://Mp?version=1';
 
-import {assertEqual, findBeside, getPid, isRunning, run, runProgram, signal, test, until} from './harness.js';
+import {assertEqual, findBeside, getPid, isRunning, makeDirectory, run, runProgram, signal, test, until} from './harness.js';
 
 const PROGRAM = `
     import Mp from 'gi://Mp?version=1';
@@ -34,7 +34,7 @@ const BUSY = `
     GLib.MainLoop.new(null, false).run();
 `;
 
-const directory = GLib.dir_make_tmp('mp-js-XXXXXX');
+const directory = makeDirectory();
 
 function write(name, text) {
     const path = `${directory}/${name}`;
