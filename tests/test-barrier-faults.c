@@ -213,6 +213,24 @@ test_too_few_alone (void)
   g_clear_object (&result);
 }
 
+/* An asynchronous call's own thread, while it is at work, may come any time. */
+static void
+test_busy (void)
+{
+  g_autoptr(MpBarrier) own = barrier = mp_barrier_new (2);
+  GAsyncResult *result = NULL;
+  g_autoptr(GError) error = NULL;
+
+  mp_barrier_wait_async (own, NULL, result_cb, &result);
+  g_usleep (10 * MP_CELL_SLICE_US);
+  mp_barrier_wait (own, NULL, LONG, NULL, &error);
+  g_assert_no_error (error);
+  await_result (&result);
+  g_assert_true (mp_barrier_wait_finish (own, result, NULL, &error));
+  g_assert_no_error (error);
+  g_clear_object (&result);
+}
+
 /* As long as there is one who has it and does not wait, or to whom it is being sent, there is hope. */
 static void
 test_enough (void)
@@ -524,6 +542,7 @@ main (int argc, char **argv)
   g_test_add_func ("/barrier-faults/fork-in-wait", test_fork_in_wait);
   add_counting ("/barrier-faults/too-few", test_too_few);
   add_counting ("/barrier-faults/too-few-alone", test_too_few_alone);
+  add_counting ("/barrier-faults/busy", test_busy);
   add_counting ("/barrier-faults/enough", test_enough);
   g_test_add_func ("/barrier-faults/killed-in-action", test_killed_in_action);
   g_test_add_func ("/barrier-faults/slow-one", test_slow_one);

@@ -561,6 +561,7 @@ test_too_many (void)
 
   for (guint i = 0; i < N; i++)
     mp_barrier_wait_async (own, NULL, result_cb, &results[i]);
+  await_waiting (N);
   g_assert_false (mp_barrier_wait (own, NULL, LONG, NULL, &error));
   g_assert_error (error, MP_ERROR, MP_ERROR_FULL);
   g_clear_error (&error);

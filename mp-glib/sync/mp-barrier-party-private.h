@@ -53,6 +53,7 @@ typedef struct
   MpOwner        owner;       /* in whose name it has come; 0: it has not, or has left */
   guint          round;
   gint64         came_us;
+  const gint64  *turned_us;   /* (nullable): of an asynchronous one: when its main loop has turned since; 0: it has not */
   gboolean       is_over;     /* with an error, or else the round was passed: */
   guint          index;
   MpBarrierCause cause;       /* why it is withdrawn */

@@ -246,6 +246,18 @@ waits_with_all (const MpSlotRef *ref,
   return (holding & ALL_WAIT) != 0 && get_number (holding, word.round) > 0;
 }
 
+/* Since when its thread does nothing else; an asynchronous call's own goes on with what it does until its loop turns. */
+static gint64
+get_time_idle (MpBarrierParty *party)
+{
+  gint64 turned_us = 0;
+
+  if (party->turned_us == NULL)
+    return g_get_monotonic_time () - party->came_us;
+  turned_us = __atomic_load_n (party->turned_us, __ATOMIC_ACQUIRE);
+  return turned_us > 0 ? g_get_monotonic_time () - turned_us : 0;
+}
+
 /* Whether nobody can come any more: each process that has the barrier waits, in as many calls as it has threads. */
 static gboolean
 all_wait (MpSync         *sync,
@@ -258,7 +270,7 @@ all_wait (MpSync         *sync,
   };
   guint32 flag = 0;
 
-  if (g_get_monotonic_time () - party->came_us >= ALL_WAIT_US &&
+  if (get_time_idle (party) >= ALL_WAIT_US &&
       mp_platform_count_threads (others) <= get_number (own, party->round))
     flag = ALL_WAIT;
   if (flag != (own & ALL_WAIT))

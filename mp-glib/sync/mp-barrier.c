@@ -35,7 +35,8 @@
  *   stand for it: also the process that made it. One that the library has started drops all it has when its function
  *   returns without an error; a copy made by fork() has it from its first use of the barrier on;
  * - when every process that has the barrier waits, in as many calls as it has threads, and they are fewer than the parties.
- *   Half a second passes before this is held to be so. A process that it is being sent to counts as one that may come.
+ *   Half a second passes before this is held to be so, for an asynchronous call half a second in which its main loop
+ *   turns. A process that it is being sent to counts as one that may come.
  *
  * That somebody has ended is seen within a fraction of a second.
  *
@@ -82,6 +83,7 @@ typedef struct
 {
   MpBarrierParty party;         /* first: it is what the tries get */
   Action        *action;        /* (owned) (nullable) */
+  gint64        *turned_us;     /* (owned): MpBarrierParty.turned_us, a g_atomic_rc_box */
 } Wait;
 
 enum { PROP_0, PROP_PARTIES, PROP_N_WAITING, PROP_BROKEN, N_PROPS };
@@ -576,7 +578,29 @@ wait_free (gpointer data)
   Wait *self = data;
 
   g_clear_pointer (&self->action, action_unref);
+  g_atomic_rc_box_release (self->turned_us);
   g_free (self);
+}
+
+/* MpPostFunc: the main loop has turned. */
+static void
+note_turn (gpointer turned_us)
+{
+  __atomic_store_n ((gint64 *) turned_us, g_get_monotonic_time (), __ATOMIC_RELEASE);
+}
+
+/* A call for @self: its context is known. */
+static void
+watch_loop (MpBarrier *self,
+            Wait      *wait,
+            GTask     *task)
+{
+  wait->turned_us = g_atomic_rc_box_new0 (gint64);
+  wait->party.turned_us = wait->turned_us;
+  mp_hub_lock ();
+  mp_hub_post (g_task_get_context (task), self, note_turn, g_atomic_rc_box_acquire (wait->turned_us),
+               (GDestroyNotify) g_atomic_rc_box_release);
+  mp_hub_unlock ();
 }
 
 static void
@@ -637,6 +661,7 @@ mp_barrier_wait_async (MpBarrier           *self,
   wait->action = ref_action (self);
   wait->party.has_action = wait->action != NULL;
   call = mp_sync_call_new (self, get_sync (self), "barrier wait", mp_barrier_wait_async, cancellable, callback, user_data);
+  watch_loop (self, wait, call->task);
   g_task_set_task_data (call->task, wait, wait_free);
   call->try_func = mp_barrier_party_wait;
   call->data = wait;
