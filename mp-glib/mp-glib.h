@@ -6,6 +6,7 @@
 #include "mp-glib/base/mp-version-macros.h"
 #include "mp-glib/base/mp-version.h"
 #include "mp-glib/base/mp-blob.h"
+#include "mp-glib/base/mp-descriptor.h"
 #include "mp-glib/base/mp-error.h"
 #include "mp-glib/base/mp-event-loop.h"
 #include "mp-glib/base/mp-shareable.h"

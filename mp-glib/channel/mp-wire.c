@@ -3,6 +3,7 @@
 
 #include "mp-glib/channel/mp-wire-parts-private.h"
 
+#include "mp-glib/base/mp-descriptor-private.h"
 #include "mp-glib/channel/mp-connection-private.h"
 #include "mp-glib/platform/mp-fd-private.h"
 #include "mp-glib/memory/mp-memory-kinds-private.h"
@@ -17,6 +18,7 @@ mp_wire_new (int     fd,
 
   /* What arrives may hold an object of any kind, of classes that this process has not used yet. */
   mp_connection_ensure_kind ();
+  mp_descriptor_ensure_kind ();
   mp_queue_ensure_kinds ();
   mp_sync_ensure_kinds ();
   mp_memory_ensure_kinds ();
