@@ -59,11 +59,24 @@ typedef struct
   GArray    *fds;         /* (owned) (nullable) (element-type int): duplicates, closed by clear() unless stolen */
 } MpEncoded;
 
+/* What is refused. */
+typedef enum
+{
+  MP_ENCODE_ALL        = 0,
+  MP_ENCODE_ISOLATED   = 1 << 0,   /* objects that are not isolated: G_IO_ERROR_PERMISSION_DENIED */
+  MP_ENCODE_NO_HANDLES = 1 << 1,   /* all objects: G_IO_ERROR_NOT_SUPPORTED */
+} MpEncodeFlags;
+
 /* @value: sunk if floating. One that is not in normal form is sent as its normal form. Fails for a handle whose object
  * is gone, for too long a type, for too deep a nesting, for too many descriptors; @encoded needs no clear() then. */
 gboolean  mp_value_encode (GVariant      *value,
                            MpEncoded     *encoded,
                            GError       **error);
+/* The same for a receiver that is not trusted as our own workers are. */
+gboolean  mp_value_encode_for (GVariant      *value,
+                               MpEncodeFlags  flags,
+                               MpEncoded     *encoded,
+                               GError       **error);
 void      mp_encoded_clear (MpEncoded    *encoded);
 
 /* Reads one value at @data (8-aligned, never shared with another process), at most @size bytes, and says how many it

@@ -19,6 +19,7 @@ typedef struct
   guint            n_entries;
   GArray          *fds;       /* (owned) (nullable) */
   GError          *error;
+  MpEncodeFlags    flags;
 } Collector;
 
 /* What the handles of a value being decoded turn into. */
@@ -49,6 +50,29 @@ close_fds (GArray *fds)
 }
 
 static gboolean
+check_object (Collector   *self,
+              MpShareable *object)
+{
+  const char *kind;
+
+  if (self->flags == MP_ENCODE_ALL ||
+      (self->flags == MP_ENCODE_ISOLATED && mp_shareable_get_isolated (object)))
+    return TRUE;
+
+  kind = mp_shareable_get_kind (object);
+  if (self->flags & MP_ENCODE_NO_HANDLES)
+    g_set_error (&self->error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED,
+                 "Cannot send a value with an object in it (%s): objects stay on their machine, and cross only UNIX "
+                 "sockets", kind);
+  else
+    g_set_error (&self->error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED,
+                 "Cannot send a value with an object in it (%s) to a process that is not one of this program's workers: "
+                 "it shares memory with others of its kind; one that is made with the property 'isolated' may be sent",
+                 kind);
+  return FALSE;
+}
+
+static gboolean
 describe_object (Collector *self,
                  gint32     number)
 {
@@ -60,6 +84,8 @@ describe_object (Collector *self,
       g_prefix_error (&self->error, "Cannot send a value: ");
       return FALSE;
     }
+  if (!check_object (self, object))
+    return FALSE;
 
   entry = mp_shareable_describe_within (object, self->fds, &self->error);
   if (entry == NULL)
@@ -271,6 +297,15 @@ mp_value_encode (GVariant   *value,
                  MpEncoded  *encoded,
                  GError    **error)
 {
+  return mp_value_encode_for (value, MP_ENCODE_ALL, encoded, error);
+}
+
+gboolean
+mp_value_encode_for (GVariant       *value,
+                     MpEncodeFlags   flags,
+                     MpEncoded      *encoded,
+                     GError        **error)
+{
   const char *type = g_variant_get_type_string (value);
   gsize n_type = strlen (type);
   guint attempt;
@@ -286,7 +321,7 @@ mp_value_encode (GVariant   *value,
 
   for (attempt = 0; attempt < 2; attempt++)
     {
-      Collector collector = { NULL };
+      Collector collector = { .flags = flags };
       gboolean ok = encode_value (encoded, type, n_type, &collector);
       GVariant *normal;
 

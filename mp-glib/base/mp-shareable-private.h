@@ -34,6 +34,15 @@ typedef MpShareable *(* MpShareableAdopt) (GVariant  *state,
                                            guint      n_fds,
                                            GError   **error);
 
+/* Name of the kind on the wire. */
+const char  *mp_shareable_get_kind       (MpShareable      *self);
+
+/* Objects that this thread receives come from a process that is not trusted as our own workers are: what leads there
+ * again is to know it. In pairs; the result of begin() is given to end(). */
+gboolean     mp_shareable_begin_foreign  (gboolean          foreign);
+void         mp_shareable_end_foreign    (gboolean          outer);
+gboolean     mp_shareable_is_foreign     (void);
+
 /* Once per kind, before the first value can arrive: mp_wire_new() sees to it for all kinds. @kind: static. */
 void         mp_shareable_register_kind (const char       *kind,
                                          MpShareableAdopt  adopt);

@@ -8,20 +8,50 @@
 /* What stands for an object: its kind, how many of the descriptors are its own, its state. */
 #define ENTRY_TYPE "(suv)"
 
+static __thread gboolean foreign_here;
+
+const char *
+mp_shareable_get_kind (MpShareable *self)
+{
+  MpShareableInterface *iface = MP_SHAREABLE_GET_IFACE (self);
+
+  return iface->kind != NULL ? iface->kind : iface->get_kind (self);
+}
+
+gboolean
+mp_shareable_begin_foreign (gboolean foreign)
+{
+  gboolean outer = foreign_here;
+
+  foreign_here |= foreign;
+  return outer;
+}
+
+void
+mp_shareable_end_foreign (gboolean outer)
+{
+  foreign_here = outer;
+}
+
+gboolean
+mp_shareable_is_foreign (void)
+{
+  return foreign_here;
+}
+
 GVariant *
 mp_shareable_describe_within (MpShareable  *inner,
                               GArray       *fds,
                               GError      **error)
 {
   MpShareableInterface *iface = MP_SHAREABLE_GET_IFACE (inner);
-  const char *kind = iface->kind != NULL ? iface->kind : iface->get_kind (inner);
   guint n_before = fds->len;
   g_autoptr(GVariant) state = iface->describe (inner, fds, error);
 
   if (state == NULL)
     return NULL;
 
-  return g_variant_ref_sink (g_variant_new (ENTRY_TYPE, kind, fds->len - n_before, state));
+  return g_variant_ref_sink (g_variant_new (ENTRY_TYPE, mp_shareable_get_kind (inner), fds->len - n_before, state));
 }
 
 MpShareable *

@@ -5,6 +5,7 @@
 
 #include "mp-glib/base/mp-error.h"
 #include "mp-glib/base/mp-hub-private.h"
+#include "mp-glib/base/mp-shareable-private.h"
 #include "mp-glib/platform/mp-fd-private.h"
 
 #include <string.h>
@@ -25,7 +26,7 @@ mp_connection_check_in (MpConnection  *self,
 {
   if (self->closed && self->in_error == NULL)
     return set_closed (error);
-  if (self->readable)
+  if (self->flags & MP_CONNECTION_READABLE)
     return TRUE;
 
   g_set_error (error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED, "This end of the pipe can only send");
@@ -38,7 +39,7 @@ mp_connection_check_out (MpConnection  *self,
 {
   if (self->closed)
     return set_closed (error);
-  if (!self->writable)
+  if ((self->flags & MP_CONNECTION_WRITABLE) == 0)
     {
       g_set_error (error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED, "This end of the pipe can only receive");
       return FALSE;
@@ -52,6 +53,18 @@ mp_connection_check_out (MpConnection  *self,
   return TRUE;
 }
 
+static MpEncodeFlags
+get_encode_flags (MpConnection *self)
+{
+  MpEncodeFlags flags = MP_ENCODE_ALL;
+
+  if (self->flags & MP_CONNECTION_FOREIGN)
+    flags |= MP_ENCODE_ISOLATED;
+  if (self->flags & MP_CONNECTION_NO_HANDLES)
+    flags |= MP_ENCODE_NO_HANDLES;
+  return flags;
+}
+
 gboolean
 mp_op_init_send (MpOp          *op,
                  MpConnection  *self,
@@ -63,13 +76,15 @@ mp_op_init_send (MpOp          *op,
 
   op->sends = TRUE;
   op->kind = value != NULL ? MP_MESSAGE_VALUE : MP_MESSAGE_BYTES;
-  if (value != NULL && !mp_value_encode (value, &op->encoded, error))
+  if (value != NULL && !mp_value_encode_for (value, get_encode_flags (self), &op->encoded, error))
     return FALSE;
   op->has_encoded = value != NULL;
   if (bytes != NULL)
     op->bytes = g_bytes_ref (bytes);
 
   size = value != NULL ? op->encoded.size : g_bytes_get_size (bytes);
+  if (value != NULL && (self->flags & MP_CONNECTION_STREAM) != 0)
+    size += MP_STREAM_MAGIC_SIZE;
   pthread_mutex_lock (&self->lock);
   max_size = self->max_size;
   pthread_mutex_unlock (&self->lock);
@@ -247,7 +262,7 @@ mp_connection_look (MpConnection *self)
     {
       if (mp_wire_next (self->wire, &self->frame, &error))
         {
-          if (self->readable &&
+          if ((self->flags & MP_CONNECTION_READABLE) != 0 &&
               (self->frame.kind == MP_MESSAGE_VALUE || self->frame.kind == MP_MESSAGE_BYTES))
             break;
           mp_frame_clear (&self->frame);
@@ -269,6 +284,41 @@ mp_connection_look (MpConnection *self)
 }
 
 gboolean
+mp_connection_suits (MpConnection  *self,
+                     MpMessageKind  kind)
+{
+  if (self->flags & MP_CONNECTION_STREAM)
+    return kind == MP_MESSAGE_BYTES || self->frame.is_value;
+  return self->frame.kind == kind;
+}
+
+static GVariant *
+get_value (MpConnection  *self,
+           GError       **error)
+{
+  MpFrame *frame = &self->frame;
+  gsize offset = self->flags & MP_CONNECTION_STREAM ? MP_STREAM_MAGIC_SIZE : 0;
+  GVariant *value;
+  gboolean outer;
+  MpValueHead head;
+
+  if ((self->flags & MP_CONNECTION_NO_HANDLES) != 0 && frame->size >= offset + sizeof head)
+    {
+      memcpy (&head, frame->data + offset, sizeof head);
+      if (head.n_handles > 0)
+        {
+          g_set_error (error, MP_ERROR, MP_ERROR_PROTOCOL, "Received a value with objects from another machine");
+          return NULL;
+        }
+    }
+
+  outer = mp_shareable_begin_foreign ((self->flags & MP_CONNECTION_FOREIGN) != 0);
+  value = mp_frame_get_value (frame, offset, NULL, error);
+  mp_shareable_end_foreign (outer);
+  return value;
+}
+
+gboolean
 mp_connection_take (MpConnection  *self,
                     GVariant     **value,
                     GBytes       **bytes,
@@ -277,10 +327,10 @@ mp_connection_take (MpConnection  *self,
   MpFrame *frame = &self->frame;
   GError *local_error = NULL;
 
-  if (frame->kind == MP_MESSAGE_BYTES)
+  if (value == NULL || (bytes != NULL && !mp_connection_suits (self, MP_MESSAGE_VALUE)))
     *bytes = frame->bytes != NULL ? g_steal_pointer (&frame->bytes) : g_bytes_new (frame->data, frame->size);
   else
-    *value = mp_frame_get_value (frame, 0, NULL, &local_error);
+    *value = get_value (self, &local_error);
 
   mp_frame_clear (frame);
   frame->kind = 0;
@@ -301,8 +351,9 @@ deliver (MpConnection *self,
 {
   g_autoptr(GError) error = NULL;
 
-  if (self->frame.kind == op->kind)
-    mp_connection_take (self, &op->value, &op->bytes, &error);
+  if (mp_connection_suits (self, op->kind))
+    mp_connection_take (self, op->kind == MP_MESSAGE_VALUE ? &op->value : NULL,
+                        op->kind == MP_MESSAGE_BYTES ? &op->bytes : NULL, &error);
   else
     g_set_error (&error, MP_ERROR, MP_ERROR_INVALID_TYPE,
                  self->frame.kind == MP_MESSAGE_BYTES ? "The next message holds bytes, not a value; it stays there"

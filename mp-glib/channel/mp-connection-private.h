@@ -22,6 +22,17 @@ typedef enum
   MP_MESSAGE_BYTES = 2,
 } MpMessageKind;
 
+/* What a connection is from its constructor on. */
+typedef enum
+{
+  MP_CONNECTION_READABLE   = 1 << 0,
+  MP_CONNECTION_WRITABLE   = 1 << 1,
+  MP_CONNECTION_DUPLEX     = MP_CONNECTION_READABLE | MP_CONNECTION_WRITABLE,
+  MP_CONNECTION_STREAM     = 1 << 2,   /* CPython's framing, see MP_STREAM_KIND: messages are bytes, also as values */
+  MP_CONNECTION_FOREIGN    = 1 << 3,   /* the other end is no worker of ours: only isolated objects go there */
+  MP_CONNECTION_NO_HANDLES = 1 << 4,   /* nor those, because it is no socket of this machine */
+} MpConnectionFlags;
+
 typedef enum
 {
   MP_OP_IDLE,       /* in no queue: not yet, or done */
@@ -76,8 +87,7 @@ struct _MpConnection
 {
   GObject       parent_instance;
   GMainContext *context;        /* (owned): for signals */
-  gboolean      readable;       /* these two are set once, by the constructor */
-  gboolean      writable;
+  MpConnectionFlags flags;      /* set once, by the constructor */
 
   pthread_mutex_t lock;         /* all that follows; nothing of the user's runs while it is held. Not a GMutex, which
                                  * the thread sanitizer cannot see */
@@ -110,7 +120,10 @@ void      mp_connection_pump         (MpConnection  *self,
                                       GQueue        *finished);
 /* Looks for a whole message and reads for one. TRUE: self->frame has it, or there is an in_error. */
 gboolean  mp_connection_look         (MpConnection  *self);
-/* Takes self->frame. FALSE with error: the message is gone nevertheless, and perhaps the connection too. */
+/* Whether self->frame can be had by a call for such messages. */
+gboolean  mp_connection_suits        (MpConnection  *self,
+                                      MpMessageKind  kind);
+/* Takes self->frame, as what was asked for; both asked for: as what it is. FALSE with error: the message is gone nevertheless, and perhaps the connection too. */
 gboolean  mp_connection_take         (MpConnection  *self,
                                       GVariant     **value,
                                       GBytes       **bytes,
@@ -147,9 +160,14 @@ void      mp_connection_tell_message   (MpConnection *self,
                                         GBytes       *bytes);
 void      mp_connection_tell_closed    (MpConnection *self,
                                         const GError *error);
-MpConnection *mp_connection_new_taking (int           fd,
-                                        gboolean      readable,
-                                        gboolean      writable,
-                                        guint64       max_size);
+MpConnection *mp_connection_new_taking (int               fd,
+                                        MpConnectionFlags flags,
+                                        guint64           max_size);
+
+/* For listeners and clients: takes @fd, a connected stream socket of any family, which makes this a connection that is
+ * STREAM and FOREIGN, and NO_HANDLES unless @fd is an AF_UNIX one. @flags: DUPLEX, or one half of it. */
+MpConnection *mp_connection_new_stream (int               fd,
+                                        MpConnectionFlags flags,
+                                        guint64           max_size);
 
 G_END_DECLS

@@ -12,7 +12,9 @@
 #include <sys/socket.h>
 
 #define KIND               "connection"
-#define STATE_TYPE         "(bbt)"   /* readable, writable, max-message-size */
+#define STATE_TYPE         "(ut)"   /* MpConnectionFlags, max-message-size */
+#define ALL_FLAGS          (MP_CONNECTION_DUPLEX | MP_CONNECTION_STREAM | MP_CONNECTION_FOREIGN | \
+                            MP_CONNECTION_NO_HANDLES)
 #define SEND_BUFFER        (1 << 20)
 #define DEFAULT_MAX_SIZE   (G_GUINT64_CONSTANT (1) << 32)
 
@@ -93,7 +95,7 @@ mp_connection_describe (MpShareable  *shareable,
       fd = mp_fd_dup (mp_wire_get_fd (self->wire));
       saved_errno = errno;
       if (fd >= 0)
-        state = g_variant_ref_sink (g_variant_new (STATE_TYPE, self->readable, self->writable, self->max_size));
+        state = g_variant_ref_sink (g_variant_new (STATE_TYPE, (guint32) self->flags, self->max_size));
       else
         g_set_error (error, G_IO_ERROR, g_io_error_from_errno (saved_errno), "Cannot send a connection: %s",
                      g_strerror (saved_errno));
@@ -108,11 +110,20 @@ mp_connection_describe (MpShareable  *shareable,
 static gboolean
 is_stream_socket (int fd)
 {
-  socklen_t length = sizeof (int);
-  int type;
+  return mp_socket_stream_family (fd) == AF_UNIX && mp_socket_peer_pid (fd) >= 0;
+}
 
-  return mp_socket_peer_pid (fd) >= 0 && getsockopt (fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0 &&
-         type == SOCK_STREAM;
+/* What is said of a connection that has come is bounded by what its socket is. */
+static gboolean
+check_socket (int               fd,
+              MpConnectionFlags flags)
+{
+  if ((flags & ~ALL_FLAGS) != 0)
+    return FALSE;
+  if (flags & MP_CONNECTION_STREAM)
+    return (flags & MP_CONNECTION_FOREIGN) != 0 && mp_socket_stream_family (fd) >= 0;
+
+  return (flags & MP_CONNECTION_NO_HANDLES) == 0 && is_stream_socket (fd);
 }
 
 static MpShareable *
@@ -121,17 +132,29 @@ mp_connection_adopt (GVariant  *state,
                      guint      n_fds,
                      GError   **error)
 {
-  gboolean readable, writable;
-  guint64 max_size;
+  MpConnectionFlags flags = 0;
+  guint64 max_size = 0;
+  guint32 word = 0;
+  gboolean ok = n_fds == 1 && g_variant_is_of_type (state, G_VARIANT_TYPE (STATE_TYPE));
 
-  if (n_fds != 1 || !g_variant_is_of_type (state, G_VARIANT_TYPE (STATE_TYPE)) || !is_stream_socket (fds[0]))
+  if (ok)
+    {
+      g_variant_get (state, STATE_TYPE, &word, &max_size);
+      flags = word;
+      ok = check_socket (fds[0], flags);
+    }
+  if (!ok)
     {
       g_set_error (error, MP_ERROR, MP_ERROR_PROTOCOL, "Received a connection that is none");
       return NULL;
     }
 
-  g_variant_get (state, STATE_TYPE, &readable, &writable, &max_size);
-  return MP_SHAREABLE (mp_connection_new_taking (g_steal_fd (&fds[0]), readable, writable, MIN (max_size, G_MAXINT64)));
+  if (mp_shareable_is_foreign ())
+    flags |= MP_CONNECTION_FOREIGN;
+  max_size = MIN (max_size, G_MAXINT64);
+  if (flags & MP_CONNECTION_STREAM)
+    return MP_SHAREABLE (mp_connection_new_stream (g_steal_fd (&fds[0]), flags & MP_CONNECTION_DUPLEX, max_size));
+  return MP_SHAREABLE (mp_connection_new_taking (g_steal_fd (&fds[0]), flags, max_size));
 }
 
 static gboolean
@@ -171,10 +194,10 @@ mp_connection_get_property (GObject    *object,
   switch (prop_id)
     {
     case PROP_READABLE:
-      g_value_set_boolean (value, self->readable);
+      g_value_set_boolean (value, (self->flags & MP_CONNECTION_READABLE) != 0);
       break;
     case PROP_WRITABLE:
-      g_value_set_boolean (value, self->writable);
+      g_value_set_boolean (value, (self->flags & MP_CONNECTION_WRITABLE) != 0);
       break;
     case PROP_CLOSED:
       g_value_set_boolean (value, mp_connection_is_closed (self));
@@ -368,19 +391,31 @@ mp_connection_init (MpConnection *self)
 }
 
 MpConnection *
-mp_connection_new_taking (int      fd,
-                          gboolean readable,
-                          gboolean writable,
-                          guint64  max_size)
+mp_connection_new_taking (int               fd,
+                          MpConnectionFlags flags,
+                          guint64           max_size)
 {
   MpConnection *self = g_object_new (MP_TYPE_CONNECTION, NULL);
 
-  self->readable = readable;
-  self->writable = writable;
+  self->flags = flags;
   self->max_size = max_size;
-  self->wire = mp_wire_new (fd, max_size);
+  self->wire = flags & MP_CONNECTION_STREAM ? mp_wire_new_stream (fd, max_size) : mp_wire_new (fd, max_size);
   self->closed = FALSE;
   return self;
+}
+
+MpConnection *
+mp_connection_new_stream (int               fd,
+                          MpConnectionFlags flags,
+                          guint64           max_size)
+{
+  flags |= MP_CONNECTION_STREAM | MP_CONNECTION_FOREIGN;
+  if (mp_socket_stream_family (fd) != AF_UNIX)
+    {
+      flags |= MP_CONNECTION_NO_HANDLES;
+      mp_socket_set_no_delay (fd);
+    }
+  return mp_connection_new_taking (fd, flags, max_size);
 }
 
 void
@@ -437,8 +472,8 @@ mp_pipe_new (gboolean       duplex,
       return FALSE;
     }
 
-  *first = mp_connection_new_taking (fds[0], TRUE, duplex, DEFAULT_MAX_SIZE);
-  *second = mp_connection_new_taking (fds[1], duplex, TRUE, DEFAULT_MAX_SIZE);
+  *first = mp_connection_new_taking (fds[0], duplex ? MP_CONNECTION_DUPLEX : MP_CONNECTION_READABLE, DEFAULT_MAX_SIZE);
+  *second = mp_connection_new_taking (fds[1], duplex ? MP_CONNECTION_DUPLEX : MP_CONNECTION_WRITABLE, DEFAULT_MAX_SIZE);
   return TRUE;
 }
 
@@ -467,7 +502,7 @@ mp_connection_new_from_fd (int      fd,
       return NULL;
     }
 
-  return mp_connection_new_taking (fd, TRUE, TRUE, DEFAULT_MAX_SIZE);
+  return mp_connection_new_taking (fd, MP_CONNECTION_DUPLEX, DEFAULT_MAX_SIZE);
 }
 
 /**

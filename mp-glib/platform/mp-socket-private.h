@@ -29,6 +29,11 @@ gssize  mp_socket_recv      (int                 fd,
                              guint              *n_fds,
                              gboolean           *truncated,
                              gboolean            block);
+/* AF_UNIX, AF_INET or AF_INET6 of a stream socket that is no listening one; -1: another socket, or none. It need not be
+ * connected any more. */
+int     mp_socket_stream_family (int              fd);
+/* Of a TCP socket: what is sent leaves at once. */
+void    mp_socket_set_no_delay (int               fd);
 /* SO_PEERCRED's pid; -1 when @fd is no connected AF_UNIX socket. */
 int     mp_socket_peer_pid  (int                 fd);
 

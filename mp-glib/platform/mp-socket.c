@@ -5,6 +5,8 @@
 #include "mp-glib/platform/mp-fd-private.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -172,6 +174,36 @@ mp_socket_recv (int       fd,
   *truncated = !take_descriptors (&message, fds, n_fds);
 
   return n;
+}
+
+static int
+get_option (int fd,
+            int option)
+{
+  socklen_t length = sizeof (int);
+  int value;
+
+  return getsockopt (fd, SOL_SOCKET, option, &value, &length) == 0 ? value : -1;
+}
+
+int
+mp_socket_stream_family (int fd)
+{
+  int family = get_option (fd, SO_DOMAIN);
+
+  if (get_option (fd, SO_TYPE) != SOCK_STREAM || get_option (fd, SO_ACCEPTCONN) != 0 ||
+      (family != AF_UNIX && family != AF_INET && family != AF_INET6))
+    return -1;
+  return family;
+}
+
+void
+mp_socket_set_no_delay (int fd)
+{
+  int yes = 1;
+
+  /* Only a wish: one that is reset already refuses it. */
+  (void) setsockopt (fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
 }
 
 int
