@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include "arena-test.h"
+#include "mp-glib/base/mp-spare-private.h"
 #include "mp-glib/queue/mp-tape-joinable-private.h"
 
 #include <mp-glib/mp-glib.h>
@@ -48,7 +49,7 @@ take (MpTape  *tape,
   MpTapeTaken taken = { FALSE };
   MpTapeResult result = mp_tape_take (tape, OWNER, &taken, error);
 
-  g_free (taken.data);
+  g_clear_pointer (&taken.data, mp_spare_free);
   return result;
 }
 

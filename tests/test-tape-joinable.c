@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include "arena-test.h"
+#include "mp-glib/base/mp-spare-private.h"
 #include "mp-glib/queue/mp-tape-joinable-private.h"
 
 #include <mp-glib/mp-glib.h>
@@ -117,7 +118,7 @@ take (Model   *model,
   memcpy (&number, content, sizeof number);
   g_assert_cmpuint (number, ==, next);
   g_assert_cmpuint (content[entry->size - 1], ==, entry->size > sizeof number ? (guint8) next : content[entry->size - 1]);
-  g_free (taken->data);
+  g_clear_pointer (&taken->data, mp_spare_free);
   *entry = (Entry) { entry->size, owner, ++model->turn, TAKEN };
   if (next == model->head)
     model->head++;

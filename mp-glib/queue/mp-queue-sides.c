@@ -6,6 +6,7 @@
 #include "mp-glib/base/mp-codec-private.h"
 #include "mp-glib/base/mp-error.h"
 #include "mp-glib/base/mp-hub-private.h"
+#include "mp-glib/base/mp-spare-private.h"
 
 #include <string.h>
 
@@ -407,7 +408,7 @@ mp_queue_end_get (MpQueue       *self,
 void
 mp_queue_get_clear (MpQueueGet *get)
 {
-  g_clear_pointer (&get->taken.data, g_free);
+  g_clear_pointer (&get->taken.data, mp_spare_free);
 }
 
 void
@@ -427,7 +428,7 @@ take_bytes (MpQueueGet *get,
 
   if (data == NULL)
     return g_bytes_new ((guint8 *) get->taken.words + offset, size);
-  return g_bytes_new_with_free_func ((guint8 *) data + offset, size, g_free, data);
+  return g_bytes_new_with_free_func ((guint8 *) data + offset, size, mp_spare_free, data);
 }
 
 GBytes *

@@ -6,6 +6,7 @@
 #include "mp-glib/arena/mp-torture-private.h"
 #include "mp-glib/base/mp-error.h"
 #include "mp-glib/base/mp-memory-private.h"
+#include "mp-glib/base/mp-spare-private.h"
 
 #include <errno.h>
 #include <string.h>
@@ -216,7 +217,7 @@ make_room (MpTape   *self,
   if (size >= LONG && !mp_memory_check_room (size, error))
     return NULL;
 
-  data = g_try_malloc (size);
+  data = mp_spare_alloc (size);
   if (data == NULL)
     g_set_error (error, MP_ERROR, MP_ERROR_TOO_LARGE, "there is no memory for an item of %" G_GSIZE_FORMAT " bytes",
                  size);
@@ -287,7 +288,7 @@ copy_content (MpTape       *self,
   if (!copy (self, ring, taken->data != NULL ? taken->data : taken->words, content - n_type, n_type + size, size,
              error))
     {
-      g_clear_pointer (&taken->data, g_free);
+      g_clear_pointer (&taken->data, mp_spare_free);
       return FALSE;
     }
   return TRUE;

@@ -203,7 +203,7 @@ typedef struct
   gboolean     is_too_long;     /* why it was not taken */
 
   MpTapeRecord record;
-  guint64     *data;            /* (owned) (nullable): when it is long */
+  guint64     *data;            /* (owned) (nullable): when it is long; mp_spare_free() */
   guint64      words[MP_TAPE_SHORT / 8];
 } MpTapeTaken;
 
