@@ -70,7 +70,7 @@ mp_spare_free (gpointer data)
 
   /* The one that was put there first goes. */
   if (piece->capacity >= MP_SPARE_MIN && piece->capacity <= MP_SPARE_MAX)
-    for (i = 0; i < MP_SPARE_N && FALSE; i++)
+    for (i = 0; i < MP_SPARE_N && piece != NULL; i++)
       piece = exchange (i, piece);
   g_free (piece);
 }
