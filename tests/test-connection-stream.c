@@ -285,6 +285,15 @@ hand_on (Pipe         *way,
   return MP_CONNECTION (object);
 }
 
+static gboolean
+is_foreign (MpConnection *connection)
+{
+  gboolean foreign;
+
+  g_object_get (connection, "foreign", &foreign, NULL);
+  return foreign;
+}
+
 /* One that is handed on stays what it was. */
 static void
 test_travel (gconstpointer data)
@@ -302,6 +311,8 @@ test_travel (gconstpointer data)
   arrived = hand_on (&way, pipe.first);
   mp_connection_close (pipe.first, NULL);
 
+  g_assert_true (is_foreign (arrived));
+  g_assert_false (is_foreign (way.first));
   g_assert_false (mp_connection_send (arrived, handle, LONG_TIME, NULL, &error));
   g_assert_error (error, G_IO_ERROR, refusal);
   send_ok (arrived, g_variant_new_int32 (5));
@@ -328,6 +339,8 @@ test_foreign_pipe (void)
   stream_open (&way, FALSE);
   pipe_open (&pipe);
   arrived = hand_on (&way, pipe.first);
+  g_assert_true (is_foreign (arrived));
+  g_assert_false (is_foreign (pipe.second));
   g_assert_false (mp_connection_send (arrived, handle, LONG_TIME, NULL, &error));
   g_assert_error (error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED);
   send_ok (arrived, g_variant_new_int32 (5));

@@ -46,7 +46,7 @@
  * Since: 0.1
  */
 
-enum { PROP_0, PROP_READABLE, PROP_WRITABLE, PROP_CLOSED, PROP_MAX_MESSAGE_SIZE, N_PROPS };
+enum { PROP_0, PROP_READABLE, PROP_WRITABLE, PROP_CLOSED, PROP_FOREIGN, PROP_MAX_MESSAGE_SIZE, N_PROPS };
 static GParamSpec *props[N_PROPS];
 
 enum { SIGNAL_MESSAGE, SIGNAL_MESSAGE_BYTES, SIGNAL_CLOSED, N_SIGNALS };
@@ -202,6 +202,9 @@ mp_connection_get_property (GObject    *object,
     case PROP_CLOSED:
       g_value_set_boolean (value, mp_connection_is_closed (self));
       break;
+    case PROP_FOREIGN:
+      g_value_set_boolean (value, (self->flags & MP_CONNECTION_FOREIGN) != 0);
+      break;
     case PROP_MAX_MESSAGE_SIZE:
       pthread_mutex_lock (&self->lock);
       g_value_set_uint64 (value, self->max_size);
@@ -307,6 +310,19 @@ install_properties (GObjectClass *object_class)
    */
   props[PROP_CLOSED] = g_param_spec_boolean ("closed", NULL, NULL, FALSE,
                                              G_PARAM_READABLE | G_PARAM_EXPLICIT_NOTIFY | G_PARAM_STATIC_STRINGS);
+
+  /**
+   * MpConnection:foreign:
+   *
+   * Whether the other end may be a process that is not one of this program's own workers.
+   *
+   * So are connections of listeners and clients, and those that came through such a one, wherever they are handed on to.
+   * Objects are sent there only if they are isolated, and what comes from there is to be taken as what a stranger says.
+   *
+   * Since: 0.1
+   */
+  props[PROP_FOREIGN] = g_param_spec_boolean ("foreign", NULL, NULL, FALSE,
+                                              G_PARAM_READABLE | G_PARAM_STATIC_STRINGS);
 
   /**
    * MpConnection:max-message-size:
