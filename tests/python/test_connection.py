@@ -3,6 +3,7 @@
 """Connection and Pipe: what multiprocessing's do."""
 
 import array
+import asyncio
 import os
 import select
 import threading
@@ -25,6 +26,67 @@ def echo(connection):
 
 def give_back(connection):
     return connection
+
+
+class AsyncioTest(unittest.TestCase):
+    def setUp(self):
+        self.first, self.second = Mp.Pipe()
+        self.addCleanup(self.first.close)
+        self.addCleanup(self.second.close)
+
+    def test_both_ways(self):
+        async def talk():
+            receiver = asyncio.ensure_future(self.second.recv_async())
+            await self.first.send_async([1, 2])
+            self.assertEqual(await receiver, [1, 2])
+            await self.first.send_bytes_async(b'0123456789', 3, 4)
+            self.assertEqual(await self.second.recv_bytes_async(), b'3456')
+
+        asyncio.run(talk())
+
+    def test_large(self):
+        """More than fits into the pipe, with nobody who runs a main loop of GLib."""
+        value = os.urandom(1000) * 10000
+
+        async def talk():
+            receiver = asyncio.ensure_future(self.second.recv_async())
+            await self.first.send_async(value)
+            self.assertEqual(await receiver, value)
+            for _ in range(3000):
+                sender = asyncio.ensure_future(self.first.send_bytes_async(b'x' * 1000))
+                await asyncio.sleep(0)
+            self.assertFalse(sender.done())
+            for _ in range(3000):
+                self.assertEqual(await self.second.recv_bytes_async(), b'x' * 1000)
+            await sender
+
+        asyncio.run(talk())
+
+    def test_iteration(self):
+        async def talk():
+            for i in range(5):
+                await self.first.send_async(i)
+            self.first.close()
+            return [value async for value in self.second]
+
+        self.assertEqual(asyncio.run(talk()), list(range(5)))
+
+    def test_cancelled(self):
+        """Nothing is lost by it; and one that waits for room does not hold up the end of the program."""
+        async def talk():
+            receiver = asyncio.ensure_future(self.second.recv_async())
+            await asyncio.sleep(0)
+            receiver.cancel()
+            await asyncio.wait([receiver])
+            await self.first.send_async('kept')
+            self.assertEqual(await self.second.recv_async(), 'kept')
+            sender = asyncio.ensure_future(self.first.send_async(bytes(100000000)))
+            await asyncio.sleep(0)
+            sender.cancel()
+            with self.assertRaises(asyncio.CancelledError):
+                await sender
+
+        asyncio.run(talk())
 
 
 class ConnectionTest(unittest.TestCase):
@@ -172,6 +234,70 @@ class ConnectionTest(unittest.TestCase):
             self.assertIsNone(received[1])
             received[2].send('again')
             self.assertEqual(self.first.recv(), 'again')
+
+    def test_without_pickles(self):
+        """Plain values, at whichever end."""
+        self.assertIs(self.first.allow_pickle, True)
+        self.first.allow_pickle = False
+        value = [None, 2 ** 100, 'a', b'\0', {1: (2.5, {3})}, float, GLib.Variant('i', 1)]
+        self.first.send(value)
+        self.assertEqual(self.second.recv(), value)
+        self.first.send(GLib.Variant('i', 1))
+        self.assertEqual(self.second.recv(), GLib.Variant('i', 1))
+        with self.assertRaisesRegex(TypeError, 'object objects cannot be sent .* allow_pickle'):
+            self.first.send(object())
+        self.second.send('a pickle')
+        self.second.send('another')
+        with self.assertRaisesRegex(Mp.ProcessError, 'a pickle came .* allow_pickle'):
+            self.first.recv()
+        self.first.allow_pickle = True
+        self.assertEqual(self.first.recv(), 'another')
+
+    def test_objects_without_pickles(self):
+        inner_first, inner_second = Mp.Pipe()
+        lock = Mp.Lock()
+        self.first.allow_pickle = self.second.allow_pickle = False
+        self.first.send({'connection': inner_second, 'lock': [lock, lock]})
+        received = self.second.recv()
+        self.assertIs(received['lock'][0], received['lock'][1])
+        with lock:
+            self.assertFalse(received['lock'][0].acquire(False))
+        received['connection'].send('through it')
+        self.assertEqual(inner_first.recv(), 'through it')
+
+    def test_what_is_said_travels(self):
+        inner_first, inner_second = Mp.Pipe()
+        inner_second.allow_pickle = False
+        self.first.send(inner_second)
+        received = self.second.recv()
+        self.assertIs(received.allow_pickle, False)
+        received.send([1])
+        self.assertEqual(inner_first.recv(), [1])
+
+    def test_no_blob(self):
+        """What only looks like one."""
+        blob = GLib.Variant('(ssayav)', ('other', '', b'', []))
+        self.first.send(blob)
+        self.assertEqual(self.second.recv(), blob)
+        for part in (GLib.Variant('i', 1), GLib.Variant('s', '')):
+            self.first.send(GLib.Variant('(ssayav)', ('python', '', b'h\0', [part])))
+            with self.assertRaises(TypeError):
+                self.second.recv()
+        self.first.send(GLib.Variant('(ssayav)', ('python', '', b'x', [])))
+        with self.assertRaisesRegex(Mp.ProcessError, 'no value'):
+            self.second.recv()
+        self.first.send('still there')
+        self.assertEqual(self.second.recv(), 'still there')
+
+    def test_value_and_bytes(self):
+        self.first.send_bytes(b'bytes')
+        with self.assertRaises(TypeError):
+            self.second.recv()
+        self.assertEqual(self.second.recv_bytes(), b'bytes')
+        self.first.send('value')
+        with self.assertRaises(TypeError):
+            self.second.recv_bytes()
+        self.assertEqual(self.second.recv(), 'value')
 
     def test_cannot_be_pickled_elsewhere(self):
         import pickle

@@ -32,7 +32,7 @@ gi.require_version('Mp', '1')
 from . import _mp_barrier, _mp_boot, _mp_condition, _mp_connection, _mp_context, _mp_errors  # noqa: E402
 from . import _mp_executor, _mp_function, _mp_futures, _mp_imap, _mp_items, _mp_lock, _mp_pool, _mp_process  # noqa: E402
 from . import _mp_properties, _mp_queue, _mp_result, _mp_sync, _mp_worker  # noqa: E402
-from . import _mp_shared_memory, _mp_value  # noqa: E402
+from . import _mp_module, _mp_shared_memory, _mp_value  # noqa: E402
 
 Array = override(_mp_properties.with_attributes(_mp_value.Array))
 Barrier = override(_mp_barrier.Barrier)
@@ -97,6 +97,7 @@ set_start_method = _mp_context.set_start_method
 shared_memory = _mp_shared_memory.shared_memory
 sharedctypes = _mp_value.sharedctypes
 managers = _mp_shared_memory.managers
+connection = _mp_module.make('connection', Connection=Connection, Pipe=Pipe)
 
 
 def cpu_count():
@@ -123,7 +124,7 @@ __all__ = [
     'ShareableList', 'SharedMemory', 'SharedMemoryManager', 'managers', 'shared_memory',
     'Array', 'RawArray', 'RawValue', 'Value', 'sharedctypes',
     'EndOfQueueError', 'JoinableQueue', 'Queue', 'SimpleQueue',
-    'active_children', 'as_completed', 'cpu_count', 'current_process', 'freeze_support', 'function',
+    'active_children', 'as_completed', 'connection', 'cpu_count', 'current_process', 'freeze_support', 'function',
     'function_register', 'get_all_start_methods', 'get_context', 'get_logger', 'get_start_method', 'idempotent',
     'init', 'log_to_stderr', 'parent_process', 'set_executable', 'set_forkserver_preload', 'set_start_method',
 ]

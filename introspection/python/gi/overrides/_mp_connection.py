@@ -3,48 +3,87 @@
 
 import asyncio
 
-from gi.repository import GLib
+from gi.repository import Gio, GLib
 
 from ..module import get_introspection_module
 from . import _mp_asyncio
 from . import _mp_call
 from . import _mp_errors as errors
 from . import _mp_pickle as values
+from . import _mp_plain as plain
 
 _Mp = get_introspection_module('Mp')
 
-# Plain Python values travel as the library's blob of this tag.
-TAG = 'pickle'
+# Plain Python values travel as the library's blobs of these tags.
+_PICKLE, _PLAIN = 'pickle', 'python'
 
-# A message of this size leaves at once by a socket that is writable: then three quarters of its buffer are free.
-_SURE_TO_FIT = 32768
+# A message of this size leaves a socket of this machine whole or not at all.
+WHOLE = 32768
 
 
-def encode(obj):
-    """A GLib.Variant is itself, anything else a pickle."""
+def _encode(obj, allow_pickle):
+    """A GLib.Variant is itself, anything else a blob."""
     if isinstance(obj, GLib.Variant):
         return obj
-    data, handles = values.dumps(obj)
-    return _Mp.blob_new(TAG, '', GLib.Bytes.new(data), handles)
+    data, handles = values.dumps(obj) if allow_pickle else plain.dumps(obj)
+    return _Mp.blob_new(_PICKLE if allow_pickle else _PLAIN, '', GLib.Bytes.new(data), handles)
 
 
-def decode(variant):
-    if variant.get_type_string() != '(ssayav)' or variant.get_child_value(0).get_string() != TAG:
+def _decode(variant, allow_pickle):
+    """The value that somebody sent."""
+    if variant.get_type_string() != '(ssayav)':
         return variant
+    tag = variant.get_child_value(0).get_string()
+    if tag not in (_PICKLE, _PLAIN):
+        return variant
+    if tag == _PICKLE and not allow_pickle:
+        raise errors.ProcessError('a pickle came through a connection on which they are not allowed, see allow_pickle')
     data = errors.variant_bytes(variant.get_child_value(2))
     parts = variant.get_child_value(3)
     handles = [parts.get_child_value(i).get_variant() for i in range(parts.n_children())]
-    return values.loads(data, [_Mp.Shareable.from_variant(handle) for handle in handles])
+    objects = [_mp_call.plain(_Mp.Shareable.from_variant, handle) for handle in handles]
+    return values.loads(data, objects) if tag == _PICKLE else plain.loads(data, objects)
+
+
+def _part(buf, offset, size):
+    """The bytes of a bytes-like object that are meant."""
+    view = memoryview(buf).cast('B')
+    if offset < 0:
+        raise ValueError('offset is negative')
+    if offset > len(view):
+        raise ValueError('buffer length < offset')
+    if size is None:
+        size = len(view) - offset
+    elif size < 0:
+        raise ValueError('size is negative')
+    elif offset + size > len(view):
+        raise ValueError('buffer length < offset + size')
+    return view[offset:offset + size]
+
+
+def _arrived(index, *how):
+    """A connection that came in a pickle, with what was said of it."""
+    connection = values.arrived(index)
+    connection._how = how
+    return connection
 
 
 class Connection(_Mp.Connection):
-    """One end of a pipe: whole messages of any picklable value, of bytes, or of a GLib.Variant.
+    """One end of a pipe, or of a connection of a listener or a client: whole messages of a value, of bytes, or of a
+    GLib.Variant.
 
-    Timeouts are in seconds. It is a context manager, and can itself be sent."""
+    Through a pipe between processes of this program goes any picklable value. At the other end of a connection that a
+    listener or a client made may be anybody: there go plain values (None, bool, int, float, complex, str, bytes,
+    bytearray, list, tuple, dict, set, frozenset and the builtin types) and objects of the library that are isolated; see
+    allow_pickle.
+
+    Timeouts are in seconds. It is a context manager, can itself be sent, and can be read with `async for`."""
 
     __module__ = 'gi.overrides.Mp'
 
     _closed = False
+    # Whether pickles are allowed; whether they are messages of bytes, as multiprocessing's; what leaves whole or not at all.
+    _how = None
 
     def _check(self, direction=None):
         if self._closed:
@@ -69,8 +108,26 @@ class Connection(_Mp.Connection):
         """Whether this end can send."""
         return self.get_property('writable')
 
+    @property
+    def allow_pickle(self):
+        """Whether values are sent as pickles, and those that come are read; else they are plain values.
+
+        At first it is so for pipes, and, for connections of listeners and clients, as that was said where these were made.
+        Who can send a pickle can do in this process whatever it can do itself."""
+        return self._get_how()[0]
+
+    @allow_pickle.setter
+    def allow_pickle(self, allow):
+        self._how = (bool(allow), *self._get_how()[1:])
+
+    def _get_how(self):
+        if self._how is None:
+            foreign = self.get_property('foreign')
+            self._how = (not foreign, False, 0 if foreign else WHOLE)
+        return self._how
+
     def fileno(self):
-        """The file descriptor, for select and the like."""
+        """A file descriptor to wait on, for select and the like."""
         self._check()
         return _Mp.Connection.get_fd(self)
 
@@ -81,31 +138,47 @@ class Connection(_Mp.Connection):
             _mp_call.plain(_Mp.Connection.close, self)
 
     def send(self, obj, timeout=None):
-        """Sends a picklable object, or a GLib.Variant as itself."""
+        """Sends a value, or a GLib.Variant as itself."""
         self._check('write')
-        self._blocking(_Mp.Connection.send, encode(obj), timeout=timeout)
+        self._send(self._message(obj), timeout)
+
+    def _message(self, obj):
+        """A GLib.Variant, or the bytes that multiprocessing would send."""
+        allow_pickle, as_bytes, _whole = self._get_how()
+        if allow_pickle and as_bytes and not isinstance(obj, GLib.Variant):
+            data, handles = values.dumps(obj)
+            if not handles:
+                return GLib.Bytes.new(data)
+        return _encode(obj, allow_pickle)
+
+    def _send(self, message, timeout=None):
+        send = _Mp.Connection.send if isinstance(message, GLib.Variant) else _Mp.Connection.send_bytes
+        self._blocking(send, message, timeout=timeout)
 
     def recv(self, timeout=None):
-        """Receives what send() has sent. Raises EOFError when nothing is left and the other end is closed."""
+        """Receives what send() has sent. Raises EOFError when nothing is left and the other end is closed.
+
+        A message of bytes is a TypeError, and stays; but where pickles are allowed on a connection of a listener or a
+        client it is taken for one, as multiprocessing's are."""
         self._check('read')
-        return decode(self._blocking(_Mp.Connection.recv, timeout=timeout))
+        allow_pickle, as_bytes, _whole = self._get_how()
+        try:
+            variant = self._blocking(_Mp.Connection.recv, timeout=timeout)
+        except TypeError as exc:
+            if not self.get_property('foreign'):
+                raise
+            if not allow_pickle or not as_bytes:
+                raise TypeError('the next message holds bytes, not a value, and recv_bytes() receives it; if '
+                                'multiprocessing has sent it, it is a pickle, which needs allow_pickle=True') from exc
+            variant = None
+        if variant is None:
+            return values.loads(self.recv_bytes(timeout=timeout))
+        return _decode(variant, allow_pickle)
 
     def send_bytes(self, buf, offset=0, size=None):
         """Sends the bytes of a bytes-like object as one message."""
         self._check('write')
-        view = memoryview(buf).cast('B')
-        if offset < 0:
-            raise ValueError('offset is negative')
-        if offset > len(view):
-            raise ValueError('buffer length < offset')
-        if size is None:
-            size = len(view) - offset
-        elif size < 0:
-            raise ValueError('size is negative')
-        elif offset + size > len(view):
-            raise ValueError('buffer length < offset + size')
-        data = GLib.Bytes.new(bytes(view[offset:offset + size]))
-        self._blocking(_Mp.Connection.send_bytes, data)
+        self._blocking(_Mp.Connection.send_bytes, GLib.Bytes.new(bytes(_part(buf, offset, size))))
 
     def recv_bytes(self, maxlength=None, timeout=None):
         """Receives one message of bytes. OSError when it is longer than @maxlength; the connection stays usable."""
@@ -140,24 +213,61 @@ class Connection(_Mp.Connection):
 
     async def recv_async(self):
         """As recv(), to be awaited under asyncio."""
+        return await self._await(self.recv)
+
+    async def recv_bytes_async(self):
+        """As recv_bytes(), to be awaited under asyncio."""
+        return await self._await(lambda timeout: self.recv_bytes(timeout=timeout))
+
+    async def _await(self, receive):
         while True:
             try:
-                return self.recv(timeout=0)
+                return receive(timeout=0)
             except errors.TimeoutError:
                 pass
             await _mp_asyncio.ready(self.fileno())
 
     async def send_async(self, obj):
-        """As send(), to be awaited under asyncio."""
+        """As send(), to be awaited under asyncio.
+
+        One that is cancelled has sent nothing, or all: a message that has begun to leave is sent to its end by whatever
+        call comes next."""
         self._check('write')
-        variant = encode(obj)
-        if variant.get_size() > _SURE_TO_FIT:
-            # The rest of a message that has begun to leave goes on its own only while a GLib main loop runs.
-            loop = asyncio.get_running_loop()
-            await loop.run_in_executor(None, self._blocking, _Mp.Connection.send, variant)
+        await self._await_sent(self._message(obj))
+
+    async def send_bytes_async(self, buf, offset=0, size=None):
+        """As send_bytes(), to be awaited under asyncio."""
+        self._check('write')
+        await self._await_sent(GLib.Bytes.new(bytes(_part(buf, offset, size))))
+
+    async def _await_sent(self, message):
+        if message.get_size() <= self._get_how()[2]:
+            try:
+                return self._send(message, 0)
+            except errors.TimeoutError:
+                pass
+        # What is left of a message that has begun to leave goes by itself only while a main loop of GLib runs.
+        send = _Mp.Connection.send if isinstance(message, GLib.Variant) else _Mp.Connection.send_bytes
+        cancellable = Gio.Cancellable()
+        try:
+            await asyncio.get_running_loop().run_in_executor(None, send, self, message, -1, cancellable)
             return
-        await _mp_asyncio.ready(self.fileno(), writing=True)
-        self._blocking(_Mp.Connection.send, variant)
+        except GLib.Error as error:
+            exc = self._translate(error)
+        except BaseException:
+            cancellable.cancel()
+            raise
+        raise exc
+
+    def __aiter__(self):
+        """What recv() gives, up to the end of the stream."""
+        return self
+
+    async def __anext__(self):
+        try:
+            return await self.recv_async()
+        except EOFError:
+            raise StopAsyncIteration from None
 
     def _blocking(self, function, *args, timeout=None):
         try:
@@ -181,7 +291,8 @@ class Connection(_Mp.Connection):
         self.close()
 
     def __reduce_ex__(self, protocol):
-        return values.reduce_shareable(self)
+        function, args = values.reduce_shareable(self)
+        return (function, args) if self._how is None else (_arrived, (*args, *self._how))
 
 
 def Pipe(duplex=True):

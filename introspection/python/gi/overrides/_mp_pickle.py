@@ -43,10 +43,11 @@ def reduce_shareable(obj):
                         'processes, and through connections' % type(obj).__name__)
     handles = travel.handles
     handles.append(_Mp.Shareable.to_variant(obj))
-    return _arrived, (len(handles) - 1,)
+    return arrived, (len(handles) - 1,)
 
 
-def _arrived(index):
+def arrived(index):
+    """The object that came as a handle, while what it came with is unpickled."""
     if travel.objects is None:
         raise pickle.UnpicklingError('this pickle came without its objects')
     return travel.objects[index]
