@@ -5,7 +5,9 @@
 
 #include "mp-glib/base/mp-error.h"
 #include "mp-glib/base/mp-shareable-private.h"
+#include "mp-glib/base/mp-waitable-private.h"
 #include "mp-glib/platform/mp-fd-private.h"
+#include "mp-glib/platform/mp-poll-private.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -46,12 +48,15 @@ struct _MpDescriptor
   GObject         parent_instance;
   pthread_mutex_t lock;   /* or what is duplicated might be another file, which has got the number since */
   int             fd;     /* (owned), CLOEXEC; -1: closed or stolen */
+  GSList         *spots;  /* (owned) (element-type MpWaitSpot): of those who wait */
 };
 
 static void mp_descriptor_shareable_init (MpShareableInterface *iface);
+static void mp_descriptor_waitable_init (MpWaitableInterface *iface);
 
 G_DEFINE_FINAL_TYPE_WITH_CODE (MpDescriptor, mp_descriptor, G_TYPE_OBJECT,
-                               G_IMPLEMENT_INTERFACE (MP_TYPE_SHAREABLE, mp_descriptor_shareable_init))
+                               G_IMPLEMENT_INTERFACE (MP_TYPE_SHAREABLE, mp_descriptor_shareable_init)
+                               G_IMPLEMENT_INTERFACE (MP_TYPE_WAITABLE, mp_descriptor_waitable_init))
 
 static void
 set_error (GError     **error,
@@ -137,6 +142,59 @@ mp_descriptor_shareable_init (MpShareableInterface *iface)
   iface->kind = KIND;
   iface->describe = mp_descriptor_describe;
   iface->get_isolated = mp_descriptor_get_isolated;
+}
+
+static MpWaitState
+mp_descriptor_wait_look (MpWaitable    *waitable,
+                         MpWaitSpot    *spot,
+                         GIOCondition   condition,
+                         GError       **error)
+{
+  MpDescriptor *self = MP_DESCRIPTOR (waitable);
+  GPollFD fd = { -1, G_IO_IN, 0 };
+
+  /* Whether the number is still that of the file is known only here. */
+  pthread_mutex_lock (&self->lock);
+  fd.fd = self->fd;
+  if (fd.fd >= 0 && condition != 0)
+    mp_poll_fds (&fd, 1, 0);
+  pthread_mutex_unlock (&self->lock);
+
+  spot->fd = fd.fd;
+  spot->condition = G_IO_IN;
+  return fd.fd < 0 || fd.revents != 0 ? MP_WAIT_READY : MP_WAIT_NOT_YET;
+}
+
+static gboolean
+mp_descriptor_wait_arm (MpWaitable  *waitable,
+                        MpWaitSpot  *spot,
+                        GError     **error)
+{
+  MpDescriptor *self = MP_DESCRIPTOR (waitable);
+
+  pthread_mutex_lock (&self->lock);
+  self->spots = g_slist_prepend (self->spots, spot);
+  pthread_mutex_unlock (&self->lock);
+  return TRUE;
+}
+
+static void
+mp_descriptor_wait_disarm (MpWaitable *waitable,
+                           MpWaitSpot *spot)
+{
+  MpDescriptor *self = MP_DESCRIPTOR (waitable);
+
+  pthread_mutex_lock (&self->lock);
+  self->spots = g_slist_remove (self->spots, spot);
+  pthread_mutex_unlock (&self->lock);
+}
+
+static void
+mp_descriptor_waitable_init (MpWaitableInterface *iface)
+{
+  iface->look = mp_descriptor_wait_look;
+  iface->arm = mp_descriptor_wait_arm;
+  iface->disarm = mp_descriptor_wait_disarm;
 }
 
 void
@@ -303,6 +361,8 @@ mp_descriptor_steal_fd (MpDescriptor *self)
 
   pthread_mutex_lock (&self->lock);
   fd = g_steal_fd (&self->fd);
+  for (GSList *link = self->spots; link != NULL; link = link->next)
+    mp_wait_spot_tell (link->data);
   pthread_mutex_unlock (&self->lock);
 
   return fd;

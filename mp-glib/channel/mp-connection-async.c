@@ -536,6 +536,8 @@ mp_connection_stop (MpConnection *self)
   pthread_mutex_lock (&self->lock);
   self->started = FALSE;
   mp_connection_update_watches (self);
+  /* What was read, and not told, is for others now. */
+  mp_connection_wake (self);
   pthread_mutex_unlock (&self->lock);
 }
 

@@ -93,7 +93,7 @@ sleep_once (MpConnection  *self,
             GError       **error)
 {
   GPollFD fds[3];
-  MpSleeper sleeper = { { NULL }, get_event_fd () };
+  MpSleeper sleeper = { { NULL }, get_event_fd (), NULL };
   gint64 timeout_us = mp_deadline_left (wait->deadline);
   int saved_errno = 0;
 

@@ -151,7 +151,9 @@ mp_connection_wake (MpConnection *self)
     {
       MpSleeper *sleeper = link->data;
 
-      if (sleeper->event_fd >= 0)
+      if (sleeper->spot != NULL)
+        mp_wait_spot_tell (sleeper->spot);
+      else if (sleeper->event_fd >= 0)
         mp_fd_signal (sleeper->event_fd);
     }
 }
@@ -256,6 +258,7 @@ gboolean
 mp_connection_look (MpConnection *self)
 {
   GError *error = NULL;
+  gboolean had_it = self->frame.kind != 0 || self->in_error != NULL;
   gssize n = 1;
 
   while (self->frame.kind == 0 && self->in_error == NULL && self->wire != NULL)
@@ -280,6 +283,9 @@ mp_connection_look (MpConnection *self)
         return FALSE;
     }
 
+  /* For those who wait for it to show at the socket. */
+  if (!had_it && self->sleepers.head != NULL && self->receivers.head == NULL)
+    mp_connection_wake (self);
   return self->frame.kind != 0 || self->in_error != NULL;
 }
 

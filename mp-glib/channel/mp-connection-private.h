@@ -2,6 +2,7 @@
 #pragma once
 
 #include "mp-glib/base/mp-home-private.h"
+#include "mp-glib/base/mp-waitable-private.h"
 #include "mp-glib/channel/mp-connection.h"
 #include "mp-glib/channel/mp-wire-private.h"
 
@@ -76,11 +77,12 @@ typedef struct
   MpConnectionWatch *watch;       /* (nullable): of the task's context, while in a queue */
 } MpOp;
 
-/* A thread that sleeps in a blocking call. */
+/* A thread that sleeps in a blocking call, or a wait for several objects. */
 typedef struct
 {
-  GList link;
-  int   event_fd;   /* -1: none to be had, so it looks again by itself */
+  GList       link;
+  int         event_fd;   /* -1: none to be had, so it looks again by itself */
+  MpWaitSpot *spot;       /* (nullable): instead */
 } MpSleeper;
 
 struct _MpConnection
@@ -153,6 +155,9 @@ gboolean  mp_op_init_send            (MpOp          *op,
 /* mp-connection-async.c */
 void      mp_connection_update_watches (MpConnection *self);            /* with the lock */
 void      mp_connection_finish_ops     (GQueue       *finished);        /* without */
+
+/* mp-connection-wait.c */
+void      mp_connection_waitable_init  (MpWaitableInterface *iface);
 
 /* mp-connection.c. The first two without the lock, in the connection's context. */
 void      mp_connection_tell_message   (MpConnection *self,

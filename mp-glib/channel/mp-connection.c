@@ -55,7 +55,8 @@ static guint signals[N_SIGNALS];
 static void mp_connection_shareable_init (MpShareableInterface *iface);
 
 G_DEFINE_FINAL_TYPE_WITH_CODE (MpConnection, mp_connection, G_TYPE_OBJECT,
-                               G_IMPLEMENT_INTERFACE (MP_TYPE_SHAREABLE, mp_connection_shareable_init))
+                               G_IMPLEMENT_INTERFACE (MP_TYPE_SHAREABLE, mp_connection_shareable_init)
+                               G_IMPLEMENT_INTERFACE (MP_TYPE_WAITABLE, mp_connection_waitable_init))
 
 /* Busy: a part of a message is in this process, and would be missing in the other. */
 static gboolean

@@ -440,6 +440,12 @@ mp_wire_has_frame (MpWire *self)
 }
 
 gboolean
+mp_wire_has_news (MpWire *self)
+{
+  return self->in.broken != NULL || self->in.at_eof || mp_wire_has_frame (self);
+}
+
+gboolean
 mp_wire_at_end (MpWire *self)
 {
   return self->in.at_eof && !mp_wire_has_frame (self);

@@ -98,6 +98,8 @@ gboolean  mp_wire_next         (MpWire         *self,
                                 MpFrame        *frame,
                                 GError        **error);
 gboolean  mp_wire_has_frame    (MpWire         *self);      /* next() would give a whole one, or an error */
+/* next() or fill() has something to say that need not show at the descriptor. */
+gboolean  mp_wire_has_news     (MpWire         *self);
 gboolean  mp_wire_at_end       (MpWire         *self);      /* the peer has closed and nothing whole is left */
 
 /* Rings: the short way between two ends that share memory (mp-ring-private.h), without a system call while both are

@@ -417,6 +417,7 @@ child_ended (MpChild      *child,
   complete_all (&self->start_waiters, start_error);
   post (self, emit_exited_cb, exited_done);
   complete_all (&self->join_waiters, self->state == MP_PROCESS_FAILED ? start_error : NULL);
+  mp_process_core_tell_spots (self);
   mp_active_children_changed (self);
 
   if (self->child != NULL)
@@ -614,6 +615,7 @@ parent_gone (MpWatch      *watch,
   self->n_holds++;
   post (self, emit_exited_cb, exited_done);
   complete_all (&self->join_waiters, NULL);
+  mp_process_core_tell_spots (self);
 }
 
 void

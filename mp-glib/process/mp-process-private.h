@@ -1,6 +1,7 @@
 /* mp-process-private.h — SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "mp-glib/base/mp-waitable-private.h"
 #include "mp-glib/process/mp-child-private.h"
 #include "mp-glib/process/mp-function-private.h"
 #include "mp-glib/process/mp-process.h"
@@ -50,6 +51,7 @@ struct _MpProcessCore
   int             sentinel;     /* -1: nobody asked yet */
   GError         *error;        /* (owned) (nullable): why it did not start, or what its function failed with */
   GQueue          start_waiters, join_waiters;   /* (element-type MpProcessWaiter) */
+  GSList         *spots;        /* (element-type MpWaitSpot): of those who wait for several objects */
   GQueue          lines;        /* (element-type MpProcessLine): captured, not emitted yet */
 
   /* The strong reference to the object, shared by those who need the object for a while; 0: there is none. */
@@ -157,6 +159,11 @@ gboolean       mp_process_call           (const MpFunction      *function,
                                           GError               **error);
 /* In a forked child, after mp_hub_reset_after_fork(): its parent's children are not its own. */
 void           mp_process_reset_after_fork (void);
+
+/* mp-process-wait.c */
+void           mp_process_waitable_init  (MpWaitableInterface   *iface);
+/* It has ended. With the lock held. */
+void           mp_process_core_tell_spots (MpProcessCore        *self);
 
 /* mp-process-values.c: a{sv} (floating) of the properties that a subclass adds and that can travel; and the object made
  * of one. */

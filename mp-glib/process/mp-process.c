@@ -86,7 +86,9 @@ enum
 };
 static guint signals[N_SIGNALS];
 
-G_DEFINE_TYPE_WITH_PRIVATE (MpProcess, mp_process, G_TYPE_OBJECT)
+G_DEFINE_TYPE_WITH_CODE (MpProcess, mp_process, G_TYPE_OBJECT,
+                         G_ADD_PRIVATE (MpProcess)
+                         G_IMPLEMENT_INTERFACE (MP_TYPE_WAITABLE, mp_process_waitable_init))
 
 MpProcessPrivate *
 mp_process_get_private (MpProcess *self)

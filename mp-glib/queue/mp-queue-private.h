@@ -2,6 +2,7 @@
 #pragma once
 
 #include "mp-glib/base/mp-shareable-private.h"
+#include "mp-glib/base/mp-waitable-private.h"
 #include "mp-glib/queue/mp-queue.h"
 #include "mp-glib/queue/mp-tape-private.h"
 #include "mp-glib/sync/mp-sync-private.h"
@@ -198,6 +199,9 @@ MpQueueGet  *mp_queue_end_get      (MpQueue             *self,
 void         mp_queue_get_free     (MpQueueGet          *get);
 /* That no more is put by a process. */
 void         mp_queue_tell_getters (MpQueue             *self);
+
+/* mp-queue-wait.c */
+void         mp_queue_waitable_init (MpWaitableInterface *iface);
 
 /* mp-queue-receiver.c's, in mp-queue.c. */
 void         mp_queue_emit_item    (MpQueue             *self,

@@ -60,7 +60,8 @@ static const MpQueueKind queue_kind = { "queue", MP_SLOT_QUEUE, 0 };
 static void mp_queue_shareable_init (MpShareableInterface *iface);
 
 G_DEFINE_TYPE_WITH_CODE (MpQueue, mp_queue, G_TYPE_OBJECT,
-                         G_IMPLEMENT_INTERFACE (MP_TYPE_SHAREABLE, mp_queue_shareable_init))
+                         G_IMPLEMENT_INTERFACE (MP_TYPE_SHAREABLE, mp_queue_shareable_init)
+                         G_IMPLEMENT_INTERFACE (MP_TYPE_WAITABLE, mp_queue_waitable_init))
 MP_QUEUE_DEFINE_KIND (mp_queue, MP_TYPE_QUEUE, queue_kind)
 
 /* What the object that is being constructed in this thread is to have. */
