@@ -29,7 +29,8 @@ _Mp = get_introspection_module('Mp')
 # A program that does not ask for a version gets this one, without a warning.
 gi.require_version('Mp', '1')
 
-from . import _mp_barrier, _mp_boot, _mp_condition, _mp_connection, _mp_context, _mp_errors  # noqa: E402
+from . import _mp_barrier, _mp_boot, _mp_condition, _mp_connection, _mp_context, _mp_descriptor  # noqa: E402
+from . import _mp_errors  # noqa: E402
 from . import _mp_executor, _mp_function, _mp_futures, _mp_imap, _mp_items, _mp_lock, _mp_pool, _mp_process  # noqa: E402
 from . import _mp_properties, _mp_queue, _mp_result, _mp_sync, _mp_worker  # noqa: E402
 from . import _mp_module, _mp_shared_memory, _mp_value  # noqa: E402
@@ -40,6 +41,7 @@ BoundedSemaphore = override(_mp_sync.BoundedSemaphore)
 Condition = override(_mp_condition.Condition)
 Connection = override(_mp_properties.with_attributes(_mp_connection.Connection))
 Context = override(_mp_properties.with_attributes(_mp_context.Context))
+Descriptor = override(_mp_descriptor.Descriptor)
 Event = override(_mp_sync.Event)
 Items = override(_mp_items.Items)
 JoinableQueue = override(_mp_properties.with_attributes(_mp_queue.JoinableQueue))
@@ -98,6 +100,7 @@ shared_memory = _mp_shared_memory.shared_memory
 sharedctypes = _mp_value.sharedctypes
 managers = _mp_shared_memory.managers
 connection = _mp_module.make('connection', Connection=Connection, Pipe=Pipe)
+reduction = _mp_descriptor.reduction
 
 
 def cpu_count():
@@ -122,6 +125,7 @@ __all__ = [
     'NoSuchFunctionError', 'Pipe', 'Pool', 'PoolTerminatedError', 'Process', 'ProcessError', 'ProcessPoolExecutor', 'RLock', 'RemoteError',
     'RemoteTraceback', 'Semaphore', 'TaskOptions', 'ThreadPool', 'TimeoutError', 'WorkerDiedError', 'WorkerStartError',
     'ShareableList', 'SharedMemory', 'SharedMemoryManager', 'managers', 'shared_memory',
+    'Descriptor', 'reduction',
     'Array', 'RawArray', 'RawValue', 'Value', 'sharedctypes',
     'EndOfQueueError', 'JoinableQueue', 'Queue', 'SimpleQueue',
     'active_children', 'as_completed', 'connection', 'cpu_count', 'current_process', 'freeze_support', 'function',

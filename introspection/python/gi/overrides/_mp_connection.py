@@ -26,7 +26,10 @@ def _encode(obj, allow_pickle):
     if isinstance(obj, GLib.Variant):
         return obj
     data, handles = values.dumps(obj) if allow_pickle else plain.dumps(obj)
-    return _Mp.blob_new(_PICKLE if allow_pickle else _PLAIN, '', GLib.Bytes.new(data), handles)
+    blob = _Mp.blob_new(_PICKLE if allow_pickle else _PLAIN, '', GLib.Bytes.new(data), handles)
+    if handles:
+        blob._mp_handles = handles
+    return blob
 
 
 def _decode(variant, allow_pickle):

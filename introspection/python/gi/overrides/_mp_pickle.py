@@ -42,7 +42,10 @@ def reduce_shareable(obj):
         raise TypeError('%s objects can only travel in the arguments and results of functions that run in other '
                         'processes, and through connections' % type(obj).__name__)
     handles = travel.handles
-    handles.append(_Mp.Shareable.to_variant(obj))
+    handle = _Mp.Shareable.to_variant(obj)
+    # It stands for the object as long as that lives, which may have been made for this pickle.
+    handle._mp_object = obj
+    handles.append(handle)
     return arrived, (len(handles) - 1,)
 
 
@@ -55,10 +58,12 @@ def arrived(index):
 
 def _dumps_rare(obj, failure):
     """Once more, with what multiprocessing knows to pickle beyond the pickle module (sockets and the like)."""
-    from multiprocessing.reduction import ForkingPickler
+    from ._mp_forking import dumps as dumps_rare
     del travel.handles[:]
     try:
-        return bytes(ForkingPickler.dumps(obj, PROTOCOL))
+        return dumps_rare(obj, PROTOCOL)
+    except OSError:
+        raise   # such as that of a socket that is closed
     except BaseException:
         raise failure from None
 
@@ -68,7 +73,11 @@ def _dumps(obj):
         return pickle.dumps(obj, PROTOCOL)
     except (TypeError, pickle.PicklingError) as exc:
         failure = exc
-    return _dumps_rare(obj, failure)
+    try:
+        return _dumps_rare(obj, failure)
+    finally:
+        # It has this frame, and with it @obj and the descriptors in that, until the garbage is collected.
+        del failure
 
 
 def dumps(obj):
@@ -96,7 +105,9 @@ def pack(data, handles):
     if not handles:
         return bytes_variant(data)
     children = GLib.Variant.new_array(GLib.VariantType('h'), handles)
-    return GLib.Variant.new_tuple(bytes_variant(data), children)
+    packed = GLib.Variant.new_tuple(bytes_variant(data), children)
+    packed._mp_handles = handles
+    return packed
 
 
 def unpack(variant):
@@ -130,9 +141,11 @@ def _offset_format(n_bytes, n_items=0):
 def pack_array(blobs):
     """A list of (bytes, handles) as an array: 'aay' in one piece when there are no handles."""
     if any(handles for _data, handles in blobs):
-        return GLib.Variant.new_array(None, [
+        packed = GLib.Variant.new_array(None, [
             GLib.Variant.new_tuple(bytes_variant(data), GLib.Variant.new_array(GLib.VariantType('h'), handles))
             for data, handles in blobs])
+        packed._mp_handles = [handles for _data, handles in blobs]
+        return packed
     return pack_bytes_array([data for data, _handles in blobs])
 
 
