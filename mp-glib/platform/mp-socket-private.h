@@ -34,6 +34,16 @@ gssize  mp_socket_recv      (int                 fd,
 int     mp_socket_stream_family (int              fd);
 /* Of a TCP socket: what is sent leaves at once. */
 void    mp_socket_set_no_delay (int               fd);
+/* For connecting without blocking. A stream socket, CLOEXEC, non-blocking. */
+int     mp_socket_new       (int                 family);
+/* 0: connected. EINPROGRESS: when it is writable, take_error() tells. EAGAIN: the queue of a local listener is full, and
+ * nothing tells when that has changed. A connection of a TCP socket with itself, which the system makes now and then where
+ * nobody listens, is ECONNREFUSED. */
+int     mp_socket_connect   (int                 fd,
+                             gconstpointer       address,
+                             gsize               size);
+int     mp_socket_take_error (int                fd);
+void    mp_socket_set_blocking (int              fd);
 /* SO_PEERCRED's pid; -1 when @fd is no connected AF_UNIX socket. */
 int     mp_socket_peer_pid  (int                 fd);
 

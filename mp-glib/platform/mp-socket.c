@@ -5,6 +5,7 @@
 #include "mp-glib/platform/mp-fd-private.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -204,6 +205,66 @@ mp_socket_set_no_delay (int fd)
 
   /* Only a wish: one that is reset already refuses it. */
   (void) setsockopt (fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+}
+
+int
+mp_socket_new (int family)
+{
+  return mp_fd_lift (socket (family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+}
+
+static gboolean
+is_connected_to_itself (int fd)
+{
+  struct sockaddr_storage own, other;
+  socklen_t n_own = sizeof own, n_other = sizeof other;
+
+  return getsockname (fd, (struct sockaddr *) &own, &n_own) == 0 && own.ss_family != AF_UNIX &&
+         getpeername (fd, (struct sockaddr *) &other, &n_other) == 0 && n_own == n_other &&
+         memcmp (&own, &other, n_own) == 0;
+}
+
+static int
+check_connected (int fd)
+{
+  if (!is_connected_to_itself (fd))
+    return 0;
+
+  errno = ECONNREFUSED;
+  return -1;
+}
+
+int
+mp_socket_connect (int           fd,
+                   gconstpointer address,
+                   gsize         size)
+{
+  int result = connect (fd, address, size);
+
+  /* Interrupted, it goes on by itself. */
+  if (result < 0 && errno == EINTR)
+    errno = EINPROGRESS;
+  return result < 0 ? result : check_connected (fd);
+}
+
+int
+mp_socket_take_error (int fd)
+{
+  int error = get_option (fd, SO_ERROR);
+
+  if (error == 0)
+    return check_connected (fd);
+
+  errno = error > 0 ? error : errno;
+  return -1;
+}
+
+void
+mp_socket_set_blocking (int fd)
+{
+  int flags = fcntl (fd, F_GETFL);
+
+  (void) fcntl (fd, F_SETFL, flags & ~O_NONBLOCK);
 }
 
 int
