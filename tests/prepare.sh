@@ -26,12 +26,23 @@ python_with_gi () {
   return 1
 }
 
+# A backend of TLS for GIO.
+gio_has_tls () {
+  modules=$(pkg-config --variable=giomoduledir gio-2.0) && \
+    { [ -e "$modules/libgiognutls.so" ] || [ -e "$modules/libgioopenssl.so" ]; }
+}
+
 want_for_building () {
   want libc6-dev compiles
   want pkg-config pkg-config --version
   want meson meson --version
   want ninja-build ninja --version
   want libglib2.0-dev pkg-config --atleast-version=2.74 gio-unix-2.0
+}
+
+want_for_tls () {
+  want glib-networking gio_has_tls
+  want openssl openssl version
 }
 
 want_for_all_languages () {

@@ -6,6 +6,7 @@ cd "$(dirname "$0")/.."
 . tests/prepare.sh
 
 want_for_building
+want_for_tls
 want_for_all_languages
 install_missing
 

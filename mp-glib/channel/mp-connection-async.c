@@ -81,7 +81,8 @@ static gboolean
 has_news (MpConnection *self)
 {
   return self->started &&
-         (self->frame.kind != 0 || self->in_error != NULL || (self->wire != NULL && mp_wire_has_frame (self->wire)));
+         (self->frame.kind != 0 || self->in_error != NULL ||
+          (self->wire != NULL && (mp_wire_has_frame (self->wire) || mp_wire_may_have_more (self->wire))));
 }
 
 void

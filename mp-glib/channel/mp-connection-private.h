@@ -4,7 +4,7 @@
 #include "mp-glib/base/mp-home-private.h"
 #include "mp-glib/base/mp-waitable-private.h"
 #include "mp-glib/channel/mp-connection.h"
-#include "mp-glib/channel/mp-wire-private.h"
+#include "mp-glib/channel/mp-tls-private.h"
 
 #include <pthread.h>
 
@@ -173,6 +173,9 @@ MpConnection *mp_connection_new_taking (int               fd,
  * STREAM and FOREIGN, and NO_HANDLES unless @fd is an AF_UNIX one. @flags: DUPLEX, or one half of it. */
 MpConnection *mp_connection_new_stream (int               fd,
                                         MpConnectionFlags flags,
+                                        guint64           max_size);
+/* The same with TLS, whose handshake is over. Takes @tls. Stays in this process. */
+MpConnection *mp_connection_new_tls    (MpTls            *tls,
                                         guint64           max_size);
 
 G_END_DECLS

@@ -68,6 +68,12 @@ check_idle (MpConnection  *self,
       g_set_error (error, G_IO_ERROR, G_IO_ERROR_CLOSED, "Cannot send a connection that is closed");
       return FALSE;
     }
+  if (mp_wire_is_over_io (self->wire))
+    {
+      g_set_error (error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED,
+                   "Cannot send a connection with TLS: its keys belong to this process");
+      return FALSE;
+    }
   if (self->started || self->frame.kind != 0 || !mp_wire_is_idle (self->wire) ||
       self->receivers.head != NULL || self->senders.head != NULL)
     {
@@ -407,18 +413,39 @@ mp_connection_init (MpConnection *self)
   self->closed = TRUE;   /* until a constructor gives it a socket */
 }
 
-MpConnection *
-mp_connection_new_taking (int               fd,
-                          MpConnectionFlags flags,
-                          guint64           max_size)
+static MpConnection *
+new_over_wire (MpWire            *wire,
+               MpConnectionFlags  flags,
+               guint64            max_size)
 {
   MpConnection *self = g_object_new (MP_TYPE_CONNECTION, NULL);
 
   self->flags = flags;
   self->max_size = max_size;
-  self->wire = flags & MP_CONNECTION_STREAM ? mp_wire_new_stream (fd, max_size) : mp_wire_new (fd, max_size);
+  self->wire = wire;
   self->closed = FALSE;
   return self;
+}
+
+MpConnection *
+mp_connection_new_taking (int               fd,
+                          MpConnectionFlags flags,
+                          guint64           max_size)
+{
+  return new_over_wire (flags & MP_CONNECTION_STREAM ? mp_wire_new_stream (fd, max_size) : mp_wire_new (fd, max_size),
+                        flags, max_size);
+}
+
+MpConnection *
+mp_connection_new_tls (MpTls   *tls,
+                       guint64  max_size)
+{
+  int fd = mp_tls_get_fd (tls);
+
+  mp_socket_set_no_delay (fd);
+  return new_over_wire (mp_wire_new_stream_over (fd, mp_tls_get_io (tls), max_size),
+                        MP_CONNECTION_DUPLEX | MP_CONNECTION_STREAM | MP_CONNECTION_FOREIGN | MP_CONNECTION_NO_HANDLES,
+                        max_size);
 }
 
 MpConnection *

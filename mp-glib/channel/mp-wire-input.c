@@ -442,7 +442,7 @@ mp_wire_has_frame (MpWire *self)
 gboolean
 mp_wire_has_news (MpWire *self)
 {
-  return self->in.broken != NULL || self->in.at_eof || mp_wire_has_frame (self);
+  return self->in.broken != NULL || self->in.at_eof || mp_wire_has_frame (self) || mp_wire_may_have_more (self);
 }
 
 gboolean
@@ -543,9 +543,9 @@ mp_wire_socket_fill (MpWire    *self,
 {
   MpWireInput *in = &self->in;
   int fds[MP_SOCKET_MAX_FDS];
-  gboolean truncated, ok = TRUE;
+  gboolean truncated = FALSE, ok = TRUE, at_end;
   guint8 *place = NULL;
-  guint n_fds;
+  guint n_fds = 0;
   gsize size = 0;
   gssize n;
 
@@ -557,7 +557,17 @@ mp_wire_socket_fill (MpWire    *self,
       if (size == 0)
         return 0;
 
-      n = mp_socket_recv (self->fd, place, size, fds, &n_fds, &truncated, block);
+      if (G_UNLIKELY (self->io != NULL))
+        {
+          n = mp_wire_io_recv (self, place, size, &at_end, error);
+          if (n <= 0 && !at_end)
+            return n;
+        }
+      else
+        {
+          n = mp_socket_recv (self->fd, place, size, fds, &n_fds, &truncated, block);
+        }
+
       if (n == 0 || (n < 0 && errno == ECONNRESET))
         return set_ended (self, error);
       if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))

@@ -378,6 +378,9 @@ mp_wire_socket_flush (MpWire    *self,
   MpWireOutput *out = &self->out;
   guint64 end = limit < out->queued - out->sent ? out->sent + limit : out->queued;
 
+  if (G_UNLIKELY (self->io != NULL))
+    return mp_wire_io_flush (self, error);
+
   while (out->sent < end)
     {
       struct iovec iov[MAX_IOV];
@@ -446,7 +449,9 @@ mp_wire_get_pending (MpWire *self)
 gboolean
 mp_wire_last_untouched (MpWire *self)
 {
-  return self->out.last_start != G_MAXUINT64 && self->out.sent <= self->out.last_start &&
+  gsize untaken = self->io != NULL ? self->io->funcs->get_untaken (self->io) : 0;
+
+  return self->out.last_start != G_MAXUINT64 && self->out.sent + untaken <= self->out.last_start &&
          self->out.last_start < self->out.queued;
 }
 

@@ -1,7 +1,7 @@
 /* mp-wire-parts-private.h — SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "mp-glib/channel/mp-wire-private.h"
+#include "mp-glib/channel/mp-wire-io-private.h"
 
 G_BEGIN_DECLS
 
@@ -107,6 +107,7 @@ typedef struct
 struct _MpWire
 {
   int           fd;
+  MpWireIO     *io;         /* (owned) (nullable): @fd is its own, then */
   MpWireOutput  out;
   MpWireInput   in;
   MpWireRingOut ring_out;
@@ -151,6 +152,15 @@ gboolean  mp_wire_take_arrival (MpWireInput  *self,
 void      mp_wire_output_consume (MpWireOutput *self,
                                 gsize         n);
 gboolean  mp_wire_set_send_error (GError    **error);
+
+/* mp-wire-io.c: in place of the socket's own ways. */
+gboolean  mp_wire_io_flush     (MpWire       *self,
+                                GError      **error);
+gssize    mp_wire_io_recv      (MpWire       *self,
+                                gpointer      data,
+                                gsize         size,
+                                gboolean     *at_end,
+                                GError      **error);
 
 /* mp-wire-stream.c */
 MpWireState mp_wire_stream_look (MpWireInput *self,

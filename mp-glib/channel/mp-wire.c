@@ -54,7 +54,10 @@ mp_wire_free (MpWire *self)
   mp_wire_output_clear (&self->out);
   mp_wire_input_clear (&self->in);
   mp_wire_rings_clear (self);
-  mp_fd_close (&self->fd);
+  if (self->io != NULL)
+    self->io->funcs->free (self->io);
+  else
+    mp_fd_close (&self->fd);
   g_free (self);
 }
 
@@ -67,7 +70,7 @@ mp_wire_get_fd (MpWire *self)
 int
 mp_wire_steal_fd (MpWire *self)
 {
-  g_return_val_if_fail (mp_wire_is_idle (self), -1);
+  g_return_val_if_fail (mp_wire_is_idle (self) && self->io == NULL, -1);
 
   return g_steal_fd (&self->fd);
 }

@@ -44,6 +44,17 @@ int     mp_socket_connect   (int                 fd,
                              gsize               size);
 int     mp_socket_take_error (int                fd);
 void    mp_socket_set_blocking (int              fd);
+/* What has come, which stays there: never blocks; 0: end of the stream. */
+gssize  mp_socket_peek      (int                 fd,
+                             gpointer            data,
+                             gsize               size);
+/* It counts as readable when there are @size bytes, or the end; 1 is usual. */
+void    mp_socket_set_low_water (int             fd,
+                             int                 size);
+/* The other end will send no more than what has come. */
+gboolean mp_socket_is_hung_up (int               fd);
+/* No more in either direction, for all who have it. */
+void    mp_socket_shut_down (int                 fd);
 /* SO_PEERCRED's pid; -1 when @fd is no connected AF_UNIX socket. */
 int     mp_socket_peer_pid  (int                 fd);
 

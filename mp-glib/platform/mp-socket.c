@@ -294,3 +294,37 @@ mp_socket_peer_pid (int fd)
 
   return credentials.pid;
 }
+
+gssize
+mp_socket_peek (int      fd,
+                gpointer data,
+                gsize    size)
+{
+  gssize n;
+
+  do
+    n = recv (fd, data, size, MSG_PEEK | MSG_DONTWAIT);
+  while (n < 0 && errno == EINTR);
+  return n;
+}
+
+void
+mp_socket_set_low_water (int fd,
+                         int size)
+{
+  setsockopt (fd, SOL_SOCKET, SO_RCVLOWAT, &size, sizeof size);
+}
+
+gboolean
+mp_socket_is_hung_up (int fd)
+{
+  struct pollfd pollfd = { fd, POLLRDHUP, 0 };
+
+  return poll (&pollfd, 1, 0) > 0;
+}
+
+void
+mp_socket_shut_down (int fd)
+{
+  shutdown (fd, SHUT_RDWR);
+}
