@@ -31,6 +31,7 @@
 #include "mp-glib/channel/mp-client-options.h"
 #include "mp-glib/channel/mp-client.h"
 #include "mp-glib/channel/mp-connection.h"
+#include "mp-glib/channel/mp-listener.h"
 #include "mp-glib/channel/mp-wait.h"
 #include "mp-glib/process/mp-invocation.h"
 #include "mp-glib/process/mp-function.h"

@@ -42,6 +42,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (MpAuth, mp_auth_free)
 
 /* Both ends have shown what they know, and nothing is pending. */
 gboolean      mp_auth_is_done      (MpAuth         *self);
+/* How many of the peer's messages were as they should be. */
+guint         mp_auth_get_n_taken  (MpAuth         *self);
 
 /* By messages, for who has a connection already. */
 

@@ -63,6 +63,7 @@ struct _MpAuth
   gsize      out_end;
   guint8     in[N_HEAD + MP_AUTH_MAX_MESSAGE];
   gsize      n_in;
+  guint      n_taken;
 };
 
 /* A peer that does not know the key could have our challenge answered by ourselves, were it to challenge us with it: on
@@ -242,6 +243,12 @@ mp_auth_is_done (MpAuth *self)
   return self->state == DONE && self->out_start == self->out_end;
 }
 
+guint
+mp_auth_get_n_taken (MpAuth *self)
+{
+  return self->n_taken;
+}
+
 /* What the messages mean. */
 
 static gboolean
@@ -356,14 +363,12 @@ take_welcome (MpAuth        *self,
   return self->role != MP_AUTH_CLIENT || deliver_challenge (self, error);
 }
 
-gboolean
-mp_auth_take_message (MpAuth        *self,
-                      const guint8  *data,
-                      gsize          size,
-                      GError       **error)
+static gboolean
+understand (MpAuth        *self,
+            const guint8  *data,
+            gsize          size,
+            GError       **error)
 {
-  g_return_val_if_fail (self->out_start == self->out_end, FALSE);
-
   if (self->state < DONE && size > MP_AUTH_MAX_MESSAGE)
     return fail (self, error, MP_ERROR_PROTOCOL, "authentication: the other end sent a message of %" G_GSIZE_FORMAT
                  " bytes", size);
@@ -382,6 +387,20 @@ mp_auth_take_message (MpAuth        *self,
     default:
       g_return_val_if_reached (FALSE);
     }
+}
+
+gboolean
+mp_auth_take_message (MpAuth        *self,
+                      const guint8  *data,
+                      gsize          size,
+                      GError       **error)
+{
+  g_return_val_if_fail (self->out_start == self->out_end, FALSE);
+
+  if (!understand (self, data, size, error))
+    return FALSE;
+  self->n_taken++;
+  return TRUE;
 }
 
 GBytes *

@@ -1,0 +1,801 @@
+/* mp-listener-core.c — SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include "mp-glib/channel/mp-listener-private.h"
+
+#include "mp-glib/platform/mp-fd-private.h"
+#include "mp-glib/platform/mp-poll-private.h"
+#include "mp-glib/platform/mp-socket-private.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+/* What the epoll set gives back, beside the addresses of clients. */
+enum { TOKEN_SOCKET = 1, TOKEN_TIMER, TOKEN_READY };
+
+#define N_EVENTS  64   /* taken at once */
+#define MAX_TURNS 8    /* before others have theirs */
+
+/* Clients whose signal has not come yet: then the others wait in the socket's backlog. */
+#define MAX_READY 16
+
+/* Signals of failures that are kept for a context that does not run: a flood of bad clients must not fill memory. */
+#define MAX_FAILURES 64
+
+/* A client is not sent away for a new one before it has been silent for so long: all others that connect at the same
+ * time have had their turn by then. */
+#define STALL_GRACE_US 200000
+
+/* When there are no descriptors left, or no memory in the kernel, it is tried again after this time. */
+#define RETRY_US 100000
+
+typedef struct
+{
+  MpListenerCore *core;    /* (owned) */
+  GError         *error;   /* (owned) */
+} Failure;
+
+MpListenerCore *
+mp_listener_core_new (void)
+{
+  MpListenerCore *core = g_new0 (MpListenerCore, 1);
+
+  g_atomic_ref_count_init (&core->ref_count);
+  g_weak_ref_init (&core->listener, NULL);
+  core->file = (MpSocketFile) MP_SOCKET_FILE_INIT;
+  core->fd = core->poll_fd = core->timer_fd = core->ready_fd = -1;
+  core->armed_for = core->retry_at = -1;
+  core->closed = TRUE;   /* until it listens */
+  return core;
+}
+
+MpListenerCore *
+mp_listener_core_ref (MpListenerCore *core)
+{
+  g_atomic_ref_count_inc (&core->ref_count);
+  return core;
+}
+
+void
+mp_listener_core_unref (MpListenerCore *core)
+{
+  if (!g_atomic_ref_count_dec (&core->ref_count))
+    return;
+
+  /* Who closes it has seen to all else. */
+  g_weak_ref_clear (&core->listener);
+  g_clear_pointer (&core->context, g_main_context_unref);
+  g_clear_pointer (&core->authkey, g_bytes_unref);
+  g_free (core->directory);
+  g_free (core);
+}
+
+void
+mp_listener_client_free (MpListenerClient *client)
+{
+  mp_handshake_clear (&client->handshake);
+  g_free (client);
+}
+
+/* The descriptors. */
+
+static gboolean
+make_descriptors (MpListenerCore *core)
+{
+  core->poll_fd = mp_poll_new ();
+  core->timer_fd = mp_timer_new ();
+  core->ready_fd = mp_fd_eventfd ();
+  core->condition = G_IO_IN;
+  core->armed_for = -1;
+  core->ready_is_told = FALSE;
+  core->pid = getpid ();
+
+  return core->poll_fd >= 0 && core->timer_fd >= 0 && core->ready_fd >= 0 &&
+         mp_poll_add (core->poll_fd, core->fd, core->condition, TOKEN_SOCKET) == 0 &&
+         mp_poll_add (core->poll_fd, core->timer_fd, G_IO_IN, TOKEN_TIMER) == 0 &&
+         mp_poll_add (core->poll_fd, core->ready_fd, G_IO_IN, TOKEN_READY) == 0;
+}
+
+static void
+close_descriptors (MpListenerCore *core)
+{
+  mp_fd_close (&core->poll_fd);
+  mp_fd_close (&core->timer_fd);
+  mp_fd_close (&core->ready_fd);
+}
+
+gboolean
+mp_listener_core_listen (MpListenerCore  *core,
+                         int              fd,
+                         GError         **error)
+{
+  core->fd = fd;
+  if (make_descriptors (core))
+    {
+      core->closed = FALSE;
+      return TRUE;
+    }
+
+  g_set_error (error, G_IO_ERROR, g_io_error_from_errno (errno), "listener: cannot wait for clients: %s",
+               g_strerror (errno));
+  mp_socket_file_remove (&core->file);
+  mp_fd_close (&core->fd);
+  close_descriptors (core);
+  return FALSE;
+}
+
+/* Failures. */
+
+static char *
+describe_client (MpListenerClient *client)
+{
+  g_autoptr(GSocketAddress) address = g_socket_address_new_from_native (&client->address, client->address_size);
+  int pid;
+
+  if (address != NULL && G_IS_INET_SOCKET_ADDRESS (address))
+    return g_socket_connectable_to_string (G_SOCKET_CONNECTABLE (address));
+
+  pid = mp_socket_peer_pid (client->handshake.fd);
+  return pid > 0 ? g_strdup_printf ("process %d", pid) : g_strdup ("a process");
+}
+
+static void
+failure_free (gpointer data)
+{
+  Failure *self = data;
+
+  g_error_free (self->error);
+  mp_listener_core_unref (self->core);
+  g_free (self);
+}
+
+static void
+tell_failure_cb (gpointer data)
+{
+  Failure *self = data;
+  g_autoptr(MpListener) listener = g_weak_ref_get (&self->core->listener);
+  gboolean closed;
+
+  mp_hub_lock ();
+  self->core->n_failures--;
+  closed = self->core->closed;
+  mp_hub_unlock ();
+
+  if (listener != NULL && !closed)
+    mp_listener_tell_failed (listener, self->error);
+}
+
+/* Takes @error. */
+static void
+post_failure (MpListenerCore *core,
+              GError         *error)
+{
+  Failure *failure = NULL;
+
+  mp_hub_lock ();
+  if (core->n_failures < MAX_FAILURES && !core->closed)
+    {
+      core->n_failures++;
+      failure = g_new (Failure, 1);
+      failure->core = mp_listener_core_ref (core);
+      failure->error = g_steal_pointer (&error);
+      mp_hub_post (core->context, core, tell_failure_cb, failure, failure_free);
+    }
+  mp_hub_unlock ();
+
+  g_clear_error (&error);
+}
+
+/* Clients in their handshakes. */
+
+static void
+forget_client (MpListenerCore   *core,
+               MpListenerClient *client)
+{
+  if (client->condition != 0)
+    mp_poll_remove (core->poll_fd, client->handshake.fd);
+  client->condition = 0;
+
+  mp_hub_lock ();
+  g_queue_unlink (&core->stalled, &client->stall_link);
+  g_queue_unlink (&core->due, &client->due_link);
+  mp_hub_unlock ();
+  /* Its descriptor may be what the next one waits for. */
+  core->retry_at = -1;
+}
+
+/* Takes @error, and the client. */
+static void
+send_away (MpListenerCore   *core,
+           MpListenerClient *client,
+           GError           *error)
+{
+  g_autofree char *who = describe_client (client);
+
+  forget_client (core, client);
+  mp_listener_client_free (client);
+  g_prefix_error (&error, "listener: %s: ", who);
+  post_failure (core, error);
+}
+
+static void give_client (MpListenerCore   *core,
+                         MpListenerClient *client);
+
+static guint
+count_messages (MpListenerClient *client)
+{
+  return client->handshake.auth != NULL ? mp_auth_get_n_taken (client->handshake.auth) : 0;
+}
+
+/* It has sent something that only one who knows the key can send: the others have to go before it now. When the program
+ * came back to its clients after the deadline only, that was not the client's fault. */
+static void
+note_progress (MpListenerCore   *core,
+               MpListenerClient *client,
+               gint64            now)
+{
+  gboolean late = client->due <= now;
+
+  client->n_messages = count_messages (client);
+  client->stalled_since = now;
+  if (late)
+    client->due = now + core->handshake_timeout_us;
+
+  mp_hub_lock ();
+  g_queue_unlink (&core->stalled, &client->stall_link);
+  g_queue_push_tail_link (&core->stalled, &client->stall_link);
+  if (late)
+    {
+      g_queue_unlink (&core->due, &client->due_link);
+      g_queue_push_tail_link (&core->due, &client->due_link);
+    }
+  mp_hub_unlock ();
+}
+
+static gboolean
+watch_client (MpListenerCore   *core,
+              MpListenerClient *client)
+{
+  GIOCondition wanted = client->handshake.condition;
+  int result = 0;
+
+  if (client->condition == 0)
+    result = mp_poll_add (core->poll_fd, client->handshake.fd, wanted, GPOINTER_TO_SIZE (client));
+  else if (client->condition != wanted)
+    result = mp_poll_modify (core->poll_fd, client->handshake.fd, wanted, GPOINTER_TO_SIZE (client));
+  if (result == 0)
+    client->condition = wanted;
+  return result == 0;
+}
+
+static void
+step_client (MpListenerCore   *core,
+             MpListenerClient *client)
+{
+  GError *error = NULL;
+
+  switch (mp_handshake_step (&client->handshake, &error))
+    {
+    case MP_HANDSHAKE_DONE:
+      forget_client (core, client);
+      give_client (core, client);
+      return;
+
+    case MP_HANDSHAKE_WAITS:
+      if (count_messages (client) != client->n_messages)
+        note_progress (core, client, g_get_monotonic_time ());
+      if (watch_client (core, client))
+        return;
+      g_set_error (&error, G_IO_ERROR, g_io_error_from_errno (errno), "cannot wait for it: %s", g_strerror (errno));
+      break;
+
+    case MP_HANDSHAKE_FAILED:
+      break;
+    }
+
+  send_away (core, client, error);
+}
+
+static void
+send_away_late_ones (MpListenerCore *core)
+{
+  gint64 now = g_get_monotonic_time ();
+  MpListenerClient *client;
+
+  while (core->due.head != NULL && (client = core->due.head->data)->due <= now)
+    send_away (core, client, g_error_new (G_IO_ERROR, G_IO_ERROR_TIMED_OUT, "the handshake timed out"));
+}
+
+/* New ones. */
+
+static void
+receive_client (MpListenerCore                *core,
+                int                            fd,
+                const struct sockaddr_storage *address,
+                socklen_t                      size)
+{
+  MpListenerClient *client = g_new0 (MpListenerClient, 1);
+  gint64 now = g_get_monotonic_time ();
+  GError *error = NULL;
+  gboolean ok;
+
+  client->stall_link.data = client->due_link.data = client;
+  client->stalled_since = now;
+  client->due = now + core->handshake_timeout_us;
+  client->address = *address;
+  client->address_size = size;
+  ok = mp_handshake_init (&client->handshake, fd, MP_AUTH_LISTENER, core->authkey, core->allow_md5, -1, &error);
+
+  mp_hub_lock ();
+  g_queue_push_tail_link (&core->stalled, &client->stall_link);
+  g_queue_push_tail_link (&core->due, &client->due_link);
+  mp_hub_unlock ();
+
+  if (ok)
+    step_client (core, client);
+  else
+    send_away (core, client, error);
+}
+
+/* Whether one more may come in: not while nobody wants it, for another process may have the same socket. */
+static gboolean
+wants_client (MpListenerCore *core)
+{
+  gboolean wants;
+
+  mp_hub_lock ();
+  if (core->closed)
+    wants = FALSE;
+  else if (core->started)
+    wants = core->ready.length < MAX_READY;
+  else
+    wants = core->accepts.head != NULL || (core->looking && core->ready.head == NULL);
+  mp_hub_unlock ();
+
+  return wants;
+}
+
+static MpListenerClient *
+get_most_stalled (MpListenerCore *core)
+{
+  return core->stalled.length >= core->max_pending ? core->stalled.head->data : NULL;
+}
+
+/* FALSE: not yet. */
+static gboolean
+make_room (MpListenerCore *core)
+{
+  MpListenerClient *client = get_most_stalled (core);
+
+  if (client == NULL)
+    return TRUE;
+  if (client->stalled_since + STALL_GRACE_US > g_get_monotonic_time ())
+    return FALSE;
+
+  send_away (core, client, g_error_new (G_IO_ERROR, G_IO_ERROR_BUSY,
+                                        "it stalled, and another one wanted its place (max-pending)"));
+  return TRUE;
+}
+
+static void
+pause_accepting (MpListenerCore *core,
+                 int             code)
+{
+  gboolean told = core->shortage_is_told;
+
+  core->retry_at = g_get_monotonic_time () + RETRY_US;
+  core->shortage_is_told = TRUE;
+  if (!told)
+    post_failure (core, g_error_new (G_IO_ERROR, g_io_error_from_errno (code),
+                                     "listener: cannot accept the clients that wait: %s; it is tried again",
+                                     g_strerror (code)));
+}
+
+static void
+receive_clients (MpListenerCore *core)
+{
+  struct sockaddr_storage address;
+  socklen_t size;
+  int fd;
+  guint i;
+
+  for (i = 0; i < N_EVENTS && core->retry_at < 0 && wants_client (core) && make_room (core); i++)
+    {
+      fd = mp_listen_accept (core->fd, &address, &size);
+      if (fd < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+        return;
+      if (fd < 0)
+        {
+          pause_accepting (core, errno);
+          return;
+        }
+      core->shortage_is_told = FALSE;
+      receive_client (core, fd, &address, size);
+    }
+}
+
+/* Those who are ready, and those who want them. */
+
+static void
+end_accept (MpListenerCore   *core,
+            MpListenerAccept *op,
+            GQueue           *finished)
+{
+  g_queue_unlink (&core->accepts, &op->link);
+  op->queued = FALSE;
+  if (op->blocking)
+    mp_hub_changed ();
+  else
+    g_queue_push_tail_link (finished, &op->link);
+}
+
+static void
+note_accepted (MpListenerCore   *core,
+               MpListenerClient *client)
+{
+  core->last_accepted = client->address;
+  core->last_accepted_size = client->address_size;
+}
+
+static MpListenerClient *
+take_ready (MpListenerCore *core)
+{
+  GList *link = g_queue_pop_head_link (&core->ready);
+  MpListenerClient *client = link != NULL ? link->data : NULL;
+
+  if (client != NULL)
+    note_accepted (core, client);
+  return client;
+}
+
+/* The clients' signals, in the listener's context. */
+static void
+tell_clients_cb (gpointer data)
+{
+  MpListenerCore *core = data;
+  g_autoptr(MpListener) listener = g_weak_ref_get (&core->listener);
+  MpListenerClient *client;
+  guint i;
+
+  for (i = 0; i < MAX_READY && listener != NULL; i++)
+    {
+      g_autoptr(MpConnection) connection = NULL;
+
+      mp_hub_lock ();
+      client = core->started && core->accepts.head == NULL ? take_ready (core) : NULL;
+      mp_hub_unlock ();
+      if (client == NULL)
+        break;
+
+      connection = mp_handshake_finish (&client->handshake, core->max_message_size);
+      mp_listener_client_free (client);
+      mp_listener_tell_connection (listener, connection);
+    }
+
+  mp_hub_lock ();
+  core->telling = FALSE;
+  mp_hub_unlock ();
+  mp_listener_core_drive (core);
+}
+
+/* With the lock. */
+static void
+hand_out (MpListenerCore *core,
+          GQueue         *finished)
+{
+  while (core->accepts.head != NULL && core->ready.head != NULL)
+    {
+      MpListenerAccept *op = core->accepts.head->data;
+
+      op->client = take_ready (core);
+      end_accept (core, op, finished);
+    }
+
+  if (core->ready.head != NULL && core->started && !core->telling && !core->closed)
+    {
+      core->telling = TRUE;
+      mp_hub_post (core->context, core, tell_clients_cb, mp_listener_core_ref (core),
+                   (GDestroyNotify) mp_listener_core_unref);
+    }
+}
+
+/* Takes the client. */
+static void
+give_client (MpListenerCore   *core,
+             MpListenerClient *client)
+{
+  GQueue finished = G_QUEUE_INIT;
+
+  mp_hub_lock ();
+  g_queue_push_tail_link (&core->ready, &client->due_link);
+  hand_out (core, &finished);
+  mp_hub_unlock ();
+
+  mp_listener_finish_accepts (&finished);
+}
+
+/* What the descriptors are to wait for. */
+
+static void
+update_socket (MpListenerCore *core)
+{
+  MpListenerClient *most_stalled = get_most_stalled (core);
+  GIOCondition wanted = G_IO_IN;
+  gint64 now = g_get_monotonic_time ();
+  gint64 due = -1;
+  gboolean full;
+
+  mp_hub_lock ();
+  full = core->started && core->ready.length >= MAX_READY;
+  mp_hub_unlock ();
+
+  if (core->due.head != NULL)
+    due = ((MpListenerClient *) core->due.head->data)->due;
+  if (core->retry_at >= 0)
+    {
+      wanted = 0;
+      due = due < 0 ? core->retry_at : MIN (due, core->retry_at);
+    }
+  else if (most_stalled != NULL && most_stalled->stalled_since + STALL_GRACE_US > now)
+    {
+      wanted = 0;
+      due = MIN (due, most_stalled->stalled_since + STALL_GRACE_US);
+    }
+  else if (full)
+    {
+      wanted = 0;
+    }
+
+  if (wanted != core->condition && mp_poll_modify (core->poll_fd, core->fd, wanted, TOKEN_SOCKET) == 0)
+    core->condition = wanted;
+  if (due != core->armed_for)
+    mp_timer_set (core->timer_fd, due);
+  core->armed_for = due;
+}
+
+/* With the lock, at the end of what the driver does. */
+static void
+update_waiters (MpListenerCore *core)
+{
+  gboolean demanded = (core->accepts.head != NULL || core->started) && !core->closed;
+  gboolean tells = core->ready.head != NULL && !demanded;
+
+  if (core->poll_fd < 0)
+    return;
+
+  if (tells != core->ready_is_told && tells)
+    mp_fd_signal (core->ready_fd);
+  else if (tells != core->ready_is_told)
+    mp_fd_clear_signal (core->ready_fd);
+  core->ready_is_told = tells;
+
+  if (core->watch != NULL)
+    mp_hub_modify_watch (core->watch, demanded ? G_IO_IN : 0);
+}
+
+static void
+drive_cb (gpointer data)
+{
+  mp_listener_core_drive (data);
+  mp_listener_core_unref (data);
+}
+
+/* Under the hub's lock nothing is done but to say so. */
+static void
+poll_fd_cb (MpWatch      *watch,
+            GIOCondition  condition,
+            gpointer      data)
+{
+  MpListenerCore *core = data;
+
+  mp_hub_modify_watch (watch, 0);
+  mp_hub_run_unlocked (drive_cb, mp_listener_core_ref (core));
+}
+
+/* Driving. */
+
+static void
+dispatch (MpListenerCore    *core,
+          const MpPollEvent *events,
+          int                n)
+{
+  gboolean new_ones = FALSE;
+  int i;
+
+  for (i = 0; i < n; i++)
+    switch (events[i].data)
+      {
+      case TOKEN_SOCKET:
+        new_ones = TRUE;
+        break;
+      case TOKEN_TIMER:
+        mp_timer_clear (core->timer_fd);
+        core->armed_for = -1;
+        core->retry_at = -1;
+        new_ones = TRUE;
+        break;
+      case TOKEN_READY:
+        break;
+      default:
+        step_client (core, GSIZE_TO_POINTER (events[i].data));
+      }
+
+  /* After the others: these have been heard when a new one wants the place of one that is silent. */
+  if (new_ones)
+    receive_clients (core);
+}
+
+static void
+turn (MpListenerCore *core)
+{
+  MpPollEvent events[N_EVENTS];
+  int n = N_EVENTS;
+  guint i;
+
+  for (i = 0; i < MAX_TURNS && n == N_EVENTS; i++)
+    {
+      n = mp_poll_wait (core->poll_fd, events, N_EVENTS, 0);
+      dispatch (core, events, n);
+    }
+  send_away_late_ones (core);
+  update_socket (core);
+}
+
+static void
+free_links (GQueue *queue)
+{
+  GList *link;
+
+  while ((link = g_queue_pop_head_link (queue)) != NULL)
+    mp_listener_client_free (link->data);
+}
+
+/* Takes all that there is, from under the lock. */
+static void
+tear_down (MpListenerCore *core)
+{
+  GQueue clients = G_QUEUE_INIT, ready, finished = G_QUEUE_INIT;
+  gboolean is_maker = core->file.owner == getpid ();
+  GList *link;
+
+  mp_hub_lock ();
+  g_clear_pointer (&core->watch, mp_hub_remove_watch);
+  while ((link = core->stalled.head) != NULL)
+    {
+      MpListenerClient *client = link->data;
+
+      g_queue_unlink (&core->stalled, &client->stall_link);
+      g_queue_unlink (&core->due, &client->due_link);
+      g_queue_push_tail_link (&clients, &client->due_link);
+    }
+  ready = core->ready;
+  g_queue_init (&core->ready);
+  while (core->accepts.head != NULL)
+    {
+      MpListenerAccept *op = core->accepts.head->data;
+
+      g_set_error (&op->error, G_IO_ERROR, G_IO_ERROR_CLOSED, "The listener is closed");
+      end_accept (core, op, &finished);
+    }
+  mp_hub_unlock ();
+
+  /* The file first: who looks whether somebody listens there must not find one that is just going. */
+  mp_socket_file_remove (&core->file);
+  if (core->directory != NULL && is_maker)
+    rmdir (core->directory);
+  g_clear_pointer (&core->directory, g_free);
+  mp_fd_close (&core->fd);
+  close_descriptors (core);
+  free_links (&clients);
+  free_links (&ready);
+  mp_listener_finish_accepts (&finished);
+}
+
+/* A forked copy of the process has the socket, too, and may go on with it; but what is done to the other descriptors is
+ * done to those of both, and clients in their handshakes are the parent's. Their structures may have been in the midst
+ * of a change: they are left lying, and so are calls of threads that are not there any more. */
+static void
+begin_anew (MpListenerCore *core)
+{
+  GList *link;
+
+  g_clear_pointer (&core->watch, mp_hub_remove_watch);
+  g_queue_init (&core->accepts);
+  for (link = core->stalled.head; link != NULL; link = link->next)
+    mp_fd_close (&((MpListenerClient *) link->data)->handshake.fd);
+  for (link = core->ready.head; link != NULL; link = link->next)
+    mp_fd_close (&((MpListenerClient *) link->data)->handshake.fd);
+  g_queue_init (&core->stalled);
+  g_queue_init (&core->due);
+  g_queue_init (&core->ready);
+  core->telling = core->driving = FALSE;
+  core->n_failures = 0;
+  core->retry_at = -1;
+
+  close_descriptors (core);
+  if (core->fd >= 0 && !make_descriptors (core))
+    g_warning ("Cannot wait for clients of a listener: %s", g_strerror (errno));
+}
+
+void
+mp_listener_core_prepare (MpListenerCore *core)
+{
+  if (core->pid != getpid () && !core->closed)
+    begin_anew (core);
+  if (core->watch == NULL && core->poll_fd >= 0 && !core->closed)
+    core->watch = mp_hub_add_watch (core->poll_fd, 0, poll_fd_cb, core);
+}
+
+void
+mp_listener_core_drive (MpListenerCore *core)
+{
+  GQueue finished = G_QUEUE_INIT;
+  gboolean closed;
+
+  mp_hub_lock ();
+  mp_listener_core_prepare (core);
+  core->again = TRUE;
+  if (core->driving)
+    {
+      mp_hub_unlock ();
+      return;
+    }
+
+  core->driving = TRUE;
+  while (core->again)
+    {
+      core->again = FALSE;
+      hand_out (core, &finished);
+      closed = core->closed;
+      mp_hub_unlock ();
+
+      mp_listener_finish_accepts (&finished);
+      if (closed)
+        tear_down (core);
+      else
+        turn (core);
+
+      mp_hub_lock ();
+    }
+  core->driving = FALSE;
+  core->looking = FALSE;
+  update_waiters (core);
+  mp_hub_unlock ();
+}
+
+void
+mp_listener_core_settle (MpListenerCore *core)
+{
+  if (!core->driving)
+    update_waiters (core);
+}
+
+void
+mp_listener_core_stop (MpListenerCore *core)
+{
+  GMainContext *posts;
+
+  mp_hub_lock ();
+  core->started = FALSE;
+  posts = g_steal_pointer (&core->posts);
+  mp_listener_core_settle (core);
+  mp_hub_unlock ();
+
+  g_clear_pointer (&posts, mp_hub_unref_context);
+}
+
+void
+mp_listener_core_close (MpListenerCore *core)
+{
+  gboolean was_closed;
+
+  mp_hub_lock ();
+  mp_listener_core_prepare (core);
+  was_closed = core->closed;
+  core->closed = TRUE;
+  mp_hub_unlock ();
+
+  mp_listener_core_stop (core);
+  if (!was_closed)
+    mp_listener_core_drive (core);
+}

@@ -1,0 +1,126 @@
+/* mp-listener-private.h — SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "mp-glib/channel/mp-handshake-private.h"
+#include "mp-glib/channel/mp-listener.h"
+#include "mp-glib/base/mp-hub-private.h"
+#include "mp-glib/platform/mp-listen-private.h"
+
+G_BEGIN_DECLS
+
+/* For mp-listener*.c: the class, its calls, and the core, which does what there is to do with clients: in whatever
+ * thread waits for one, at most one at a time.
+ *
+ * An epoll descriptor holds all that the core waits for: the socket, those of clients in their handshakes, a timer, and
+ * an eventfd that is readable while there is a client that nobody has asked for. So who waits waits for one descriptor:
+ * the hub while there is a call under way or signals are wanted, and a foreign event loop. */
+
+/* Of one that has connected. */
+typedef struct
+{
+  MpHandshake   handshake;
+  GList         stall_link;    /* while in its handshake: in stalled, … */
+  GList         due_link;      /* … and in due; when that is over, in ready */
+  gint64        stalled_since; /* its last message came then, or it connected */
+  gint64        due;
+  guint         n_messages;    /* that have come from it */
+  GIOCondition  condition;     /* what the epoll set has; 0: not there */
+  socklen_t     address_size;
+  struct sockaddr_storage address;
+} MpListenerClient;
+
+/* A call under way. That of a blocking call lies on its stack. With the hub's lock, until its end has come. */
+typedef struct
+{
+  GList             link;
+  gboolean          blocking;
+  gboolean          queued;          /* in accepts; else its end has come */
+  MpListenerClient *client;          /* (owned) (nullable): its end, … */
+  GError           *error;           /* (owned) (nullable): … or that */
+
+  gatomicrefcount   ref_count;       /* of an asynchronous one: */
+  struct _MpListenerCore *core;      /* (owned) */
+  GTask            *task;            /* (owned) (nullable): until it is completed; made without callback */
+  GAsyncReadyCallback callback;
+  gpointer          user_data;
+  GMainContext     *posts;           /* (owned): the hub's reference to the task's context */
+  GSource          *cancel_source;   /* (owned) (nullable) */
+} MpListenerAccept;
+
+typedef struct _MpListenerCore
+{
+  gatomicrefcount ref_count;
+
+  /* Set by the constructor. */
+  GWeakRef      listener;
+  GMainContext *context;         /* (owned): for signals */
+  GBytes       *authkey;         /* (owned) (nullable) */
+  gboolean      allow_md5;
+  guint64       max_message_size;
+  gint64        handshake_timeout_us;
+  guint         max_pending;
+
+  /* With the hub's lock. */
+  MpWatch      *watch;           /* (nullable): of poll_fd */
+  GQueue        accepts;         /* of MpListenerAccept, in the order of the calls */
+  GQueue        ready;           /* of MpListenerClient */
+  gboolean      started;
+  GMainContext *posts;           /* (owned) (nullable): the hub's reference to context, while started */
+  gboolean      telling;         /* signals of clients were posted */
+  guint         n_failures;      /* signals of failures that were posted */
+  gboolean      looking;         /* somebody asks whether there is a client, and takes none */
+  gboolean      closed;
+  gboolean      driving;         /* a thread is at work: what follows after these is its */
+  gboolean      again;           /* there may be more to do */
+  struct sockaddr_storage last_accepted;
+  socklen_t     last_accepted_size;   /* 0: none */
+
+  /* Of the thread that drives, after the constructor. */
+  pid_t         pid;             /* the process that the descriptors below were made in */
+  int           fd;
+  MpSocketFile  file;
+  char         *directory;       /* (owned) (nullable): made for the file alone */
+  int           poll_fd;
+  int           timer_fd;
+  int           ready_fd;
+  GIOCondition  condition;       /* of fd, in the epoll set */
+  gboolean      ready_is_told;
+  gint64        armed_for;       /* -1: the timer is off */
+  gint64        retry_at;        /* no descriptors are left until then; -1: there are */
+  gboolean      shortage_is_told;
+  GQueue        stalled;         /* of clients in their handshakes, who has been silent for longest first */
+  GQueue        due;             /* the same, in the order of their deadlines */
+} MpListenerCore;
+
+MpListenerCore *mp_listener_core_new    (void);
+MpListenerCore *mp_listener_core_ref    (MpListenerCore       *core);
+void            mp_listener_core_unref  (MpListenerCore       *core);
+/* Takes @fd. Without other descriptors an error. */
+gboolean        mp_listener_core_listen (MpListenerCore       *core,
+                                         int                   fd,
+                                         GError              **error);
+/* Does what there is to do, without blocking. Without the hub's lock. */
+void            mp_listener_core_drive  (MpListenerCore       *core);
+void            mp_listener_core_stop   (MpListenerCore       *core);
+void            mp_listener_core_close  (MpListenerCore       *core);
+/* With the lock: a call was taken back. */
+void            mp_listener_core_settle (MpListenerCore       *core);
+/* With the lock, before the descriptors are looked at: in a forked copy of the process they are made anew. */
+void            mp_listener_core_prepare (MpListenerCore      *core);
+void            mp_listener_client_free (MpListenerClient     *client);
+
+/* mp-listener-calls.c. Without the lock. */
+void            mp_listener_finish_accepts (GQueue            *finished);
+
+/* mp-listener.c. Without the lock, in the listener's context. */
+void            mp_listener_tell_connection (MpListener       *self,
+                                             MpConnection     *connection);
+void            mp_listener_tell_failed     (MpListener       *self,
+                                             const GError     *error);
+MpListenerCore *mp_listener_get_core        (MpListener       *self);
+
+/* Whether accept() would give a connection, or an error, at once: goes on with handshakes as that would. For who waits
+ * for several objects by get_fd(). */
+gboolean        mp_listener_look            (MpListener       *self);
+
+G_END_DECLS
