@@ -6,6 +6,7 @@ const {_registerType} = imports._common;
 const {GLib, GObject, Gio} = imports.gi;
 const Barrier = imports.overrides.MpBarrier;
 const Condition = imports.overrides.MpCondition;
+const Connections = imports.overrides.MpConnection;
 const Items = imports.overrides.MpItems;
 const Queues = imports.overrides.MpQueue;
 const SharedMemory = imports.overrides.MpSharedMemory;
@@ -725,27 +726,6 @@ function overrideProcess() {
     };
 }
 
-// GJS frees the bytes that it makes of an array for a call, but not those that it is given.
-function getArray(bytes) {
-    return bytes instanceof GLib.Bytes ? bytes.toArray() : bytes;
-}
-
-function overrideConnection() {
-    promisify(Mp.Connection, 'send', 1, (value, cancellable = null) => [pack(value), cancellable]);
-    promisify(Mp.Connection, 'recv', 0, (cancellable = null) => [cancellable], unpack);
-    promisify(Mp.Connection, 'send_bytes', 1, (bytes, cancellable = null) => [getArray(bytes), cancellable]);
-    promisify(Mp.Connection, 'recv_bytes', 0, (cancellable = null) => [cancellable]);
-    wrapMethod(Mp.Connection, 'send', (value, timeout = -1, cancellable = null) => [pack(value), timeout, cancellable]);
-    wrapMethod(Mp.Connection, 'recv', (timeout = -1, cancellable = null) => [timeout, cancellable], unpack);
-    wrapMethod(Mp.Connection, 'send_bytes', (bytes, timeout = -1, cancellable = null) =>
-        [getArray(bytes), timeout, cancellable]);
-    wrapMethod(Mp.Connection, 'recv_bytes', (timeout = -1, cancellable = null) => [timeout, cancellable]);
-    wrapMethod(Mp.Connection, 'poll', (timeout = 0, cancellable = null) => [timeout, cancellable]);
-
-    const pipeNew = Mp.pipe_new;
-    Mp.pipe_new = (duplex = true) => pipeNew(duplex).filter(item => item instanceof Mp.Connection);
-}
-
 // What a lock can be given to wait with.
 function checkWait(what, timeout, cancellable) {
     if (typeof timeout !== 'number' || Number.isNaN(timeout))
@@ -818,7 +798,7 @@ function _init() {
     overrideFutureList();
     overrideResultIter();
     overrideProcess();
-    overrideConnection();
+    Connections.overrideConnections(this, {promisify, wrapMethod});
     overrideSync();
     Condition.init(this);
     Queues.overrideQueues(this, {promisify, wrapInit, wrapMethod});
