@@ -9,7 +9,8 @@ G_BEGIN_DECLS
  *
  * Details are an a{sv}. Keys in use: "type" (s: remote type name), "traceback" (s), "worker" (s: name),
  * "pid" (i), "exit-status" (i: as in mp_process_get_exit_status()), "signal" (i), "stderr" (as: last lines),
- * "log" (as: last log records), "function" (s), "blob" (ay: the exception itself, for bindings). */
+ * "log" (as: last log records), "function" (s), "blob" (ay: the exception itself, for bindings); of a message that was too
+ * long: "length" (t). */
 
 /* Remembers @details (sinks a floating one) for this very error text, for mp_error_dup_details(). */
 void      mp_error_attach_details (const GError *error,
@@ -26,6 +27,10 @@ GVariant *mp_error_to_variant     (const GError *error,
  * (transfer full). */
 GError   *mp_error_from_variant   (GVariant     *variant,
                                    GVariant    **details);
+
+/* @error: of MP_ERROR. Takes @bytes, for mp_error_dup_message_bytes(). */
+void      mp_error_take_bytes     (GError       *error,
+                                   GBytes       *bytes);
 
 /* For the hub: nobody is at what this file keeps while the process is forked. */
 void         mp_error_before_fork      (void);

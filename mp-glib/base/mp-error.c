@@ -74,16 +74,103 @@ mp_error_after_fork (void)
   pthread_mutex_unlock (&lock);
 }
 
+/* What an error of this domain has in front of it, as an extended one of GLib: not found by its text, because two messages
+ * that were too long have the same. */
+typedef struct
+{
+  GBytes *bytes;   /* (owned) (nullable) */
+} Extension;
+
+static Extension *
+get_extension (const GError *error)
+{
+  const gsize alignment = 2 * sizeof (gsize);
+
+  return (Extension *) (gpointer) ((guint8 *) error - ((sizeof (Extension) + alignment - 1) & -alignment));
+}
+
+static void
+error_init (GError *error)
+{
+  get_extension (error)->bytes = NULL;
+}
+
+static void
+error_copy (const GError *source,
+            GError       *copy)
+{
+  GBytes *bytes = get_extension (source)->bytes;
+
+  get_extension (copy)->bytes = bytes != NULL ? g_bytes_ref (bytes) : NULL;
+}
+
+static void
+error_clear (GError *error)
+{
+  g_clear_pointer (&get_extension (error)->bytes, g_bytes_unref);
+}
+
 /**
  * mp_error_quark:
  *
  * Gives the domain of [error@Mp.Error].
  *
+ * To be called by a program that makes errors of this domain without the macro `MP_ERROR`, which does it, before it makes
+ * the first.
+ *
  * Returns: the quark
  *
  * Since: 0.1
  */
-G_DEFINE_QUARK (mp-error-quark, mp_error)
+GQuark
+mp_error_quark (void)
+{
+  static gsize quark;
+
+  if (g_once_init_enter (&quark))
+    g_once_init_leave (&quark, g_error_domain_register_static ("mp-error-quark", sizeof (Extension), error_init,
+                                                               error_copy, error_clear));
+  return quark;
+}
+
+void
+mp_error_take_bytes (GError *error,
+                     GBytes *bytes)
+{
+  g_return_if_fail (error->domain == MP_ERROR);
+
+  error_clear (error);
+  get_extension (error)->bytes = bytes;
+}
+
+/**
+ * mp_error_dup_message_bytes:
+ * @error: an error that this library gave
+ *
+ * Gets the message that an error carries.
+ *
+ * That is so for `MP_ERROR_BUFFER_TOO_SHORT` of [method@Mp.Connection.recv_bytes_into]: the message is whole, and nowhere
+ * else. It goes with the error and its copies, but not through a language binding that makes an exception of its own of
+ * the error.
+ *
+ * May be called in any thread.
+ *
+ * Returns: (transfer full) (nullable): the message, or `NULL` if there is none
+ *
+ * Since: 0.1
+ */
+GBytes *
+mp_error_dup_message_bytes (const GError *error)
+{
+  GBytes *bytes;
+
+  g_return_val_if_fail (error != NULL, NULL);
+
+  if (error->domain != MP_ERROR)
+    return NULL;
+  bytes = get_extension (error)->bytes;
+  return bytes != NULL ? g_bytes_ref (bytes) : NULL;
+}
 
 static guint
 remembered_hash (gconstpointer key)
@@ -143,7 +230,7 @@ copy_details (GVariant *details)
  * An error that happened in another process comes with a dictionary, whose keys are all optional: `type` (`s`, the name
  * of the exception's type), `traceback` (`s`), `function` (`s`), `worker` (`s`, name of the process), `pid` (`i`),
  * `exit-status` (`i`, as [method@Mp.Process.get_exit_status] has it), `signal` (`i`), `stderr` (`as`, the last lines),
- * `log` (`as`, the last records).
+ * `log` (`as`, the last records). `MP_ERROR_TOO_LARGE` of [method@Mp.Connection.recv_bytes_full] has `length` (`t`).
  *
  * The library remembers the dictionaries of the last few hundred errors by their domain, code and message, so this
  * works as well for an error that was copied, or that went through a language binding.
@@ -271,9 +358,11 @@ is_domain_name (const char *name)
 static GQuark
 find_domain (const char *name)
 {
-  GQuark quark = g_quark_try_string (name);
+  GQuark quark;
   gboolean room;
 
+  (void) mp_error_quark ();   /* its errors are not made before it is known */
+  quark = g_quark_try_string (name);
   if (quark != 0 || !is_domain_name (name))
     return quark;
 

@@ -41,5 +41,7 @@ GVariant *mp_error_dup_details (const GError *error);
 MP_AVAILABLE_IN_ALL
 void      mp_error_set_details (const GError *error,
                                 GVariant     *details);
+MP_AVAILABLE_IN_ALL
+GBytes   *mp_error_dup_message_bytes (const GError *error);
 
 G_END_DECLS

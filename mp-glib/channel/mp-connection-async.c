@@ -91,6 +91,8 @@ mp_connection_update_watches (MpConnection *self)
   GIOCondition wanted;
   guint i;
 
+  if (self->poll_fd >= 0)
+    mp_connection_update_fd (self);
   if (self->started || self->lingering)
     ensure_watch (self, self->context);
   if (self->watches->len == 0)
@@ -121,15 +123,15 @@ mp_connection_update_watches (MpConnection *self)
     }
 }
 
-static MpOp *
-op_new (MpConnection        *self,
-        gboolean             sends,
-        MpMessageKind        kind,
-        GCancellable        *cancellable,
-        gpointer             source_tag,
-        const char          *name,
-        GAsyncReadyCallback  callback,
-        gpointer             user_data)
+MpOp *
+mp_op_new (MpConnection        *self,
+           gboolean             sends,
+           MpMessageKind        kind,
+           GCancellable        *cancellable,
+           gpointer             source_tag,
+           const char          *name,
+           GAsyncReadyCallback  callback,
+           gpointer             user_data)
 {
   MpOp *op = g_new0 (MpOp, 1);
 
@@ -179,8 +181,10 @@ finish_op (MpOp *op)
     ;   /* a message whose call has gone: it has left, or never will */
   else if (op->error != NULL)
     g_task_return_error (op->task, g_steal_pointer (&op->error));
-  else if (op->sends)
+  else if (op->sends || op->polls)
     g_task_return_boolean (op->task, TRUE);
+  else if (op->fills)
+    g_task_return_int (op->task, op->length);
   else if (op->kind == MP_MESSAGE_VALUE)
     g_task_return_pointer (op->task, g_steal_pointer (&op->value), (GDestroyNotify) g_variant_unref);
   else
@@ -227,10 +231,9 @@ op_cancelled_cb (GCancellable *cancellable,
   return G_SOURCE_REMOVE;
 }
 
-/* Puts a call into its queue. Takes the reference. @error: (nullable): why it fails at once. */
-static void
-start_op (MpOp   *op,
-          GError *error)
+void
+mp_op_start (MpOp   *op,
+             GError *error)
 {
   MpConnection *self = g_task_get_source_object (op->task);
   GCancellable *cancellable = g_task_get_cancellable (op->task);
@@ -279,11 +282,11 @@ send_message_async (MpConnection        *self,
                     GAsyncReadyCallback  callback,
                     gpointer             user_data)
 {
-  MpOp *op = op_new (self, TRUE, 0, cancellable, source_tag, "connection send", callback, user_data);
+  MpOp *op = mp_op_new (self, TRUE, 0, cancellable, source_tag, "connection send", callback, user_data);
   GError *error = NULL;
 
   mp_op_init_send (op, self, value, bytes, &error);
-  start_op (op, error);
+  mp_op_start (op, error);
 }
 
 /**
@@ -415,8 +418,8 @@ mp_connection_recv_async (MpConnection        *self,
 {
   g_return_if_fail (MP_IS_CONNECTION (self));
 
-  start_op (op_new (self, FALSE, MP_MESSAGE_VALUE, cancellable, mp_connection_recv_async, "connection receive",
-                    callback, user_data), NULL);
+  mp_op_start (mp_op_new (self, FALSE, MP_MESSAGE_VALUE, cancellable, mp_connection_recv_async, "connection receive",
+                          callback, user_data), NULL);
 }
 
 /**
@@ -463,8 +466,8 @@ mp_connection_recv_bytes_async (MpConnection        *self,
 {
   g_return_if_fail (MP_IS_CONNECTION (self));
 
-  start_op (op_new (self, FALSE, MP_MESSAGE_BYTES, cancellable, mp_connection_recv_bytes_async,
-                    "connection receive bytes", callback, user_data), NULL);
+  mp_op_start (mp_op_new (self, FALSE, MP_MESSAGE_BYTES, cancellable, mp_connection_recv_bytes_async,
+                          "connection receive bytes", callback, user_data), NULL);
 }
 
 /**

@@ -212,6 +212,21 @@ run_op (MpConnection  *self,
   return ok;
 }
 
+gboolean
+mp_connection_run_op (MpConnection  *self,
+                      MpOp          *op,
+                      const char    *what,
+                      gint64         timeout_us,
+                      GCancellable  *cancellable,
+                      GError       **error)
+{
+  Wait wait = wait_init (what, timeout_us, cancellable);
+  gboolean ok = run_op (self, op, &wait, error);
+
+  wait_clear (&wait);
+  return ok;
+}
+
 static gboolean
 send_message (MpConnection  *self,
               GVariant      *value,
@@ -220,12 +235,11 @@ send_message (MpConnection  *self,
               GCancellable  *cancellable,
               GError       **error)
 {
-  Wait wait = wait_init ("connection send", timeout_us, cancellable);
   MpOp op = { .state = MP_OP_IDLE };
   gboolean ok;
 
-  ok = mp_op_init_send (&op, self, value, bytes, error) && run_op (self, &op, &wait, error);
-  wait_clear (&wait);
+  ok = mp_op_init_send (&op, self, value, bytes, error) &&
+       mp_connection_run_op (self, &op, "connection send", timeout_us, cancellable, error);
   mp_op_clear (&op);
   return ok;
 }
@@ -239,12 +253,10 @@ recv_message (MpConnection   *self,
               GCancellable   *cancellable,
               GError        **error)
 {
-  Wait wait = wait_init ("connection receive", timeout_us, cancellable);
   MpOp op = { .state = MP_OP_IDLE, .kind = kind };
   gboolean ok;
 
-  ok = run_op (self, &op, &wait, error);
-  wait_clear (&wait);
+  ok = mp_connection_run_op (self, &op, "connection receive", timeout_us, cancellable, error);
   if (ok && value != NULL)
     *value = g_steal_pointer (&op.value);
   if (ok && bytes != NULL)

@@ -3,7 +3,7 @@
 
 #include "mp-glib/channel/mp-connection-private.h"
 
-#include "mp-glib/base/mp-error.h"
+#include "mp-glib/base/mp-error-private.h"
 #include "mp-glib/base/mp-hub-private.h"
 #include "mp-glib/base/mp-shareable-private.h"
 #include "mp-glib/platform/mp-fd-private.h"
@@ -192,11 +192,28 @@ fail_ops (MpConnection *self,
     finish_op (self, queue, queue->head->data, error, finished);
 }
 
+/* Who only looks for something to receive has found it: the error. */
+static void
+fail_receivers (MpConnection *self,
+                const GError *error,
+                GQueue       *finished)
+{
+  while (self->receivers.head != NULL)
+    {
+      MpOp *op = self->receivers.head->data;
+
+      finish_op (self, &self->receivers, op, op->polls && self->in_error != NULL ? NULL : error, finished);
+    }
+}
+
 static void
 release_wire (MpConnection *self)
 {
-  if (self->closed && self->n_polling == 0)
-    g_clear_pointer (&self->wire, mp_wire_free);
+  if (!self->closed || self->n_polling > 0 || self->wire == NULL)
+    return;
+
+  mp_connection_forget_socket (self);
+  g_clear_pointer (&self->wire, mp_wire_free);
 }
 
 void
@@ -222,7 +239,7 @@ mp_connection_shut (MpConnection *self,
   self->closed = TRUE;
   self->lingering = FALSE;
   set_closed (&error);
-  fail_ops (self, &self->receivers, self->in_error != NULL ? self->in_error : error, finished);
+  fail_receivers (self, self->in_error != NULL ? self->in_error : error, finished);
   /* The wire may live on for a while: it must not be the last to let go of what was to be sent. */
   if (self->wire != NULL)
     mp_wire_drop_output (self->wire);
@@ -349,6 +366,58 @@ mp_connection_take (MpConnection  *self,
   return FALSE;
 }
 
+/* The next message is longer than the call wants it to be: it stays, or goes with the error. */
+static void
+refuse_length (MpConnection *self,
+               MpOp         *op,
+               GError      **error)
+{
+  guint64 length = self->frame.size;
+  GVariantDict details;
+
+  if (op->fills)
+    {
+      if (!mp_connection_take (self, NULL, &op->bytes, error))
+        return;
+      g_set_error (error, MP_ERROR, MP_ERROR_BUFFER_TOO_SHORT,
+                   "The message is of %" G_GUINT64_FORMAT " bytes; the buffer has room for %" G_GUINT64_FORMAT,
+                   length, op->max_length);
+      mp_error_take_bytes (*error, g_steal_pointer (&op->bytes));
+      return;
+    }
+
+  g_set_error (error, MP_ERROR, MP_ERROR_TOO_LARGE,
+               "The next message is of %" G_GUINT64_FORMAT " bytes, not at most %" G_GUINT64_FORMAT "; it stays there",
+               length, op->max_length);
+  g_variant_dict_init (&details, NULL);
+  g_variant_dict_insert (&details, "length", "t", length);
+  mp_error_attach_details (*error, g_variant_dict_end (&details));
+}
+
+static void
+take_for (MpConnection  *self,
+          MpOp          *op,
+          GError       **error)
+{
+  if (op->bounded && self->frame.size > op->max_length)
+    {
+      refuse_length (self, op, error);
+    }
+  else if (op->fills)
+    {
+      op->length = self->frame.size;
+      if (op->length > 0)
+        memcpy (op->buffer, self->frame.data, op->length);
+      mp_frame_clear (&self->frame);
+      self->frame.kind = 0;
+    }
+  else
+    {
+      mp_connection_take (self, op->kind == MP_MESSAGE_VALUE ? &op->value : NULL,
+                          op->kind == MP_MESSAGE_BYTES ? &op->bytes : NULL, error);
+    }
+}
+
 /* Gives the next message to the first call that waits for one. */
 static void
 deliver (MpConnection *self,
@@ -357,9 +426,10 @@ deliver (MpConnection *self,
 {
   g_autoptr(GError) error = NULL;
 
-  if (mp_connection_suits (self, op->kind))
-    mp_connection_take (self, op->kind == MP_MESSAGE_VALUE ? &op->value : NULL,
-                        op->kind == MP_MESSAGE_BYTES ? &op->bytes : NULL, &error);
+  if (op->polls)
+    ;
+  else if (mp_connection_suits (self, op->kind))
+    take_for (self, op, &error);
   else
     g_set_error (&error, MP_ERROR, MP_ERROR_INVALID_TYPE,
                  self->frame.kind == MP_MESSAGE_BYTES ? "The next message holds bytes, not a value; it stays there"
@@ -376,7 +446,7 @@ pump_input (MpConnection *self,
       if (self->frame.kind != 0)
         deliver (self, self->receivers.head->data, finished);
       else
-        fail_ops (self, &self->receivers, self->in_error, finished);
+        fail_receivers (self, self->in_error, finished);
     }
 
   if (self->in_error != NULL && is_protocol_error (self->in_error))
@@ -488,8 +558,15 @@ static void
 leave_behind (MpConnection *self,
               MpOp         *op)
 {
-  MpOp *rest = g_new (MpOp, 1);
+  MpOp *rest;
 
+  if (op->borrowed)
+    {
+      mp_wire_own_bytes (self->wire, op->bytes);
+      g_clear_pointer (&op->bytes, g_bytes_unref);
+    }
+
+  rest = g_new (MpOp, 1);
   *rest = *op;
   op->has_encoded = FALSE;
   op->bytes = NULL;

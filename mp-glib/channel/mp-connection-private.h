@@ -60,6 +60,13 @@ typedef struct
   MpMessageKind    kind;
   gboolean         sends;
   gboolean         blocking;
+  gboolean         polls;         /* takes nothing: is done when there is something */
+  gboolean         bounded;       /* takes no message of more bytes than … */
+  guint64          max_length;
+  gboolean         fills;         /* … but all that fit are put into the caller's memory: */
+  guint8          *buffer;
+  gsize            length;        /* that they were */
+  gboolean         borrowed;      /* @bytes lie in the caller's memory, which is there while the call lasts */
 
   gboolean         has_encoded;
   MpEncoded        encoded;       /* to be sent, kind VALUE */
@@ -109,6 +116,12 @@ struct _MpConnection
   GPtrArray    *watches;        /* (owned) of MpConnectionWatch */
   gboolean      started;
   gboolean      lingering;      /* a message whose call has gone is in the wire: the context sees to it */
+
+  /* For event loops of other kinds, see mp_connection_get_fd(); -1 until it is asked for. */
+  int           poll_fd;        /* of epoll, with the socket and … */
+  int           ready_fd;       /* … an eventfd that is set … */
+  gboolean      ready;          /* … while this process holds what a receiving call would give */
+  guint         n_forks;        /* when they were made: a copy of this process needs its own */
 };
 
 /* mp-connection-engine.c. All with the lock held. @finished: gathers calls that are done, for
@@ -143,6 +156,14 @@ gboolean  mp_connection_shut         (MpConnection  *self,
 /* To be called when a thread comes out of its poll. */
 void      mp_connection_end_polling  (MpConnection  *self);
 
+/* mp-connection-calls.c. Without the lock. Runs a blocking call, which is to be cleared then. */
+gboolean  mp_connection_run_op       (MpConnection  *self,
+                                      MpOp          *op,
+                                      const char    *what,
+                                      gint64         timeout_us,
+                                      GCancellable  *cancellable,
+                                      GError       **error);
+
 /* Without the lock. */
 void      mp_op_clear                (MpOp          *op);
 void      mp_op_unref                (MpOp          *op);
@@ -152,7 +173,23 @@ gboolean  mp_op_init_send            (MpOp          *op,
                                       GBytes        *bytes,
                                       GError       **error);
 
+/* mp-connection-ready.c. With the lock. */
+void      mp_connection_update_fd      (MpConnection *self);
+void      mp_connection_forget_socket  (MpConnection *self);   /* before it is closed */
+void      mp_connection_close_fd       (MpConnection *self);
+
 /* mp-connection-async.c */
+MpOp     *mp_op_new                    (MpConnection *self,             /* without the lock, as start() */
+                                        gboolean      sends,
+                                        MpMessageKind kind,
+                                        GCancellable *cancellable,
+                                        gpointer      source_tag,
+                                        const char   *name,
+                                        GAsyncReadyCallback callback,
+                                        gpointer      user_data);
+/* Puts a call into its queue. Takes the reference. @error: (transfer full) (nullable): why it fails at once. */
+void      mp_op_start                  (MpOp         *op,
+                                        GError       *error);
 void      mp_connection_update_watches (MpConnection *self);            /* with the lock */
 void      mp_connection_finish_ops     (GQueue       *finished);        /* without */
 

@@ -59,6 +59,7 @@ mp_connection_wait_look (MpWaitable    *waitable,
 
   pthread_mutex_lock (&self->lock);
   state = look (self, spot, condition, &finished, error);
+  mp_connection_update_fd (self);
   pthread_mutex_unlock (&self->lock);
 
   mp_connection_finish_ops (&finished);

@@ -253,6 +253,8 @@ close_connection (MpConnection *self)
   pthread_mutex_lock (&self->lock);
   self->started = FALSE;
   whole = mp_connection_shut (self, &finished);
+  g_clear_error (&self->in_error);   /* from now on it is this end that is closed */
+  mp_connection_close_fd (self);
   mp_connection_update_watches (self);
   pthread_mutex_unlock (&self->lock);
 
@@ -410,6 +412,7 @@ mp_connection_init (MpConnection *self)
   self->context = g_main_context_ref_thread_default ();
   self->watches = g_ptr_array_new ();
   self->max_size = DEFAULT_MAX_SIZE;
+  self->poll_fd = self->ready_fd = -1;
   self->closed = TRUE;   /* until a constructor gives it a socket */
 }
 
@@ -606,32 +609,4 @@ mp_connection_is_closed (MpConnection *self)
   pthread_mutex_unlock (&self->lock);
 
   return closed;
-}
-
-/**
- * mp_connection_get_fd:
- * @self: a connection
- *
- * Gets the descriptor of the socket.
- *
- * For an event loop of another kind: readable means that it is worth to call [method@Mp.Connection.poll] with no time;
- * messages that were read together with an earlier one do not show, so receive until nothing is left. The descriptor
- * stays the connection's.
- *
- * Returns: the descriptor, -1 when the connection is closed
- *
- * Since: 0.1
- */
-int
-mp_connection_get_fd (MpConnection *self)
-{
-  int fd;
-
-  g_return_val_if_fail (MP_IS_CONNECTION (self), -1);
-
-  pthread_mutex_lock (&self->lock);
-  fd = self->wire != NULL && !self->closed ? mp_wire_get_fd (self->wire) : -1;
-  pthread_mutex_unlock (&self->lock);
-
-  return fd;
 }

@@ -84,9 +84,81 @@ GBytes       *mp_connection_recv_bytes_finish   (MpConnection         *self,
                                                  GAsyncResult         *result,
                                                  GError              **error);
 MP_AVAILABLE_IN_ALL
+gboolean      mp_connection_send_bytes_full     (MpConnection         *self,
+                                                 GBytes               *bytes,
+                                                 gsize                 offset,
+                                                 gssize                size,
+                                                 gint64                timeout_us,
+                                                 GCancellable         *cancellable,
+                                                 GError              **error);
+MP_AVAILABLE_IN_ALL
+void          mp_connection_send_bytes_full_async (MpConnection       *self,
+                                                 GBytes               *bytes,
+                                                 gsize                 offset,
+                                                 gssize                size,
+                                                 GCancellable         *cancellable,
+                                                 GAsyncReadyCallback   callback,
+                                                 gpointer              user_data);
+MP_AVAILABLE_IN_ALL
+gboolean      mp_connection_send_bytes_full_finish (MpConnection      *self,
+                                                 GAsyncResult         *result,
+                                                 GError              **error);
+MP_AVAILABLE_IN_ALL
+gboolean      mp_connection_send_data           (MpConnection         *self,
+                                                 const guint8         *data,
+                                                 gsize                 size,
+                                                 gint64                timeout_us,
+                                                 GCancellable         *cancellable,
+                                                 GError              **error);
+MP_AVAILABLE_IN_ALL
+GBytes       *mp_connection_recv_bytes_full     (MpConnection         *self,
+                                                 guint64               max_length,
+                                                 gint64                timeout_us,
+                                                 GCancellable         *cancellable,
+                                                 GError              **error);
+MP_AVAILABLE_IN_ALL
+void          mp_connection_recv_bytes_full_async (MpConnection       *self,
+                                                 guint64               max_length,
+                                                 GCancellable         *cancellable,
+                                                 GAsyncReadyCallback   callback,
+                                                 gpointer              user_data);
+MP_AVAILABLE_IN_ALL
+GBytes       *mp_connection_recv_bytes_full_finish (MpConnection      *self,
+                                                 GAsyncResult         *result,
+                                                 GError              **error);
+MP_AVAILABLE_IN_ALL
+gboolean      mp_connection_recv_bytes_into     (MpConnection         *self,
+                                                 guint8               *buffer,
+                                                 gsize                 size,
+                                                 gsize                *length,
+                                                 gint64                timeout_us,
+                                                 GCancellable         *cancellable,
+                                                 GError              **error);
+MP_AVAILABLE_IN_ALL
+void          mp_connection_recv_bytes_into_async (MpConnection       *self,
+                                                 guint8               *buffer,
+                                                 gsize                 size,
+                                                 GCancellable         *cancellable,
+                                                 GAsyncReadyCallback   callback,
+                                                 gpointer              user_data);
+MP_AVAILABLE_IN_ALL
+gboolean      mp_connection_recv_bytes_into_finish (MpConnection      *self,
+                                                 GAsyncResult         *result,
+                                                 gsize                *length,
+                                                 GError              **error);
+MP_AVAILABLE_IN_ALL
 gboolean      mp_connection_poll                (MpConnection         *self,
                                                  gint64                timeout_us,
                                                  GCancellable         *cancellable,
+                                                 GError              **error);
+MP_AVAILABLE_IN_ALL
+void          mp_connection_poll_async          (MpConnection         *self,
+                                                 GCancellable         *cancellable,
+                                                 GAsyncReadyCallback   callback,
+                                                 gpointer              user_data);
+MP_AVAILABLE_IN_ALL
+gboolean      mp_connection_poll_finish         (MpConnection         *self,
+                                                 GAsyncResult         *result,
                                                  GError              **error);
 MP_AVAILABLE_IN_ALL
 void          mp_connection_start               (MpConnection         *self);

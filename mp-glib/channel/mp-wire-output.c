@@ -480,3 +480,22 @@ mp_wire_unqueue_last (MpWire *self)
 
   out->last_start = G_MAXUINT64;
 }
+
+void
+mp_wire_own_bytes (MpWire *self,
+                   GBytes *bytes)
+{
+  MpWireOutput *out = &self->out;
+  guint i;
+
+  for (i = 0; i < out->n_chunks; i++)
+    {
+      MpWireChunk *chunk = &out->chunks[out->first + i];
+
+      if (chunk->bytes != bytes)
+        continue;
+      g_bytes_unref (chunk->bytes);
+      chunk->bytes = g_bytes_new (chunk->data, chunk->size);
+      chunk->data = g_bytes_get_data (chunk->bytes, NULL);
+    }
+}

@@ -84,6 +84,9 @@ gsize     mp_wire_get_pending  (MpWire         *self);      /* bytes queued and 
 /* Whether a byte of the frame queued last has left. When not, mp_wire_unqueue_last() takes that frame back. */
 gboolean  mp_wire_last_untouched (MpWire       *self);
 void      mp_wire_unqueue_last (MpWire         *self);
+/* What is still to be sent of @bytes is copied: their memory is needed no longer. */
+void      mp_wire_own_bytes    (MpWire         *self,
+                                GBytes         *bytes);
 
 /* Input. fill() reads once; @block: waits for the first byte (EINTR is handled). Take all frames that are there with
  * next() before the next fill(): it makes room only behind them. Result: bytes read, 0 = would block or frames are to

@@ -806,6 +806,8 @@ function _init() {
     // The library is loaded by the first call into it; a worker has to be known as one from the beginning.
     if (Mp.is_worker())
         Mp.set_worker_boot_func(boot);
+    // Before the first error of this domain is made here.
+    Mp.Error.quark();
 }
 
 return {_init};

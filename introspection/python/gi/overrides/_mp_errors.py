@@ -22,6 +22,7 @@ LOCAL_TASK = 'python-local-task'
 LOCAL_INITIALIZER = 'python-local-initializer'
 
 MP_DOMAIN = 'mp-error-quark'
+_Mp.Error.quark()   # before the first error of this domain is made here
 IO_DOMAIN = 'g-io-error-quark'
 
 # Of GIOErrorEnum; importing Gio for them would cost every worker some milliseconds.
