@@ -4,6 +4,7 @@
 #include "mp-glib/process/mp-child-impl-private.h"
 
 #include "mp-glib/base/mp-error-private.h"
+#include "mp-glib/channel/mp-authkey.h"
 #include "mp-glib/platform/mp-fd-private.h"
 #include "mp-glib/process/mp-init-private.h"
 #include "mp-glib/process/mp-worker-private.h"
@@ -75,6 +76,16 @@ collect_fds (MpChild              *self,
   return g_variant_ref_sink (g_variant_builder_end (&builder));
 }
 
+static void
+insert_key (GVariantDict *dict, GBytes *authkey)
+{
+  g_autoptr(GBytes) key = authkey != NULL ? g_bytes_ref (authkey) : mp_get_authkey ();
+
+  g_variant_dict_insert_value (dict, "authkey", g_variant_new_fixed_array (G_VARIANT_TYPE_BYTE,
+                                                                           g_bytes_get_data (key, NULL),
+                                                                           g_bytes_get_size (key), 1));
+}
+
 static GVariant *
 make_setup (MpChild *self, const MpChildConfig *config, GVariant *fd_names)
 {
@@ -98,6 +109,7 @@ make_setup (MpChild *self, const MpChildConfig *config, GVariant *fd_names)
   g_variant_dict_insert (&dict, "stderr", "u", (guint) settings->stderr_mode);
   g_variant_dict_insert (&dict, "start-method", "u", (guint) settings->start_method);
   g_variant_dict_insert_value (&dict, "fds", fd_names);
+  insert_key (&dict, config->authkey);
   return g_variant_ref_sink (g_variant_dict_end (&dict));
 }
 

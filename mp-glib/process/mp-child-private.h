@@ -55,6 +55,7 @@ typedef struct
   gboolean      detached;         /* no life-line */
   gboolean      capture_output;   /* stdout by a pipe too, stderr as with MP_STDERR_CAPTURE: both come by line() */
   gboolean      own_group;        /* a process group of its own: the terminal's Ctrl-C does not reach it */
+  GBytes       *authkey;          /* (nullable): its key; NULL for that of this process */
   guint         number;           /* of the worker in its pool, from 0 */
   guint         cpu_budget;       /* 0: what the owner has */
   gsize         ring_size;        /* of each of the two rings of its wire; 0: it has none */
@@ -113,7 +114,7 @@ guint        mp_child_count           (void);
 /* SETUP, as the worker gets it: a{sv}:
  *   "role" u, "name" s, "number" u, "cpus" u, "daemon" b, "parent-pid" i, "parent-name" s, "cwd" ay (bytestring),
  *   "preload" as, "boot-data" v, "stderr" u (MpStderr), "argv" as (the context's worker-argv, inherited by nested
- *   ones), "start-method" u; descriptors in order as named by "fds" as: "board", "to-worker" and "to-owner" (rings), "stderr"
+ *   ones), "start-method" u, "authkey" ay (mp_get_authkey() there); descriptors in order as named by "fds" as: "board", "to-worker" and "to-owner" (rings), "stderr"
  *   (the owner's own stderr, to be put at 2 once ready when "stderr" says inherit). */
 
 G_END_DECLS

@@ -70,6 +70,7 @@ typedef struct
   GVariant      *args;            /* (owned) (nullable) */
   GPtrArray     *objects;         /* (owned) (nullable): those in @args, until the start */
   MpContext     *context;         /* (owned) (nullable): NULL is the default one */
+  GBytes        *authkey;         /* (owned) (nullable): NULL is the one of this process, until the start */
   gboolean       daemon;
   gboolean       detached;
   gboolean       capture_output;

@@ -3,6 +3,7 @@
 
 #include "mp-glib/process/mp-process.h"
 
+#include "mp-glib/channel/mp-authkey.h"
 #include "mp-glib/process/mp-function-private.h"
 #include "mp-glib/process/mp-process-private.h"
 
@@ -49,6 +50,7 @@ mp_process_launch (MpProcess  *self,
 {
   MpProcessPrivate *priv = mp_process_get_private (self);
   g_autoptr(GVariant) run = NULL;
+  g_autoptr(GBytes) authkey = mp_process_dup_authkey (self);
   MpChildConfig config =
     {
       .role = MP_ROLE_PROCESS,
@@ -58,6 +60,7 @@ mp_process_launch (MpProcess  *self,
       .capture_output = priv->capture_output,
       .own_group = priv->detached,
       .board = -1,
+      .authkey = authkey,
       .context = priv->core->context,
       .owner = priv->core,
     };
@@ -73,6 +76,8 @@ mp_process_launch (MpProcess  *self,
   if (!mp_process_core_launch (priv->core, self, mp_process_get_context (self), &config, run, error))
     return FALSE;
   g_clear_pointer (&priv->objects, g_ptr_array_unref);
+  if (priv->authkey == NULL)
+    priv->authkey = g_steal_pointer (&authkey);
 
   return TRUE;
 }
@@ -241,6 +246,66 @@ mp_process_set_capture_output (MpProcess *self,
   g_return_if_fail (MP_IS_PROCESS (self));
 
   set_flag (self, "capture-output", &mp_process_get_private (self)->capture_output, capture);
+}
+
+/**
+ * mp_process_dup_authkey:
+ * @self: a process
+ *
+ * Gives the key that it has, or is to be started with.
+ *
+ * See [property@Mp.Process:authkey].
+ *
+ * Returns: (transfer full) (nullable): the key; `NULL` for [func@Mp.Process.get_parent]
+ *
+ * Since: 0.1
+ */
+GBytes *
+mp_process_dup_authkey (MpProcess *self)
+{
+  MpProcessPrivate *priv = NULL;
+
+  g_return_val_if_fail (MP_IS_PROCESS (self), NULL);
+
+  priv = mp_process_get_private (self);
+  if (priv->core->kind == MP_PROCESS_PARENT)
+    return NULL;
+
+  return priv->authkey != NULL ? g_bytes_ref (priv->authkey) : mp_get_authkey ();
+}
+
+/**
+ * mp_process_set_authkey: (set-property authkey)
+ * @self: a process that has not been started, or the current one
+ * @authkey: (nullable): its key, not empty; `NULL` for that of the process that starts it
+ *
+ * Sets [property@Mp.Process:authkey].
+ *
+ * Since: 0.1
+ */
+void
+mp_process_set_authkey (MpProcess *self,
+                        GBytes    *authkey)
+{
+  MpProcessPrivate *priv = NULL;
+
+  g_return_if_fail (MP_IS_PROCESS (self));
+  g_return_if_fail (authkey == NULL || g_bytes_get_size (authkey) > 0);
+
+  priv = mp_process_get_private (self);
+  if (priv->core->kind == MP_PROCESS_SELF)
+    {
+      g_return_if_fail (authkey != NULL);
+      mp_set_authkey (authkey);
+    }
+  else
+    {
+      g_return_if_fail (mp_process_is_new (self));
+      g_clear_pointer (&priv->authkey, g_bytes_unref);
+      if (authkey != NULL)
+        priv->authkey = g_bytes_new (g_bytes_get_data (authkey, NULL), g_bytes_get_size (authkey));
+    }
+  g_object_notify (G_OBJECT (self), "authkey");
 }
 
 /**

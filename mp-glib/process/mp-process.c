@@ -70,6 +70,7 @@ enum
   PROP_DAEMON,
   PROP_DETACHED,
   PROP_CAPTURE_OUTPUT,
+  PROP_AUTHKEY,
   PROP_PID,
   PROP_EXIT_STATUS,
   PROP_ALIVE,
@@ -204,6 +205,9 @@ mp_process_set_property (GObject      *object,
     case PROP_CAPTURE_OUTPUT:
       mp_process_set_capture_output (self, g_value_get_boolean (value));
       break;
+    case PROP_AUTHKEY:
+      mp_process_set_authkey (self, g_value_get_boxed (value));
+      break;
     default:
       G_OBJECT_WARN_INVALID_PROPERTY_ID (object, prop_id, pspec);
     }
@@ -241,6 +245,9 @@ mp_process_get_property (GObject    *object,
     case PROP_CAPTURE_OUTPUT:
       g_value_set_boolean (value, priv->capture_output);
       break;
+    case PROP_AUTHKEY:
+      g_value_take_boxed (value, mp_process_dup_authkey (self));
+      break;
     case PROP_PID:
       g_value_set_int (value, mp_process_get_pid (self));
       break;
@@ -266,6 +273,7 @@ mp_process_finalize (GObject *object)
   g_clear_pointer (&priv->args, g_variant_unref);
   g_clear_pointer (&priv->objects, g_ptr_array_unref);
   g_clear_object (&priv->context);
+  g_clear_pointer (&priv->authkey, g_bytes_unref);
 
   G_OBJECT_CLASS (mp_process_parent_class)->finalize (object);
 }
@@ -341,6 +349,17 @@ install_settings (void)
   props[PROP_CAPTURE_OUTPUT] = g_param_spec_boolean ("capture-output", NULL, NULL, FALSE,
                                                      G_PARAM_READWRITE | G_PARAM_EXPLICIT_NOTIFY |
                                                      G_PARAM_STATIC_STRINGS);
+  /**
+   * MpProcess:authkey: (setter set_authkey)
+   *
+   * The key that [func@Mp.get_authkey] gives in the process. At first, and when set to `NULL`, the one of the process
+   * that starts it. Set before the start; of the current process it can be set at any time, which is
+   * [func@Mp.set_authkey]. That of the parent is not known: `NULL`.
+   *
+   * Since: 0.1
+   */
+  props[PROP_AUTHKEY] = g_param_spec_boxed ("authkey", NULL, NULL, G_TYPE_BYTES,
+                                            G_PARAM_READWRITE | G_PARAM_EXPLICIT_NOTIFY | G_PARAM_STATIC_STRINGS);
 }
 
 static void

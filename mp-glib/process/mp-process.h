@@ -114,6 +114,11 @@ MP_AVAILABLE_IN_ALL
 void        mp_process_set_capture_output (MpProcess *self,
                                            gboolean   capture);
 MP_AVAILABLE_IN_ALL
+GBytes     *mp_process_dup_authkey        (MpProcess *self);
+MP_AVAILABLE_IN_ALL
+void        mp_process_set_authkey        (MpProcess *self,
+                                           GBytes    *authkey);
+MP_AVAILABLE_IN_ALL
 GError     *mp_process_dup_error          (MpProcess *self);
 MP_AVAILABLE_IN_ALL
 const char *mp_process_get_function       (MpProcess *self);

@@ -6,6 +6,7 @@
 #include "mp-glib/arena/mp-arena-private.h"
 #include "mp-glib/base/mp-error-private.h"
 #include "mp-glib/base/mp-hub-private.h"
+#include "mp-glib/channel/mp-authkey.h"
 #include "mp-glib/platform/mp-fd-private.h"
 #include "mp-glib/platform/mp-process-control-private.h"
 #include "mp-glib/process/mp-boot-private.h"
@@ -130,6 +131,16 @@ take_descriptors (MpWorker *self, MpFrame *frame, int *stderr_fd, GError **error
 }
 
 static void
+take_key (GVariant *setup)
+{
+  g_autoptr(GVariant) value = g_variant_lookup_value (setup, "authkey", G_VARIANT_TYPE_BYTESTRING);
+  g_autoptr(GBytes) key = value != NULL ? g_variant_get_data_as_bytes (value) : NULL;
+
+  if (key != NULL && g_bytes_get_size (key) > 0)
+    mp_set_authkey (key);
+}
+
+static void
 apply_setup (MpWorker *self)
 {
   g_autofree char *cwd = NULL;
@@ -143,6 +154,7 @@ apply_setup (MpWorker *self)
     self->name = g_strdup ("worker");
   g_variant_lookup (self->setup, "number", "u", &self->number);
   g_variant_lookup (self->setup, "cpus", "u", &n_cpus);
+  take_key (self->setup);
   mp_init_set_cpu_budget (n_cpus, self->board != NULL ? &self->board->n_cpus : NULL);
   /* The command line had to be run where the owner's was; what follows happens where the owner is now. */
   if (g_variant_lookup (self->setup, "cwd", "^ay", &cwd) && strcmp (cwd, here) != 0 && chdir (cwd) < 0)
