@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #define BUFFER_SIZE      MP_WIRE_BUFFER_SIZE
-#define MIN_MAPPED       ((gsize) 1 << 20)
+#define MIN_MAPPED       ((gsize) 32 << 20)   /* the largest memory that malloc() would use again; new pages are dear */
 #define MAX_FIRST_MAP    ((gsize) 1 << 30)   /* address space taken on the peer's word; pages come as bytes arrive */
 #define MAX_ARRIVALS     64
 #define MAX_UNCLAIMED    (MP_MAX_FDS + MP_SOCKET_MAX_FDS)

@@ -2,11 +2,13 @@
 #include "bench-common.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 gint64
 bench_now (void)
@@ -112,4 +114,32 @@ bench_idle_cost (const int *pids, guint n_pids)
       bench_report ("cpu_us", (read_cpu_time (pids[i]) - before[i]) / 1e3);
       bench_report ("pss_kib", read_pss (pids[i]));
     }
+}
+
+static double
+read_status (const char *name)
+{
+  g_autofree char *text = NULL;
+  const char *line = NULL;
+
+  if (!g_file_get_contents ("/proc/self/status", &text, NULL, NULL) || (line = strstr (text, name)) == NULL)
+    g_error ("cannot read %s", name);
+  return g_ascii_strtod (line + strlen (name), NULL);
+}
+
+double
+bench_begin_peak (void)
+{
+  int fd = open ("/proc/self/clear_refs", O_WRONLY | O_CLOEXEC);
+
+  if (fd < 0 || write (fd, "5", 1) != 1)
+    g_error ("cannot count a new peak: %s", g_strerror (errno));
+  close (fd);
+  return read_status ("\nVmRSS:");
+}
+
+double
+bench_end_peak (void)
+{
+  return read_status ("\nVmHWM:");
 }

@@ -24,5 +24,9 @@ char  *bench_ballast   (gsize         mebibytes);
 /* For each of the processes: proportional memory, and CPU time used during a second of idleness. */
 void   bench_idle_cost (const int    *pids,
                         guint         n_pids);
+/* KiB: what this process has in memory; from now on its peak is counted anew. */
+double bench_begin_peak (void);
+/* The peak since then. */
+double bench_end_peak  (void);
 
 G_END_DECLS

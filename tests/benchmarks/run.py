@@ -28,11 +28,14 @@ RAW_SYNC = os.path.join(PROGRAMS, 'bench-raw-sync')
 MP_MEMORY = os.path.join(PROGRAMS, 'bench-memory')
 RAW_MEMORY = os.path.join(PROGRAMS, 'bench-raw-memory')
 MP_QUEUE = os.path.join(PROGRAMS, 'bench-queue')
+MP_PIPE = os.path.join(PROGRAMS, 'bench-pipe')
+RAW_PIPE = os.path.join(PROGRAMS, 'bench-raw-pipe')
 BOOST = os.path.join(PROGRAMS, 'bench-boost')
 CPYTHON = os.path.join(HERE, 'bench-cpython.py')
 CPYTHON_SYNC = os.path.join(HERE, 'bench-cpython-sync.py')
 CPYTHON_MEMORY = os.path.join(HERE, 'bench-cpython-memory.py')
 OVERRIDES = os.path.join(HERE, 'bench-overrides.py')
+PIPE_PY = os.path.join(HERE, 'bench-pipe.py')
 QUEUE_PY = os.path.join(HERE, 'bench-queue.py')
 SINGLE = os.path.join(HERE, 'bench-overrides-sync.py')
 CALLS = os.path.join(HERE, 'bench-calls.py')
@@ -54,6 +57,29 @@ class Row:
         self.raw_name = raw_name
         self.targets = targets
         self.samples = {}
+
+
+def make_pipe_rows():
+    rows = [
+        Row('pipe, 8 bytes there and back, one CPU: median', 'pipe', ['pipe', 'pingpong', 'one'], 'median_us',
+            'socketpair', [('raw', '<=', 1.1)]),
+        Row('pipe, GVariants (isd), one way', 'pipe', ['pipe', 'variants'], 'messages/s', None,
+            [('cpython', '>=', 1.5)]),
+    ]
+    if len(os.sched_getaffinity(0)) > 1:
+        rows.insert(1, Row('the same, two CPUs: median', 'pipe', ['pipe', 'pingpong', 'two'], 'median_us', 'socketpair',
+                           [('raw', '<=', 1.1), ('cpython', '<=', 0.15)]))
+    for name, size, factor in ('64 B', 64, 2.5), ('1 KiB', 1 << 10, 2.5), ('1 MiB', 1 << 20, 4), ('64 MiB', 1 << 26, 3):
+        rows.append(Row(f'pipe, messages of {name}, one way', 'pipe', ['pipe', 'messages', str(size)], 'messages/s',
+                        'socketpair', [('cpython', '>=', factor)]))
+    rows.append(Row('pipe, 64 MiB: memory of the receiver beyond it', 'pipe', ['pipe', 'memory', str(1 << 26)],
+                    'extra_kib', 'socketpair', [('limit', '<=', 1024)]))
+    for name, size, factor in ('64 B', 64, 0.5), ('1 MiB', 1 << 20, 2):
+        rows.append(Row(f'Python: pipe, messages of {name}, one way', 'pipe-py', ['pipe-py', 'messages', str(size)],
+                        'messages/s', None, [('cpython', '>=', factor)]))
+    rows.append(Row('Python: pipe, tuples (int, str, float), one way', 'pipe-py', ['pipe-py', 'tuples'], 'messages/s',
+                    None))
+    return rows
 
 
 def make_rows():
@@ -150,7 +176,7 @@ def make_rows():
             Row('queue, items of 1 MiB, 1 → 1', 'queue', ['queue', 'large', '1'], 'items/s', "Boost's message_queue",
                 [('cpython', '>=', 4)]),
         ]
-    return rows
+    return rows + make_pipe_rows()
 
 
 def find_command(system, arguments):
@@ -160,6 +186,14 @@ def find_command(system, arguments):
     if arguments[0] == 'pyqueue':
         other = {'mp': 'mp', 'cpython': 'multiprocessing'}.get(system)
         return other and [sys.executable, QUEUE_PY, other, '2']
+    if arguments[0] == 'pipe':
+        return {'mp': [MP_PIPE, *arguments[1:]],
+                'raw': [RAW_PIPE, *arguments[1:]] if arguments[1] != 'variants' else None,
+                'cpython': [sys.executable, PIPE_PY, 'multiprocessing',
+                            *(['tuples'] if arguments[1] == 'variants' else arguments[1:])]}[system]
+    if arguments[0] == 'pipe-py':
+        other = {'mp': 'mp', 'cpython': 'multiprocessing'}.get(system)
+        return other and [sys.executable, PIPE_PY, other, *arguments[1:]]
     if arguments[0] == 'single':
         return None if system == 'raw' or (system, arguments[1]) == ('cpython', 'call') else \
             [sys.executable, SINGLE, system, arguments[1]]
