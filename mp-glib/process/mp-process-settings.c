@@ -275,7 +275,7 @@ mp_process_dup_authkey (MpProcess *self)
 }
 
 /**
- * mp_process_set_authkey: (set-property authkey)
+ * mp_process_set_authkey:
  * @self: a process that has not been started, or the current one
  * @authkey: (nullable): its key, not empty; `NULL` for that of the process that starts it
  *

@@ -350,7 +350,7 @@ install_settings (void)
                                                      G_PARAM_READWRITE | G_PARAM_EXPLICIT_NOTIFY |
                                                      G_PARAM_STATIC_STRINGS);
   /**
-   * MpProcess:authkey: (setter set_authkey)
+   * MpProcess:authkey:
    *
    * The key that [func@Mp.get_authkey] gives in the process. At first, and when set to `NULL`, the one of the process
    * that starts it. Set before the start; of the current process it can be set at any time, which is
