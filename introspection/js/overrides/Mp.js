@@ -8,6 +8,7 @@ const Barrier = imports.overrides.MpBarrier;
 const Condition = imports.overrides.MpCondition;
 const Connections = imports.overrides.MpConnection;
 const Items = imports.overrides.MpItems;
+const Listeners = imports.overrides.MpListener;
 const Queues = imports.overrides.MpQueue;
 const SharedMemory = imports.overrides.MpSharedMemory;
 const SharedValues = imports.overrides.MpValue;
@@ -799,6 +800,7 @@ function _init() {
     overrideResultIter();
     overrideProcess();
     Connections.overrideConnections(this, {promisify, wrapMethod});
+    Listeners.overrideListeners(this, {promisify, promisifyFunction, wrapFunction, wrapInit, wrapMethod});
     overrideSync();
     Condition.init(this);
     Queues.overrideQueues(this, {promisify, wrapInit, wrapMethod});

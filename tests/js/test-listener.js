@@ -1,0 +1,263 @@
+// test-listener.js — SPDX-License-Identifier: LGPL-2.1-or-later
+// Listeners and clients: in one program, in several, and with CPython at the other end.
+
+import GLib from 'gi://GLib';
+import Gio from 'gi://Gio';
+import Mp from 'gi://Mp?version=1';
+
+import {assert, assertEqual, assertMatches, catchFrom, catchNow, run, runProgram, show, test, until} from './harness.js';
+
+const greet = Mp.register(function greet(address, authkey, name) {
+    const connection = Mp.client_connect(address, {authkey});
+    connection.send(`hello from ${name}`);
+    const answer = connection.recv();
+    connection.close();
+    return answer;
+});
+
+Mp.init();
+
+const KEY = 'secret password';
+
+function matches(error, domain, code) {
+    assert(error instanceof GLib.Error && error.matches(domain, code), show(error));
+}
+
+async function connectPair(address, options = {}) {
+    const listener = new Mp.Listener({address, ...options});
+    const accepted = listener.accept_async();
+    const client = await Mp.client_connect_async(listener.address, options);
+    return [await accepted, client, listener];
+}
+
+const plain = [null, undefined, -0, 1.5, 'grüße', [1, [2]], {a: true}, new Map([[1, 2]]), new Uint8Array([1, 2])];
+
+test('addresses', async () => {
+    const directory = GLib.dir_make_tmp('mp-js-XXXXXX');
+    const path = `${directory}/socket`;
+    for (const [address, pattern] of [
+        [null, /^unix:\/.*/],
+        [path, /^unix:\/.*\/socket$/],
+        [`unix:${path}`, /^unix:\/.*\/socket$/],
+        ['tcp:127.0.0.1:0', /^tcp:127\.0\.0\.1:[1-9]/],
+        [['127.0.0.1', 0], /^tcp:127\.0\.0\.1:[1-9]/],
+        [Gio.InetSocketAddress.new_from_string('127.0.0.1', 0), /127\.0\.0\.1:[1-9]/],
+        [Gio.UnixSocketAddress.new(path), /socket$/],
+    ]) {
+        const listener = new Mp.Listener({address});
+        assertMatches(listener.get_address(), pattern);
+        for (const where of [listener.get_socket_address(), ...address instanceof Gio.SocketAddress ? []
+            : [listener.address]]) {
+            const accepted = listener.accept_async();
+            const client = await Mp.client_connect_async(where);
+            const connection = await accepted;
+            connection.send('here');
+            assertEqual(await client.recv_async(), 'here');
+        }
+        assertEqual(listener.is_closed(), false);
+        listener.close();
+        assertEqual(listener.closed, true);
+    }
+    GLib.rmdir(directory);
+
+    for (const wrong of [5, ['localhost'], ['localhost', '0'], [0, 'localhost'], {}, new Gio.Cancellable()]) {
+        assert(catchNow(() => new Mp.Listener({address: wrong})) instanceof TypeError, show(wrong));
+        assert(await catchFrom(() => Mp.client_connect_async(wrong)) instanceof TypeError, show(wrong));
+        assert(catchNow(() => Mp.client_connect(wrong)) instanceof TypeError, show(wrong));
+    }
+    assert(catchNow(() => new Mp.Listener({address: 'nonsense'})) instanceof GLib.Error);
+    assert(catchNow(() => Mp.client_connect('nonsense')) instanceof GLib.Error);
+    assert(catchNow(() => new Mp.Listener('tcp:localhost:0')) instanceof TypeError);
+});
+
+test('the ways to make and to connect', async () => {
+    const listener = Mp.Listener.new('tcp:127.0.0.1:0', KEY);
+    const options = new Mp.ClientOptions({authkey: KEY});
+    const other = new Mp.ClientOptions();
+    other.set_authkey(new TextEncoder().encode(KEY));
+    for (const connect of [
+        () => Mp.client_connect_async(listener.address, options),
+        () => Mp.client_connect_to_async(listener.address, other),
+        () => Mp.client_connect_async(listener.get_socket_address(), {authkey: GLib.Bytes.new(KEY)}),
+    ]) {
+        const accepted = listener.accept_async();
+        const client = await connect();
+        client.send(7);
+        assertEqual((await accepted).recv(), 7);
+    }
+    for (const wrong of [5, ['s'], {}]) {
+        assert(catchNow(() => Mp.Listener.new('tcp:127.0.0.1:0', wrong)) instanceof TypeError, show(wrong));
+        assert(await catchFrom(() => Mp.client_connect_async(listener.address, {authkey: wrong})) instanceof TypeError);
+    }
+    assert(await catchFrom(() => Mp.client_connect_async(listener.address, 'key')) instanceof TypeError);
+    assert(catchNow(() => Mp.client_connect(listener.address, null, 'soon')) instanceof TypeError);
+    listener.close();
+});
+
+test('values and bytes', async () => {
+    for (const address of [null, 'tcp:127.0.0.1:0']) {
+        const [server, client, listener] = await connectPair(address, {authkey: KEY});
+        for (const value of plain) {
+            server.send(value);
+            assertEqual(client.recv(), value);
+            await client.send_async(value);
+            assertEqual(await server.recv_async(), value);
+        }
+        server.send_bytes(new Int32Array([42, 1729]));
+        const numbers = new Int32Array(3);
+        assertEqual(client.recv_bytes_into(numbers), 8);
+        assertEqual(numbers, new Int32Array([42, 1729, 0]));
+        server.send('value');
+        server.send_bytes(new Uint8Array([65]));
+        server.close();
+        const messages = [];
+        for await (const message of client)
+            messages.push(message);
+        assertEqual(messages, ['value', new GLib.Bytes(new Uint8Array([65]))]);
+        listener.close();
+    }
+});
+
+test('objects that travel, and those that do not', async () => {
+    const [server, client] = await connectPair(null);
+    const lock = new Mp.Lock({isolated: true});
+    server.send({lock, file: Mp.Descriptor.new(0)});
+    const {lock: same, file} = client.recv();
+    same.acquire();
+    assertEqual(lock.is_locked(), true);
+    same.release();
+    assert(file.get_fd() > 2);
+    matches(catchNow(() => server.send(new Mp.Lock())), Gio.IOErrorEnum, Gio.IOErrorEnum.PERMISSION_DENIED);
+    server.send('still there');
+    assertEqual(client.recv(), 'still there');
+
+    const [server2, client2] = await connectPair('tcp:127.0.0.1:0');
+    matches(catchNow(() => server2.send(lock)), Gio.IOErrorEnum, Gio.IOErrorEnum.NOT_SUPPORTED);
+    server2.send('still there');
+    assertEqual(client2.recv(), 'still there');
+});
+
+test('keys', async () => {
+    const listener = new Mp.Listener({address: 'tcp:127.0.0.1:0', authkey: KEY});
+    const failed = [];
+    listener.connect('client-failed', (_listener, error) => failed.push(error));
+    const accepted = listener.accept_async();
+    for (const options of [{authkey: 'another'}, {authkey: 'secret'}]) {
+        const error = await catchFrom(() => Mp.client_connect_async(listener.address, options));
+        matches(error, Mp.Error, Mp.Error.AUTHENTICATION);
+        assert(!error.message.includes(KEY) && !error.message.includes('another'), error.message);
+    }
+    // The listener goes on.
+    const client = await Mp.client_connect_async(listener.address, {authkey: KEY});
+    client.send('good');
+    assertEqual((await accepted).recv(), 'good');
+    await until(() => failed.length === 2, 'two that failed');
+    failed.forEach(error => matches(error, Mp.Error, Mp.Error.AUTHENTICATION));
+    listener.close();
+});
+
+test('a loop over clients', async () => {
+    const listener = new Mp.Listener({authkey: KEY});
+    const pool = new Mp.Pool({n_workers: 3});
+    const names = ['a', 'b', 'c', 'd', 'e'];
+    const heard = [];
+    const futures = names.map(name => pool.submit(greet, [listener.address, KEY, name]));
+    for await (const connection of listener) {
+        heard.push(await connection.recv_async().catch(error => error));
+        connection.send('welcome');
+        connection.close();
+        if (heard.length === names.length)
+            listener.close();
+    }
+    for (const future of futures)
+        assertEqual(await future.get_async(), 'welcome');
+    assertEqual(heard.sort(), names.map(name => `hello from ${name}`));
+    pool.terminate();
+});
+
+test('signals', async () => {
+    const listener = new Mp.Listener({address: ['127.0.0.1', 0]});
+    const connections = [];
+    listener.connect('connection', (_listener, connection) => connections.push(connection));
+    listener.start();
+    const clients = [];
+    for (let i = 0; i < 3; i++)
+        clients.push(await Mp.client_connect_async(listener.address));
+    await until(() => connections.length === 3, 'three connections');
+    connections.forEach(connection => connection.send('here'));
+    for (const client of clients)
+        assertEqual(await client.recv_async(), 'here');
+    assert(listener.get_last_accepted() instanceof Gio.InetSocketAddress);
+    listener.stop();
+    listener.close();
+});
+
+test('times, and what ends a wait', async () => {
+    const listener = new Mp.Listener({authkey: KEY});
+    matches(catchNow(() => listener.accept(0)), Gio.IOErrorEnum, Gio.IOErrorEnum.TIMED_OUT);
+    assert(catchNow(() => listener.accept('1')) instanceof TypeError);
+    assert(catchNow(() => listener.accept(-2)) instanceof RangeError);
+    const cancellable = new Gio.Cancellable();
+    const accepting = listener.accept_async(cancellable);
+    cancellable.cancel();
+    matches(await catchFrom(() => accepting), Gio.IOErrorEnum, Gio.IOErrorEnum.CANCELLED);
+    matches(await catchFrom(() => Mp.client_connect_async(listener.address, {authkey: KEY}, cancellable)),
+        Gio.IOErrorEnum, Gio.IOErrorEnum.CANCELLED);
+    // Nobody answers, for nobody accepts.
+    matches(catchNow(() => Mp.client_connect(listener.address, {authkey: KEY}, 50000)), Gio.IOErrorEnum,
+        Gio.IOErrorEnum.TIMED_OUT);
+    const waiting = listener.accept_async();
+    listener.close();
+    matches(await catchFrom(() => waiting), Gio.IOErrorEnum, Gio.IOErrorEnum.CLOSED);
+    matches(catchNow(() => listener.accept()), Gio.IOErrorEnum, Gio.IOErrorEnum.CLOSED);
+});
+
+const PYTHON_CLIENT = `
+import sys
+from multiprocessing.connection import Client
+address = sys.argv[1][len('unix:'):]
+with Client(address) as connection:
+    connection.send_bytes(connection.recv_bytes().upper())
+`;
+const PYTHON_LISTENER = `
+import sys
+from multiprocessing.connection import Listener
+with Listener(('127.0.0.1', 0)) as listener:
+    print(listener.address[1], flush=True)
+    with listener.accept() as connection:
+        connection.send_bytes(connection.recv_bytes().upper())
+        connection.send_bytes(b'bye')
+`;
+
+test('a client in CPython', async () => {
+    const python = GLib.find_program_in_path('python3');
+    if (python === null)
+        return;
+    const listener = new Mp.Listener();
+    const program = runProgram([python, '-c', PYTHON_CLIENT, listener.address]);
+    const connection = await listener.accept_async();
+    connection.send_bytes(new TextEncoder().encode('from javascript'));
+    const answer = await connection.recv_bytes_async();
+    assertEqual(new TextDecoder().decode(answer.toArray()), 'FROM JAVASCRIPT');
+    const {status, stderr} = await program;
+    assertEqual(status, 0, stderr);
+    listener.close();
+});
+
+test('a listener in CPython', async () => {
+    const python = GLib.find_program_in_path('python3');
+    if (python === null)
+        return;
+    const program = Gio.Subprocess.new([python, '-c', PYTHON_LISTENER], Gio.SubprocessFlags.STDOUT_PIPE);
+    const output = Gio.DataInputStream.new(program.get_stdout_pipe());
+    const [port] = output.read_line_utf8(null);
+    const connection = await Mp.client_connect_async(['127.0.0.1', Number(port)]);
+    connection.send_bytes(new TextEncoder().encode('from javascript'));
+    const messages = [];
+    for await (const message of connection)
+        messages.push(new TextDecoder().decode(message.toArray()));
+    assertEqual(messages, ['FROM JAVASCRIPT', 'bye']);
+    assertEqual(program.wait_check(null), true);
+});
+
+await run();
