@@ -2,9 +2,7 @@
 # test_memory.py — SPDX-License-Identifier: LGPL-2.1-or-later
 """Mp.shared_memory with a process of CPython at the other side."""
 
-import ast
 import os
-import subprocess
 import sys
 import unittest
 
@@ -12,45 +10,13 @@ from gi.repository import Mp
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, '..', 'python'))
+sys.path.insert(0, HERE)
 
 import support  # noqa: E402
+from peers import Peer  # noqa: E402
 
 VALUES = [0, -1, 2**63 - 1, -2**63, 0.1, float('inf'), True, False, None, '', 'text', 'größer', 'x' * 1000, b'',
           b'\xff\x00\xff', bytes(range(1, 256))]
-
-
-class Peer:
-    """A process that runs peer.py."""
-
-    def __init__(self):
-        command = [os.environ.get('MP_TEST_PYTHON', 'python3'), '-I', os.path.join(HERE, 'peer.py')]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                                        encoding='utf-8')
-
-    def ask(self, line):
-        """Its answer as text."""
-        self.process.stdin.write(line + '\n')
-        self.process.stdin.flush()
-        return self.process.stdout.readline().rstrip('\n')
-
-    def get(self, expression):
-        """The value of an expression."""
-        answer = self.ask(expression)
-        if answer.startswith('!'):
-            raise AssertionError(answer)
-        return None if answer == '-' else ast.literal_eval(answer.replace('inf', '1e999'))
-
-    def do(self, statement):
-        """Carries out a statement, or a call that gives nothing."""
-        answer = self.ask(statement)
-        if answer != '-':
-            raise AssertionError(answer)
-
-    def end(self):
-        self.process.stdin.close()
-        status = self.process.wait(support.TIMEOUT)
-        self.process.stdout.close()
-        return status
 
 
 class InteropTest(unittest.TestCase):
