@@ -31,7 +31,8 @@ gi.require_version('Mp', '1')
 
 from . import _mp_barrier, _mp_boot, _mp_condition, _mp_connection, _mp_context, _mp_descriptor  # noqa: E402
 from . import _mp_errors  # noqa: E402
-from . import _mp_executor, _mp_function, _mp_futures, _mp_imap, _mp_items, _mp_lock, _mp_pool, _mp_process  # noqa: E402
+from . import _mp_executor, _mp_function, _mp_futures, _mp_imap, _mp_items, _mp_listener, _mp_lock  # noqa: E402
+from . import _mp_pool, _mp_process  # noqa: E402
 from . import _mp_properties, _mp_queue, _mp_result, _mp_sync, _mp_worker  # noqa: E402
 from . import _mp_module, _mp_shared_memory, _mp_value  # noqa: E402
 
@@ -45,6 +46,7 @@ Descriptor = override(_mp_descriptor.Descriptor)
 Event = override(_mp_sync.Event)
 Items = override(_mp_items.Items)
 JoinableQueue = override(_mp_properties.with_attributes(_mp_queue.JoinableQueue))
+Listener = override(_mp_properties.with_attributes(_mp_listener.Listener))
 Lock = override(_mp_lock.Lock)
 Pool = override(_mp_properties.with_attributes(_mp_pool.Pool))
 Process = override(_mp_properties.with_attributes(_mp_process.Process))
@@ -79,9 +81,11 @@ TimeoutError = _mp_errors.TimeoutError
 WorkerDiedError = _mp_errors.WorkerDiedError
 WorkerStartError = _mp_errors.WorkerStartError
 
+Client = _mp_listener.Client
 Pipe = _mp_connection.Pipe
 active_children = _mp_process.active_children
 as_completed = _mp_futures.as_completed
+client_async = _mp_listener.client_async
 current_process = _mp_process.current_process
 function = _mp_function.function
 function_register = _mp_function.function_register
@@ -99,7 +103,7 @@ set_start_method = _mp_context.set_start_method
 shared_memory = _mp_shared_memory.shared_memory
 sharedctypes = _mp_value.sharedctypes
 managers = _mp_shared_memory.managers
-connection = _mp_module.make('connection', Connection=Connection, Pipe=Pipe)
+connection = _mp_module.make('connection', Client=Client, Connection=Connection, Listener=Listener, Pipe=Pipe)
 reduction = _mp_descriptor.reduction
 
 
@@ -128,7 +132,8 @@ __all__ = [
     'Descriptor', 'reduction',
     'Array', 'RawArray', 'RawValue', 'Value', 'sharedctypes',
     'EndOfQueueError', 'JoinableQueue', 'Queue', 'SimpleQueue',
-    'active_children', 'as_completed', 'connection', 'cpu_count', 'current_process', 'freeze_support', 'function',
+    'Client', 'Listener', 'client_async', 'connection',
+    'active_children', 'as_completed', 'cpu_count', 'current_process', 'freeze_support', 'function',
     'function_register', 'get_all_start_methods', 'get_context', 'get_logger', 'get_start_method', 'idempotent',
     'init', 'log_to_stderr', 'parent_process', 'set_executable', 'set_forkserver_preload', 'set_start_method',
 ]

@@ -148,3 +148,13 @@ async def ready(fd, writing=False):
         if not futures:
             del waiting[fd, writing]
             (loop.remove_writer if writing else loop.remove_reader)(fd)
+
+
+async def in_thread(function, *args):
+    """Awaits a blocking call of the library, with a cancellable as its last argument, that nothing else can await."""
+    cancellable = Gio.Cancellable()
+    try:
+        return await asyncio.get_running_loop().run_in_executor(None, function, *args, cancellable)
+    except asyncio.CancelledError:
+        cancellable.cancel()
+        raise

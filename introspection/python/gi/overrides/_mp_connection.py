@@ -1,9 +1,9 @@
 # _mp_connection.py — SPDX-License-Identifier: LGPL-2.1-or-later
 """Connection and Pipe as multiprocessing has them."""
 
-import asyncio
+import errno
 
-from gi.repository import Gio, GLib
+from gi.repository import GLib
 
 from ..module import get_introspection_module
 from . import _mp_asyncio
@@ -46,6 +46,11 @@ def _decode(variant, allow_pickle):
     handles = [parts.get_child_value(i).get_variant() for i in range(parts.n_children())]
     objects = [_mp_call.plain(_Mp.Shareable.from_variant, handle) for handle in handles]
     return values.loads(data, objects) if tag == _PICKLE else plain.loads(data, objects)
+
+
+def _with_cause(exc, error):
+    exc.__cause__ = error
+    return exc
 
 
 def _part(buf, offset, size):
@@ -251,15 +256,11 @@ class Connection(_Mp.Connection):
                 pass
         # What is left of a message that has begun to leave goes by itself only while a main loop of GLib runs.
         send = _Mp.Connection.send if isinstance(message, GLib.Variant) else _Mp.Connection.send_bytes
-        cancellable = Gio.Cancellable()
         try:
-            await asyncio.get_running_loop().run_in_executor(None, send, self, message, -1, cancellable)
+            await _mp_asyncio.in_thread(send, self, message, -1)
             return
         except GLib.Error as error:
             exc = self._translate(error)
-        except BaseException:
-            cancellable.cancel()
-            raise
         raise exc
 
     def __aiter__(self):
@@ -284,7 +285,11 @@ class Connection(_Mp.Connection):
             if error.code == errors.IO_CLOSED:
                 return OSError('handle is closed') if self._closed else EOFError()
             if error.code == errors.IO_BROKEN_PIPE:
-                return BrokenPipeError(32, 'Broken pipe')
+                return BrokenPipeError(errno.EPIPE, 'Broken pipe')
+            if error.code == errors.IO_PERMISSION_DENIED:
+                return _with_cause(PermissionError(errno.EACCES, error.message), error)
+            if error.code == errors.IO_NOT_SUPPORTED:
+                return _with_cause(OSError(errno.EOPNOTSUPP, error.message), error)
         return errors.translate(error)
 
     def __enter__(self):

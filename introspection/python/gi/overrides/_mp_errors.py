@@ -27,6 +27,8 @@ IO_DOMAIN = 'g-io-error-quark'
 
 # Of GIOErrorEnum; importing Gio for them would cost every worker some milliseconds.
 IO_INVALID_ARGUMENT = 13
+IO_PERMISSION_DENIED = 14
+IO_NOT_SUPPORTED = 15
 IO_CLOSED = 18
 IO_CANCELLED = 19
 IO_TIMED_OUT = 24

@@ -1,0 +1,327 @@
+# _mp_listener.py — SPDX-License-Identifier: LGPL-2.1-or-later
+"""Listener, Client and the authentication of connections as multiprocessing.connection has them."""
+
+import errno
+import os
+import socket
+import weakref
+
+from gi.repository import Gio, GLib
+
+from ..module import get_introspection_module
+from . import _mp_asyncio
+from . import _mp_call
+from . import _mp_errors as errors
+from . import _mp_properties
+from ._mp_connection import WHOLE
+
+_Mp = get_introspection_module('Mp')
+
+_FAMILIES = {
+    'AF_UNIX': Gio.SocketFamily.UNIX,
+    'AF_INET': Gio.SocketFamily.IPV4,
+    'AF_INET6': Gio.SocketFamily.IPV6,
+}
+_TEXT_FORMS = ('unix:', 'unix-abstract:', 'tcp:')
+_RESOLVER_DOMAIN = 'g-resolver-error-quark'
+
+# Of GIOErrorEnum, and what the system calls say that CPython makes.
+_ERRNO = {
+    1: errno.ENOENT,
+    2: errno.EEXIST,
+    14: errno.EACCES,
+    33: errno.EADDRINUSE,
+    36: errno.ENETUNREACH,
+    37: errno.ENETUNREACH,
+    38: errno.EHOSTUNREACH,
+    39: errno.ECONNREFUSED,
+    44: errno.ECONNRESET,
+}
+
+
+def _translate(error):
+    if error.domain == _RESOLVER_DOMAIN:
+        return socket.gaierror(socket.EAI_NONAME, error.message)
+    if error.domain == errors.IO_DOMAIN and error.code in _ERRNO:
+        exc = OSError(_ERRNO[error.code], error.message)
+        exc.__cause__ = error
+        return exc
+    return errors.translate(error)
+
+
+def _family_of(address):
+    if isinstance(address, tuple):
+        if len(address) != 2 or not isinstance(address[0], str):
+            raise ValueError('address type of %r unrecognized' % (address,))
+        if not isinstance(address[1], int):
+            raise TypeError('the port must be a number, not %s' % type(address[1]).__name__)
+        if not 0 <= address[1] <= 65535:
+            raise OverflowError('the port must be from 0 to 65535, not %d' % address[1])
+        return 'AF_INET6' if ':' in address[0] else 'AF_INET'
+    if isinstance(address, (str, bytes, os.PathLike)):
+        return 'AF_UNIX'
+    raise ValueError('address type of %r unrecognized' % (address,))
+
+
+def _check_family(family):
+    if family not in _FAMILIES:
+        raise ValueError('Family %s is not recognized.' % (family,))
+
+
+def _tcp(host, port):
+    return ('tcp:[%s]:%d' if ':' in host else 'tcp:%s:%d') % (host, port)
+
+
+def _unix(path):
+    path = os.fsdecode(path)
+    return 'unix-abstract:' + path[1:] if path.startswith('\0') else 'unix:' + path
+
+
+def _to_text(address, family):
+    """The library's text for an address in one of CPython's forms; what is no such form as it is."""
+    if isinstance(address, Gio.SocketConnectable):
+        return address
+    if family is None and isinstance(address, str) and address.startswith(_TEXT_FORMS):
+        return address
+    own = _family_of(address)
+    if family is None:
+        family = own
+    _check_family(family)
+    if (family == 'AF_UNIX') != (own == 'AF_UNIX'):
+        raise ValueError('%r is no address of family %s' % (address, family))
+    return _unix(address) if own == 'AF_UNIX' else _tcp(*address)
+
+
+def _to_listen(address, family):
+    """The same for a listener. A name stands for its first address of the family."""
+    if address is None:
+        if family is not None:
+            _check_family(family)
+        if family in (None, 'AF_UNIX'):
+            return None
+        address = ('localhost', 0)
+    if not isinstance(address, tuple):
+        return _to_text(address, family)
+    own = _family_of(address)
+    family = family or own
+    _check_family(family)
+    host, port = address
+    kind = getattr(socket, family)
+    if family == 'AF_UNIX':
+        raise ValueError('%r is no address of family %s' % (address, family))
+    found = socket.getaddrinfo(host or None, port, kind, socket.SOCK_STREAM, 0, socket.AI_PASSIVE)
+    return _tcp(*found[0][4][:2])
+
+
+def _from_text(text):
+    """An address in CPython's form."""
+    if text is None:
+        return None
+    kind, _colon, rest = text.partition(':')
+    if kind == 'unix':
+        return rest
+    if kind == 'unix-abstract':
+        return '\0' + rest
+    if kind == 'tcp':
+        host, _colon, port = rest.rpartition(':')
+        return host.strip('[]'), int(port)
+    return text
+
+
+def _from_socket_address(address):
+    """What accept() of a socket would say."""
+    if address is None:
+        return None
+    if isinstance(address, Gio.InetSocketAddress):
+        return address.get_address().to_string(), address.get_port()
+    return ''
+
+
+def _key(authkey):
+    if authkey is None:
+        return None
+    if not isinstance(authkey, bytes):
+        raise TypeError('authkey should be a byte string')
+    return GLib.Bytes.new(bytes(authkey))
+
+
+def _settings(cls, authkey, properties):
+    """Keyword arguments as properties of a class of the library; times that end in _us may be given in seconds."""
+    specs = {spec.name.replace('-', '_'): spec for spec in cls.list_properties()}
+    found = {}
+    key = _key(authkey)
+    if key is not None:
+        found['authkey'] = key
+    for name, value in properties.items():
+        if name not in specs and name + '_us' in specs:
+            name, value = name + '_us', _mp_call.microseconds(value)
+        if name not in specs:
+            raise TypeError('%s has no property %r' % (cls.__gtype__.name, name))
+        found[name] = _mp_properties.check(specs[name], value)
+    return found
+
+
+def _ready(connection, allow_pickle, is_tcp):
+    """A connection as it comes out of a listener or a client."""
+    connection._how = (allow_pickle, True, 0 if is_tcp else WHOLE)
+    return connection
+
+
+class Listener(_Mp.Listener):
+    """Where clients connect to, this library's or CPython's own.
+
+    As multiprocessing.connection.Listener; but a client that cannot show that it has the key, or keeps silent, costs
+    itself only: accept() goes on with others. More keywords are the properties of the library's class: allow_md5 for
+    clients of CPython 3.11 and before, allow_abstract, max_message_size, handshake_timeout (in seconds), max_pending.
+
+    @address: a pair of host and port; a path; None: one that is made up. @allow_pickle: send() and recv() of the
+    connections use pickles, as CPython's do; only among those whom you trust. `async for` gives connections; the signal
+    ``connection``, after start(), does."""
+
+    __module__ = 'gi.overrides.Mp'
+
+    _closed = False
+    _allow_pickle = False
+
+    def __init__(self, address=None, family=None, backlog=128, authkey=None, *, allow_pickle=False, **properties):
+        settings = _settings(_Mp.Listener, authkey, properties)
+        address = _to_listen(address, family)
+        if address is not None:
+            settings['address' if isinstance(address, str) else 'connectable'] = address
+        super().__init__(backlog=max(1, backlog), **settings)
+        try:
+            self.init(None)
+        except GLib.Error as error:
+            exc = _translate(error)
+        else:
+            exc = None
+        if exc is not None:
+            raise exc
+        self._allow_pickle = bool(allow_pickle)
+        weak = weakref.ref(self)
+        # The first handler: those of the user see a connection that is ready.
+        self.connect('connection', lambda _listener, connection: weak()._ready(connection))
+
+    def _ready(self, connection):
+        return _ready(connection, self._allow_pickle, _Mp.Listener.get_address(self).startswith('tcp:'))
+
+    def _check(self):
+        if self._closed:
+            raise OSError('listener is closed')
+
+    def accept(self, timeout=None):
+        """Waits for a client, and gives the Connection."""
+        self._check()
+        try:
+            return self._ready(_mp_call.blocking(_Mp.Listener.accept, self, timeout=timeout))
+        except GLib.Error as error:
+            exc = self._translate(error)
+        raise exc
+
+    async def accept_async(self):
+        """As accept(), to be awaited under asyncio."""
+        while True:
+            try:
+                return self.accept(timeout=0)
+            except errors.TimeoutError:
+                pass
+            await _mp_asyncio.ready(_Mp.Listener.get_fd(self))
+
+    def _translate(self, error):
+        if error.domain == errors.IO_DOMAIN and error.code == errors.IO_CLOSED:
+            return OSError('listener is closed')
+        return _translate(error)
+
+    def __aiter__(self):
+        """The connections to come, until it is closed."""
+        return self
+
+    async def __anext__(self):
+        try:
+            return await self.accept_async()
+        except OSError:
+            if not self._closed:
+                raise
+            raise StopAsyncIteration from None
+
+    @property
+    def address(self):
+        """Where it listens, in CPython's form: (host, port), with the real port, or a path."""
+        return _from_text(_Mp.Listener.get_address(self))
+
+    @property
+    def last_accepted(self):
+        """Where the last client that was accepted came from, None before that: (host, port), or '' for a path."""
+        return _from_socket_address(_Mp.Listener.get_last_accepted(self))
+
+    @property
+    def closed(self):
+        """Whether close() has been called."""
+        return self._closed
+
+    def fileno(self):
+        """A file descriptor to wait on, readable when accept() would not wait."""
+        self._check()
+        return _Mp.Listener.get_fd(self)
+
+    def close(self):
+        """Closes it, and removes the socket's file; the connections stay."""
+        if not self._closed:
+            self._closed = True
+            _Mp.Listener.close(self)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, exc_type, exc_value, exc_tb):
+        self.close()
+
+
+def _client_options(authkey, properties):
+    return _Mp.ClientOptions(**_settings(_Mp.ClientOptions, authkey, properties))
+
+
+def _connecting(address, family):
+    """The library's function and the address for it."""
+    address = _to_text(address, family)
+    return _Mp.client_connect_to if isinstance(address, str) else _Mp.client_connect, address
+
+
+def _is_tcp(address):
+    return not (isinstance(address, str) and address.startswith('unix') or isinstance(address, Gio.UnixSocketAddress))
+
+
+def _translate_of_client(error):
+    if error.domain == errors.IO_DOMAIN and error.code == errors.IO_CLOSED:
+        return EOFError(error.message)
+    return _translate(error)
+
+
+def Client(address, family=None, authkey=None, *, timeout=None, allow_pickle=False, **properties):
+    """Connects to a listener, this library's or CPython's own, and gives the Connection.
+
+    As multiprocessing.connection.Client. More keywords are the properties of Mp.ClientOptions: allow_md5 for listeners
+    of CPython 3.11 and before, allow_abstract, max_message_size.
+
+    @timeout: seconds for all of it, Mp.TimeoutError after it. @allow_pickle: as Listener has it."""
+    connect, address = _connecting(address, family)
+    options = _client_options(authkey, properties)
+    try:
+        connection = _mp_call.blocking(connect, address, options, timeout=timeout)
+        return _ready(connection, bool(allow_pickle), _is_tcp(address))
+    except GLib.Error as error:
+        exc = _translate_of_client(error)
+    raise exc
+
+
+async def client_async(address, family=None, authkey=None, *, allow_pickle=False, **properties):
+    """As Client(), to be awaited under asyncio."""
+    connect, address = _connecting(address, family)
+    options = _client_options(authkey, properties)
+    # The library's own asynchronous form needs a main loop of GLib.
+    try:
+        connection = await _mp_asyncio.in_thread(connect, address, options, -1)
+        return _ready(connection, bool(allow_pickle), _is_tcp(address))
+    except GLib.Error as error:
+        exc = _translate_of_client(error)
+    raise exc

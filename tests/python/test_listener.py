@@ -1,0 +1,481 @@
+#!/usr/bin/env python3
+# test_listener.py — SPDX-License-Identifier: LGPL-2.1-or-later
+"""Listener and Client: what multiprocessing's do, and that strangers can do no harm."""
+
+import array
+import asyncio
+import os
+import pickle
+import select
+import socket
+import stat
+import struct
+import tempfile
+import threading
+import unittest
+
+from gi.repository import Gio, GLib
+from gi.repository import Mp
+
+import support
+
+KEY = b'secret password'
+
+
+class InThread:
+    """A call in a thread of its own; what it gives, or raises."""
+
+    def __init__(self, function, *args, **kwargs):
+        self.value = self.exc = None
+        self.thread = threading.Thread(target=self.run, args=(function, args, kwargs))
+        self.thread.start()
+
+    def run(self, function, args, kwargs):
+        try:
+            self.value = function(*args, **kwargs)
+        except BaseException as exc:
+            self.exc = exc
+
+    def get(self):
+        self.thread.join(support.TIMEOUT)
+        if self.exc is not None:
+            raise self.exc
+        return self.value
+
+
+def make_pair(listener, **client_arguments):
+    """Both ends of a connection."""
+    client = InThread(Mp.Client, listener.address, timeout=support.TIMEOUT, **client_arguments)
+    accepted = listener.accept(timeout=support.TIMEOUT)
+    return accepted, client.get()
+
+
+def serve_one(connection):
+    """In a process that a connection was handed on to."""
+    with connection:
+        connection.send([connection.recv(), connection.allow_pickle])
+
+
+def connect_with_own_key(address):
+    with Mp.Client(address, authkey=Mp.current_process().authkey) as connection:
+        connection.send('let in')
+
+
+class Base(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.path = os.path.join(folder.name, 'socket')
+
+    def listen(self, *args, **kwargs):
+        listener = Mp.Listener(*args, **kwargs)
+        self.addCleanup(listener.close)
+        return listener
+
+    def pair(self, listener=None, **client_arguments):
+        accepted, connected = make_pair(listener or self.listen(), **client_arguments)
+        self.addCleanup(accepted.close)
+        self.addCleanup(connected.close)
+        return accepted, connected
+
+
+class AddressTest(Base):
+    def check(self, listener):
+        accepted, connected = self.pair(listener)
+        connected.send('hello')
+        self.assertEqual(accepted.recv(), 'hello')
+        accepted.close()
+        with self.assertRaises(EOFError):
+            connected.recv()
+
+    def test_default(self):
+        listener = self.listen()
+        self.assertIs(type(listener.address), str)
+        self.assertIsNone(listener.last_accepted)
+        status = os.stat(listener.address)
+        self.assertTrue(stat.S_ISSOCK(status.st_mode))
+        self.check(listener)
+        self.assertEqual(listener.last_accepted, '')
+        path = listener.address
+        listener.close()
+        listener.close()
+        self.assertTrue(listener.closed)
+        self.assertEqual(listener.address, path)
+        self.assertFalse(os.path.exists(path))
+        self.assertFalse(os.path.exists(os.path.dirname(path)))
+
+    def test_path(self):
+        for address in (self.path, os.fsencode(self.path)):
+            with self.listen(address) as listener:
+                self.assertEqual(listener.address, self.path)
+                self.assertEqual(os.stat(self.path).st_mode & 0o777, 0o600)
+                self.check(listener)
+                with self.assertRaises(OSError) as caught:
+                    Mp.Listener(self.path)
+                self.assertEqual(caught.exception.errno, 98)
+            self.assertFalse(os.path.exists(self.path))
+
+    def test_tcp(self):
+        for address, family in ((('localhost', 0), None), (('127.0.0.1', 0), 'AF_INET'), (('', 0), None), (None, 'AF_INET')):
+            with self.listen(address, family) as listener:
+                host, port = listener.address
+                self.assertIn(host, ('127.0.0.1', '0.0.0.0'))
+                self.assertGreater(port, 0)
+                self.check(listener)
+                self.assertEqual(listener.last_accepted[0], '127.0.0.1')
+
+    @unittest.skipUnless(os.path.exists('/proc/net/if_inet6'), 'there is no IPv6 here')
+    def test_ipv6(self):
+        with self.listen(('::1', 0)) as listener:
+            self.assertEqual(listener.address[0], '::1')
+            self.check(listener)
+            self.assertEqual(listener.last_accepted[0], '::1')
+
+    def test_text_and_objects(self):
+        for text in ('unix:' + self.path, 'tcp:127.0.0.1:0', 'tcp:localhost:0'):
+            with self.listen(text) as listener:
+                self.check(listener)
+        with self.listen(Gio.InetSocketAddress.new_from_string('127.0.0.1', 0)) as listener:
+            client = InThread(Mp.Client, Gio.NetworkAddress.new('localhost', listener.address[1]))
+            listener.accept(timeout=support.TIMEOUT).send(1)
+            self.assertEqual(client.get().recv(), 1)
+
+    def test_abstract(self):
+        name = '\0mp-glib-test-%d' % os.getpid()
+        with self.assertRaises(PermissionError):
+            Mp.Listener(name)
+        with self.assertRaises(PermissionError):
+            Mp.Client(name)
+        listener = self.listen(name, allow_abstract=True)
+        self.assertEqual(listener.address, name)
+        self.pair(listener, allow_abstract=True)
+
+    def test_wrong(self):
+        for address, family in ((5, None), (('localhost',), None), (('a', 1, 2), None), ((1, 'a'), None),
+                                (self.path, 'AF_INET'), (('localhost', 0), 'AF_UNIX'), (None, 'AF_PIPE'),
+                                (self.path, 'AF_PIPE'), ('x' * 200, None)):
+            with self.assertRaises(ValueError):
+                Mp.Listener(address, family)
+            if address is not None:
+                with self.assertRaises(ValueError):
+                    Mp.Client(address, family)
+        for port in (-1, 70000, 'http'):
+            with self.assertRaises((OverflowError, ValueError, TypeError, OSError)):
+                Mp.Listener(('127.0.0.1', port))
+            with self.assertRaises((OverflowError, ValueError, TypeError, OSError)):
+                Mp.Client(('127.0.0.1', port))
+        for key in ('text', 5, bytearray(b'x')):
+            with self.assertRaises(TypeError):
+                Mp.Listener(authkey=key)
+            with self.assertRaises(TypeError):
+                Mp.Client(self.path, authkey=key)
+        with self.assertRaisesRegex(TypeError, 'no_such_thing'):
+            Mp.Listener(no_such_thing=1)
+        with self.assertRaisesRegex(TypeError, 'no_such_thing'):
+            Mp.Client(self.path, no_such_thing=1)
+        with self.assertRaises(ValueError):
+            Mp.Listener(max_pending=0)
+
+    def test_nobody_there(self):
+        with self.assertRaises(FileNotFoundError):
+            Mp.Client(self.path)
+        with self.assertRaises(FileNotFoundError):
+            Mp.Listener(os.path.join(self.path, 'not', 'there'))
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(self.path)
+            with self.assertRaises(ConnectionRefusedError):
+                Mp.Client(self.path)
+        with socket.socket() as server:
+            server.bind(('127.0.0.1', 0))
+            with self.assertRaises(ConnectionRefusedError):
+                Mp.Client(server.getsockname())
+        # What nobody listens to any more is taken over.
+        self.check(self.listen(self.path))
+        with self.assertRaises(socket.gaierror):
+            Mp.Client(('no-such-host.invalid', 1))
+
+
+class AcceptTest(Base):
+    def test_timeout(self):
+        listener = self.listen()
+        with self.assertRaises(Mp.TimeoutError):
+            listener.accept(timeout=0)
+        with self.assertRaises(Mp.TimeoutError):
+            listener.accept(timeout=0.01)
+
+    def test_closed(self):
+        listener = self.listen()
+        listener.close()
+        for call in (listener.accept, listener.fileno):
+            with self.assertRaisesRegex(OSError, 'listener is closed'):
+                call()
+
+    def test_fileno(self):
+        listener = self.listen()
+        self.assertEqual(select.select([listener], [], [], 0)[0], [])
+        client = InThread(Mp.Client, listener.address)
+        self.assertEqual(select.select([listener], [], [], support.TIMEOUT)[0], [listener])
+        listener.accept(timeout=0)
+        client.get()
+
+    def test_signal(self):
+        listener = self.listen(allow_pickle=True)
+        loop, found = GLib.MainLoop(), []
+
+        def accepted(_listener, connection):
+            found.append(connection)
+            loop.quit()
+
+        listener.connect('connection', accepted)
+        listener.start()
+        client = InThread(Mp.Client, listener.address, allow_pickle=True)
+        loop.run()
+        connection = client.get()
+        self.assertIsInstance(found[0], Mp.Connection)
+        self.assertIs(found[0].allow_pickle, True)
+        found[0].send({object})
+        self.assertEqual(connection.recv(), {object})
+
+    def test_made_by_the_library(self):
+        listener = Mp.Listener.new('unix:' + self.path, None)
+        accepted, connected = self.pair(listener)
+        self.assertEqual(listener.address, self.path)
+        self.assertIs(accepted.allow_pickle, False)
+
+    def test_garbage_collected(self):
+        """A listener that nobody has is closed, and its file gone."""
+        address = Mp.Listener().address
+        import gc
+        gc.collect()
+        self.assertFalse(os.path.exists(address))
+
+
+class KeyTest(Base):
+    def test_right(self):
+        for address in (None, ('localhost', 0)):
+            listener = self.listen(address, authkey=KEY)
+            accepted, connected = self.pair(listener, authkey=KEY)
+            accepted.send('in')
+            self.assertEqual(connected.recv(), 'in')
+
+    def test_wrong(self):
+        """Who has no key gets nothing, and accept() goes on with others."""
+        listener = self.listen(authkey=KEY)
+        accepting = InThread(listener.accept, timeout=support.TIMEOUT)
+        with self.assertRaises(Mp.AuthenticationError):
+            Mp.Client(listener.address, authkey=b'another')
+        with socket.socket(socket.AF_UNIX) as rubbish:
+            rubbish.connect(listener.address)
+            rubbish.sendall(b'GET / HTTP/1.1\r\n\r\n')
+            with socket.socket(socket.AF_UNIX) as silent:
+                silent.connect(listener.address)
+                with Mp.Client(listener.address, authkey=KEY, timeout=support.TIMEOUT) as client:
+                    client.send('the right one')
+                    self.assertEqual(accepting.get().recv(), 'the right one')
+
+    def test_listener_is_wrong(self):
+        """A client finds out a listener that has not its key."""
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(self.path)
+            server.listen()
+            client = InThread(Mp.Client, self.path, authkey=KEY, timeout=support.TIMEOUT)
+            peer = server.accept()[0]
+            peer.sendall(struct.pack('!i', 5) + b'hello')
+            with self.assertRaises(Mp.ProcessError):
+                client.get()
+            peer.close()
+
+    def test_silent_listener(self):
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(self.path)
+            server.listen()
+            with self.assertRaises(Mp.TimeoutError):
+                Mp.Client(self.path, authkey=KEY, timeout=0.05)
+
+    def test_key_of_the_process(self):
+        key = Mp.current_process().authkey
+        self.assertIsInstance(key, bytes)
+        self.assertGreaterEqual(len(key), 32)
+        with self.assertRaises(TypeError):
+            pickle.dumps(key)
+        self.assertEqual(Mp.current_process().authkey, key)
+        listener = self.listen(authkey=key)
+        for method in ('spawn', 'forkserver'):
+            process = Mp.get_context(method).Process(target=connect_with_own_key, args=(listener.address,))
+            process.start()
+            self.assertEqual(listener.accept(timeout=support.TIMEOUT).recv(), 'let in')
+            process.join()
+            self.assertEqual(process.exitcode, 0)
+
+
+class ValueTest(Base):
+    def test_plain(self):
+        accepted, connected = self.pair()
+        self.assertIs(accepted.allow_pickle, False)
+        self.assertIs(connected.allow_pickle, False)
+        for value in ([2.25, None, 'junk', float], 2 ** 200, {'a': (1, b'x', {3})}, GLib.Variant('(is)', (1, 'a')),
+                      bytes(3000000), 'x' * 100000):
+            sending = InThread(accepted.send, value)
+            received = connected.recv()
+            self.assertEqual(received, value)
+            self.assertIs(type(received), type(value))
+            sending.get()
+        with self.assertRaisesRegex(TypeError, 'allow_pickle'):
+            accepted.send(object())
+
+    def test_bytes(self):
+        accepted, connected = self.pair(self.listen(('localhost', 0)))
+        accepted.send_bytes(b'hello')
+        accepted.send_bytes(array.array('i', [42, 1729]))
+        self.assertEqual(connected.recv_bytes(), b'hello')
+        numbers = array.array('i', [0, 0, 0, 0, 0])
+        self.assertEqual(connected.recv_bytes_into(numbers), 8)
+        self.assertEqual(numbers, array.array('i', [42, 1729, 0, 0, 0]))
+        connected.send_bytes(b'x' * 100)
+        self.assertEqual(accepted.recv_bytes(100), b'x' * 100)
+
+    def test_pickles(self):
+        listener = self.listen(allow_pickle=True)
+        accepted, connected = self.pair(listener, allow_pickle=True)
+        for value in (1 + 2j, [InThread], {'a': Base}, GLib.Variant('i', 3)):
+            accepted.send(value)
+            self.assertEqual(connected.recv(), value)
+        # As multiprocessing does it: a pickle is a message of bytes.
+        accepted.send([InThread])
+        self.assertEqual(pickle.loads(connected.recv_bytes()), [InThread])
+        connected.send_bytes(pickle.dumps({'by': 'hand'}))
+        self.assertEqual(accepted.recv(), {'by': 'hand'})
+        # With objects in them.
+        queue = Mp.Queue(isolated=True)
+        accepted.send([InThread, queue])
+        received = connected.recv()
+        queue.put(5)
+        self.assertEqual(received[1].get(timeout=support.TIMEOUT), 5)
+
+    def test_pickles_unasked(self):
+        listener = self.listen(allow_pickle=True)
+        accepted, connected = self.pair(listener)
+        accepted.send([1, 2])
+        for _ in range(2):
+            with self.assertRaisesRegex(TypeError, 'recv_bytes.*allow_pickle=True'):
+                connected.recv()
+        self.assertEqual(pickle.loads(connected.recv_bytes()), [1, 2])
+        connected.send([3])   # a plain value
+        self.assertEqual(accepted.recv(), [3])
+        # One in the form that pipes have is refused, too.
+        accepted.send(GLib.Variant('(ssayav)', ('pickle', '', pickle.dumps('x'), [])))
+        with self.assertRaisesRegex(Mp.ProcessError, 'not allowed'):
+            connected.recv()
+        accepted.send(GLib.Variant('i', 4))
+        self.assertEqual(connected.recv(), GLib.Variant('i', 4))
+
+    def test_objects(self):
+        accepted, connected = self.pair()
+        queue = Mp.Queue(isolated=True)
+        accepted.send({'queue': queue, 'n': 1})
+        received = connected.recv()
+        received['queue'].put('through it')
+        self.assertEqual(queue.get(timeout=support.TIMEOUT), 'through it')
+        with self.assertRaisesRegex(PermissionError, 'isolated'):
+            accepted.send([Mp.Queue()])
+        accepted.send('goes on')
+        self.assertEqual(connected.recv(), 'goes on')
+        # Not to another machine.
+        accepted, connected = self.pair(self.listen(('localhost', 0)))
+        with self.assertRaises(OSError):
+            accepted.send([queue])
+        accepted.send('goes on')
+        self.assertEqual(connected.recv(), 'goes on')
+
+    def test_pipe_through_it(self):
+        """A pipe's end that came from a stranger leads to one."""
+        accepted, connected = self.pair()
+        first, second = Mp.Pipe()
+        accepted.send(second)
+        received = connected.recv()
+        self.assertIs(received.allow_pickle, False)
+        received.send([1])
+        self.assertEqual(first.recv(), [1])
+        first.send('a pickle')
+        with self.assertRaisesRegex(Mp.ProcessError, 'not allowed'):
+            received.recv()
+
+    def test_handed_on(self):
+        """What was said of a connection holds in the process that it is handed on to."""
+        for allow in (False, True):
+            accepted, connected = self.pair(self.listen(allow_pickle=allow), allow_pickle=allow)
+            process = Mp.Process(target=serve_one, args=(accepted,))
+            process.start()
+            accepted.close()
+            connected.send(['to another process'])
+            self.assertEqual(connected.recv(), [['to another process'], allow])
+            process.join()
+            self.assertEqual(process.exitcode, 0)
+
+    def test_too_large(self):
+        listener = self.listen(max_message_size=1000)
+        accepted, connected = self.pair(listener)
+        connected.send_bytes(bytes(1001))
+        with self.assertRaises(ValueError):
+            accepted.recv_bytes()
+        with self.assertRaises(ValueError):
+            self.pair(listener)[0].send_bytes(bytes(1001))
+
+    def test_hostile(self):
+        """Bytes that are no values are errors, and the connection stays."""
+        accepted, connected = self.pair()
+        for blob in (b'', b'l\xff\xff\xff\xff\x7f', b'h\0', b'x'):
+            connected.send(GLib.Variant('(ssayav)', ('python', '', blob, [])))
+            with self.assertRaises(Mp.ProcessError):
+                accepted.recv()
+        connected.send(1)
+        self.assertEqual(accepted.recv(), 1)
+
+
+class AsyncioTest(Base):
+    def test_both_ends(self):
+        listener = self.listen(('localhost', 0), authkey=KEY)
+
+        async def serve():
+            async for connection in listener:
+                with connection:
+                    async for value in connection:
+                        await connection.send_async([value, value])
+                listener.close()
+
+        async def talk():
+            serving = asyncio.ensure_future(serve())
+            with await Mp.client_async(listener.address, authkey=KEY) as connection:
+                for value in (1, 'a' * 200000):
+                    await connection.send_async(value)
+                    self.assertEqual(await connection.recv_async(), [value, value])
+            await serving
+            with self.assertRaises(ConnectionRefusedError):
+                await Mp.client_async(listener.address)
+
+        asyncio.run(asyncio.wait_for(talk(), support.TIMEOUT))
+
+    def test_cancelled(self):
+        listener = self.listen()
+
+        async def talk():
+            accepting = asyncio.ensure_future(listener.accept_async())
+            await asyncio.sleep(0)
+            accepting.cancel()
+            await asyncio.wait([accepting])
+            connection = await Mp.client_async(listener.address)
+            accepted = await listener.accept_async()
+            await connection.send_async(5)
+            self.assertEqual(await accepted.recv_async(), 5)
+            silent = socket.socket(socket.AF_UNIX)
+            silent.bind(self.path)
+            silent.listen()
+            with self.assertRaises(asyncio.TimeoutError):
+                await asyncio.wait_for(Mp.client_async(self.path, authkey=KEY), 0.05)
+            silent.close()
+
+        asyncio.run(talk())
+
+
+if __name__ == '__main__':
+    support.main()
