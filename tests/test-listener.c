@@ -420,6 +420,46 @@ test_fd (void)
   g_assert_false (is_readable (fd));
 }
 
+static void
+check_wait (MpListener *listener,
+            gint64      timeout_us,
+            guint       n_expected)
+{
+  g_autoptr(GError) error = NULL;
+  g_autoptr(GPtrArray) ready = mp_wait ((MpWaitable **) &listener, 1, timeout_us, NULL, &error);
+
+  g_assert_no_error (error);
+  g_assert_cmpuint (ready->len, ==, n_expected);
+}
+
+static void
+test_wait (void)
+{
+  g_autoptr(MpListener) listener = listen_ok (NULL, KEY);
+  g_autoptr(MpConnection) connection = NULL;
+  g_autoptr(Client) client = NULL;
+  GThread *thread;
+
+  check_wait (listener, 0, 0);
+  check_wait (listener, 1000, 0);
+  client = client_start (listener, KEY, FALSE);
+  check_wait (listener, LONG_TIME, 1);
+
+  /* It is still there, and comes at once. */
+  check_wait (listener, 0, 1);
+  g_assert_true (is_readable (mp_listener_get_fd (listener)));
+  connection = mp_listener_accept (listener, 0, NULL, NULL);
+  g_assert_nonnull (connection);
+  client_join (client);
+  exchange (connection, client->connection);
+  check_wait (listener, 0, 0);
+
+  thread = g_thread_new ("close", close_thread, listener);
+  check_wait (listener, LONG_TIME, 1);
+  g_thread_join (thread);
+  check_wait (listener, LONG_TIME, 1);
+}
+
 static gpointer
 accept_thread (gpointer data)
 {
@@ -483,6 +523,7 @@ main (int   argc,
   g_test_add_func ("/listener/async-without-loop", test_async_without_loop);
   g_test_add_func ("/listener/signal", test_signal);
   g_test_add_func ("/listener/fd", test_fd);
+  g_test_add_func ("/listener/wait", test_wait);
   g_test_add_func ("/listener/threads", test_threads);
 
   status = g_test_run ();

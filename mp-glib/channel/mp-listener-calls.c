@@ -7,9 +7,11 @@
 
 static void
 op_init (MpListenerAccept *op,
-         MpListenerCore   *core)
+         MpListenerCore   *core,
+         GCancellable     *cancellable)
 {
   op->link.data = op;
+  op->cancellable = cancellable;
   op->core = mp_listener_core_ref (core);
 }
 
@@ -127,7 +129,7 @@ mp_listener_accept (MpListener    *self,
       return NULL;
     }
 
-  op_init (&op, mp_listener_get_core (self));
+  op_init (&op, mp_listener_get_core (self), cancellable);
   if (op_queue (&op))
     {
       mp_listener_core_drive (op.core);
@@ -233,7 +235,7 @@ mp_listener_accept_async (MpListener          *self,
   core = mp_listener_get_core (self);
   op = g_new0 (MpListenerAccept, 1);
   g_atomic_ref_count_init (&op->ref_count);
-  op_init (op, core);
+  op_init (op, core, cancellable);
   op->task = g_task_new (self, cancellable, NULL, NULL);
   op->callback = callback;
   op->user_data = user_data;
@@ -424,21 +426,4 @@ mp_listener_get_fd (MpListener *self)
   mp_hub_unlock ();
 
   return fd;
-}
-
-gboolean
-mp_listener_look (MpListener *self)
-{
-  MpListenerCore *core = mp_listener_get_core (self);
-  gboolean found;
-
-  mp_hub_lock ();
-  core->looking = TRUE;
-  mp_hub_unlock ();
-  mp_listener_core_drive (core);
-
-  mp_hub_lock ();
-  found = core->ready.head != NULL || core->closed;
-  mp_hub_unlock ();
-  return found;
 }

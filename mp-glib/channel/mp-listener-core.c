@@ -5,7 +5,6 @@
 
 #include "mp-glib/platform/mp-fd-private.h"
 #include "mp-glib/platform/mp-poll-private.h"
-#include "mp-glib/platform/mp-socket-private.h"
 
 #include <errno.h>
 #include <unistd.h>
@@ -18,22 +17,6 @@ enum { TOKEN_SOCKET = 1, TOKEN_TIMER, TOKEN_READY };
 
 /* Clients whose signal has not come yet: then the others wait in the socket's backlog. */
 #define MAX_READY 16
-
-/* Signals of failures that are kept for a context that does not run: a flood of bad clients must not fill memory. */
-#define MAX_FAILURES 64
-
-/* A client is not sent away for a new one before it has been silent for so long: all others that connect at the same
- * time have had their turn by then. */
-#define STALL_GRACE_US 200000
-
-/* When there are no descriptors left, or no memory in the kernel, it is tried again after this time. */
-#define RETRY_US 100000
-
-typedef struct
-{
-  MpListenerCore *core;    /* (owned) */
-  GError         *error;   /* (owned) */
-} Failure;
 
 MpListenerCore *
 mp_listener_core_new (void)
@@ -124,297 +107,23 @@ mp_listener_core_listen (MpListenerCore  *core,
   return FALSE;
 }
 
-/* Failures. */
-
-static char *
-describe_client (MpListenerClient *client)
-{
-  g_autoptr(GSocketAddress) address = g_socket_address_new_from_native (&client->address, client->address_size);
-  int pid;
-
-  if (address != NULL && G_IS_INET_SOCKET_ADDRESS (address))
-    return g_socket_connectable_to_string (G_SOCKET_CONNECTABLE (address));
-
-  pid = mp_socket_peer_pid (client->handshake.fd);
-  return pid > 0 ? g_strdup_printf ("process %d", pid) : g_strdup ("a process");
-}
-
-static void
-failure_free (gpointer data)
-{
-  Failure *self = data;
-
-  g_error_free (self->error);
-  mp_listener_core_unref (self->core);
-  g_free (self);
-}
-
-static void
-tell_failure_cb (gpointer data)
-{
-  Failure *self = data;
-  g_autoptr(MpListener) listener = g_weak_ref_get (&self->core->listener);
-  gboolean closed;
-
-  mp_hub_lock ();
-  self->core->n_failures--;
-  closed = self->core->closed;
-  mp_hub_unlock ();
-
-  if (listener != NULL && !closed)
-    mp_listener_tell_failed (listener, self->error);
-}
-
-/* Takes @error. */
-static void
-post_failure (MpListenerCore *core,
-              GError         *error)
-{
-  Failure *failure = NULL;
-
-  mp_hub_lock ();
-  if (core->n_failures < MAX_FAILURES && !core->closed)
-    {
-      core->n_failures++;
-      failure = g_new (Failure, 1);
-      failure->core = mp_listener_core_ref (core);
-      failure->error = g_steal_pointer (&error);
-      mp_hub_post (core->context, core, tell_failure_cb, failure, failure_free);
-    }
-  mp_hub_unlock ();
-
-  g_clear_error (&error);
-}
-
-/* Clients in their handshakes. */
-
-static void
-forget_client (MpListenerCore   *core,
-               MpListenerClient *client)
-{
-  if (client->condition != 0)
-    mp_poll_remove (core->poll_fd, client->handshake.fd);
-  client->condition = 0;
-
-  mp_hub_lock ();
-  g_queue_unlink (&core->stalled, &client->stall_link);
-  g_queue_unlink (&core->due, &client->due_link);
-  mp_hub_unlock ();
-  /* Its descriptor may be what the next one waits for. */
-  core->retry_at = -1;
-}
-
-/* Takes @error, and the client. */
-static void
-send_away (MpListenerCore   *core,
-           MpListenerClient *client,
-           GError           *error)
-{
-  g_autofree char *who = describe_client (client);
-
-  forget_client (core, client);
-  mp_listener_client_free (client);
-  g_prefix_error (&error, "listener: %s: ", who);
-  post_failure (core, error);
-}
-
-static void give_client (MpListenerCore   *core,
-                         MpListenerClient *client);
-
-static guint
-count_messages (MpListenerClient *client)
-{
-  return client->handshake.auth != NULL ? mp_auth_get_n_taken (client->handshake.auth) : 0;
-}
-
-/* It has sent something that only one who knows the key can send: the others have to go before it now. When the program
- * came back to its clients after the deadline only, that was not the client's fault. */
-static void
-note_progress (MpListenerCore   *core,
-               MpListenerClient *client,
-               gint64            now)
-{
-  gboolean late = client->due <= now;
-
-  client->n_messages = count_messages (client);
-  client->stalled_since = now;
-  if (late)
-    client->due = now + core->handshake_timeout_us;
-
-  mp_hub_lock ();
-  g_queue_unlink (&core->stalled, &client->stall_link);
-  g_queue_push_tail_link (&core->stalled, &client->stall_link);
-  if (late)
-    {
-      g_queue_unlink (&core->due, &client->due_link);
-      g_queue_push_tail_link (&core->due, &client->due_link);
-    }
-  mp_hub_unlock ();
-}
-
-static gboolean
-watch_client (MpListenerCore   *core,
-              MpListenerClient *client)
-{
-  GIOCondition wanted = client->handshake.condition;
-  int result = 0;
-
-  if (client->condition == 0)
-    result = mp_poll_add (core->poll_fd, client->handshake.fd, wanted, GPOINTER_TO_SIZE (client));
-  else if (client->condition != wanted)
-    result = mp_poll_modify (core->poll_fd, client->handshake.fd, wanted, GPOINTER_TO_SIZE (client));
-  if (result == 0)
-    client->condition = wanted;
-  return result == 0;
-}
-
-static void
-step_client (MpListenerCore   *core,
-             MpListenerClient *client)
-{
-  GError *error = NULL;
-
-  switch (mp_handshake_step (&client->handshake, &error))
-    {
-    case MP_HANDSHAKE_DONE:
-      forget_client (core, client);
-      give_client (core, client);
-      return;
-
-    case MP_HANDSHAKE_WAITS:
-      if (count_messages (client) != client->n_messages)
-        note_progress (core, client, g_get_monotonic_time ());
-      if (watch_client (core, client))
-        return;
-      g_set_error (&error, G_IO_ERROR, g_io_error_from_errno (errno), "cannot wait for it: %s", g_strerror (errno));
-      break;
-
-    case MP_HANDSHAKE_FAILED:
-      break;
-    }
-
-  send_away (core, client, error);
-}
-
-static void
-send_away_late_ones (MpListenerCore *core)
-{
-  gint64 now = g_get_monotonic_time ();
-  MpListenerClient *client;
-
-  while (core->due.head != NULL && (client = core->due.head->data)->due <= now)
-    send_away (core, client, g_error_new (G_IO_ERROR, G_IO_ERROR_TIMED_OUT, "the handshake timed out"));
-}
-
-/* New ones. */
-
-static void
-receive_client (MpListenerCore                *core,
-                int                            fd,
-                const struct sockaddr_storage *address,
-                socklen_t                      size)
-{
-  MpListenerClient *client = g_new0 (MpListenerClient, 1);
-  gint64 now = g_get_monotonic_time ();
-  GError *error = NULL;
-  gboolean ok;
-
-  client->stall_link.data = client->due_link.data = client;
-  client->stalled_since = now;
-  client->due = now + core->handshake_timeout_us;
-  client->address = *address;
-  client->address_size = size;
-  ok = mp_handshake_init (&client->handshake, fd, MP_AUTH_LISTENER, core->authkey, core->allow_md5, -1, &error);
-
-  mp_hub_lock ();
-  g_queue_push_tail_link (&core->stalled, &client->stall_link);
-  g_queue_push_tail_link (&core->due, &client->due_link);
-  mp_hub_unlock ();
-
-  if (ok)
-    step_client (core, client);
-  else
-    send_away (core, client, error);
-}
+/* Those who are ready, and those who want them. */
 
 /* Whether one more may come in: not while nobody wants it, for another process may have the same socket. */
-static gboolean
-wants_client (MpListenerCore *core)
+gboolean
+mp_listener_wants_client (MpListenerCore *core)
 {
   gboolean wants;
 
   mp_hub_lock ();
-  if (core->closed)
+  if (core->closed || core->ready.length >= MAX_READY)
     wants = FALSE;
-  else if (core->started)
-    wants = core->ready.length < MAX_READY;
   else
-    wants = core->accepts.head != NULL || (core->looking && core->ready.head == NULL);
+    wants = core->started || core->accepts.head != NULL || (core->looking && core->ready.head == NULL);
   mp_hub_unlock ();
 
   return wants;
 }
-
-static MpListenerClient *
-get_most_stalled (MpListenerCore *core)
-{
-  return core->stalled.length >= core->max_pending ? core->stalled.head->data : NULL;
-}
-
-/* FALSE: not yet. */
-static gboolean
-make_room (MpListenerCore *core)
-{
-  MpListenerClient *client = get_most_stalled (core);
-
-  if (client == NULL)
-    return TRUE;
-  if (client->stalled_since + STALL_GRACE_US > g_get_monotonic_time ())
-    return FALSE;
-
-  send_away (core, client, g_error_new (G_IO_ERROR, G_IO_ERROR_BUSY,
-                                        "it stalled, and another one wanted its place (max-pending)"));
-  return TRUE;
-}
-
-static void
-pause_accepting (MpListenerCore *core,
-                 int             code)
-{
-  gboolean told = core->shortage_is_told;
-
-  core->retry_at = g_get_monotonic_time () + RETRY_US;
-  core->shortage_is_told = TRUE;
-  if (!told)
-    post_failure (core, g_error_new (G_IO_ERROR, g_io_error_from_errno (code),
-                                     "listener: cannot accept the clients that wait: %s; it is tried again",
-                                     g_strerror (code)));
-}
-
-static void
-receive_clients (MpListenerCore *core)
-{
-  struct sockaddr_storage address;
-  socklen_t size;
-  int fd;
-  guint i;
-
-  for (i = 0; i < N_EVENTS && core->retry_at < 0 && wants_client (core) && make_room (core); i++)
-    {
-      fd = mp_listen_accept (core->fd, &address, &size);
-      if (fd < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
-        return;
-      if (fd < 0)
-        {
-          pause_accepting (core, errno);
-          return;
-        }
-      core->shortage_is_told = FALSE;
-      receive_client (core, fd, &address, size);
-    }
-}
-
-/* Those who are ready, and those who want them. */
 
 static void
 end_accept (MpListenerCore   *core,
@@ -448,6 +157,18 @@ take_ready (MpListenerCore *core)
   return client;
 }
 
+/* One that is cancelled is about to be told so. */
+static MpListenerAccept *
+find_accept (MpListenerCore *core)
+{
+  GList *link;
+
+  for (link = core->accepts.head; link != NULL; link = link->next)
+    if (!g_cancellable_is_cancelled (((MpListenerAccept *) link->data)->cancellable))
+      return link->data;
+  return NULL;
+}
+
 /* The clients' signals, in the listener's context. */
 static void
 tell_clients_cb (gpointer data)
@@ -462,7 +183,7 @@ tell_clients_cb (gpointer data)
       g_autoptr(MpConnection) connection = NULL;
 
       mp_hub_lock ();
-      client = core->started && core->accepts.head == NULL ? take_ready (core) : NULL;
+      client = core->started && find_accept (core) == NULL ? take_ready (core) : NULL;
       mp_hub_unlock ();
       if (client == NULL)
         break;
@@ -483,10 +204,10 @@ static void
 hand_out (MpListenerCore *core,
           GQueue         *finished)
 {
-  while (core->accepts.head != NULL && core->ready.head != NULL)
-    {
-      MpListenerAccept *op = core->accepts.head->data;
+  MpListenerAccept *op;
 
+  while (core->ready.head != NULL && (op = find_accept (core)) != NULL)
+    {
       op->client = take_ready (core);
       end_accept (core, op, finished);
     }
@@ -500,8 +221,8 @@ hand_out (MpListenerCore *core,
 }
 
 /* Takes the client. */
-static void
-give_client (MpListenerCore   *core,
+void
+mp_listener_give_client (MpListenerCore   *core,
              MpListenerClient *client)
 {
   GQueue finished = G_QUEUE_INIT;
@@ -519,7 +240,7 @@ give_client (MpListenerCore   *core,
 static void
 update_socket (MpListenerCore *core)
 {
-  MpListenerClient *most_stalled = get_most_stalled (core);
+  MpListenerClient *most_stalled = mp_listener_get_most_stalled (core);
   GIOCondition wanted = G_IO_IN;
   gint64 now = g_get_monotonic_time ();
   gint64 due = -1;
@@ -536,10 +257,10 @@ update_socket (MpListenerCore *core)
       wanted = 0;
       due = due < 0 ? core->retry_at : MIN (due, core->retry_at);
     }
-  else if (most_stalled != NULL && most_stalled->stalled_since + STALL_GRACE_US > now)
+  else if (most_stalled != NULL && most_stalled->stalled_since + MP_LISTENER_STALL_GRACE_US > now)
     {
       wanted = 0;
-      due = MIN (due, most_stalled->stalled_since + STALL_GRACE_US);
+      due = MIN (due, most_stalled->stalled_since + MP_LISTENER_STALL_GRACE_US);
     }
   else if (full)
     {
@@ -560,7 +281,7 @@ update_waiters (MpListenerCore *core)
   gboolean demanded = (core->accepts.head != NULL || core->started) && !core->closed;
   gboolean tells = core->ready.head != NULL && !demanded;
 
-  if (core->poll_fd < 0)
+  if (core->poll_fd < 0 || core->closed)
     return;
 
   if (tells != core->ready_is_told && tells)
@@ -617,12 +338,12 @@ dispatch (MpListenerCore    *core,
       case TOKEN_READY:
         break;
       default:
-        step_client (core, GSIZE_TO_POINTER (events[i].data));
+        mp_listener_step_client (core, GSIZE_TO_POINTER (events[i].data));
       }
 
   /* After the others: these have been heard when a new one wants the place of one that is silent. */
   if (new_ones)
-    receive_clients (core);
+    mp_listener_receive_clients (core);
 }
 
 static void
@@ -637,8 +358,16 @@ turn (MpListenerCore *core)
       n = mp_poll_wait (core->poll_fd, events, N_EVENTS, 0);
       dispatch (core, events, n);
     }
-  send_away_late_ones (core);
+  mp_listener_send_away_late_ones (core);
   update_socket (core);
+}
+
+/* Those who wait are told, and have the descriptor in a set of their own: it is closed when the last of them is gone. */
+void
+mp_listener_core_release (MpListenerCore *core)
+{
+  if (core->closed && core->spots == NULL)
+    close_descriptors (core);
 }
 
 static void
@@ -685,7 +414,11 @@ tear_down (MpListenerCore *core)
     rmdir (core->directory);
   g_clear_pointer (&core->directory, g_free);
   mp_fd_close (&core->fd);
-  close_descriptors (core);
+  mp_hub_lock ();
+  for (link = core->spots; link != NULL; link = link->next)
+    mp_wait_spot_tell (link->data);
+  mp_listener_core_release (core);
+  mp_hub_unlock ();
   free_links (&clients);
   free_links (&ready);
   mp_listener_finish_accepts (&finished);
@@ -708,6 +441,7 @@ begin_anew (MpListenerCore *core)
   g_queue_init (&core->stalled);
   g_queue_init (&core->due);
   g_queue_init (&core->ready);
+  g_clear_pointer (&core->spots, g_list_free);
   core->telling = core->driving = FALSE;
   core->n_failures = 0;
   core->retry_at = -1;

@@ -4,6 +4,7 @@
 #include "mp-glib/channel/mp-handshake-private.h"
 #include "mp-glib/channel/mp-listener.h"
 #include "mp-glib/base/mp-hub-private.h"
+#include "mp-glib/base/mp-waitable-private.h"
 #include "mp-glib/platform/mp-listen-private.h"
 
 G_BEGIN_DECLS
@@ -37,6 +38,7 @@ typedef struct
   gboolean          queued;          /* in accepts; else its end has come */
   MpListenerClient *client;          /* (owned) (nullable): its end, … */
   GError           *error;           /* (owned) (nullable): … or that */
+  GCancellable     *cancellable;     /* (nullable): of the caller, or the task */
 
   gatomicrefcount   ref_count;       /* of an asynchronous one: */
   struct _MpListenerCore *core;      /* (owned) */
@@ -68,6 +70,7 @@ typedef struct _MpListenerCore
   GMainContext *posts;           /* (owned) (nullable): the hub's reference to context, while started */
   gboolean      telling;         /* signals of clients were posted */
   guint         n_failures;      /* signals of failures that were posted */
+  GList        *spots;           /* (element-type MpWaitSpot): of those who wait for several objects */
   gboolean      looking;         /* somebody asks whether there is a client, and takes none */
   gboolean      closed;
   gboolean      driving;         /* a thread is at work: what follows after these is its */
@@ -109,6 +112,26 @@ void            mp_listener_core_settle (MpListenerCore       *core);
 void            mp_listener_core_prepare (MpListenerCore      *core);
 void            mp_listener_client_free (MpListenerClient     *client);
 
+/* With the lock: closes the descriptors of a closed one that nobody has in a set. */
+void            mp_listener_core_release   (MpListenerCore    *core);
+/* With or without the lock. */
+gboolean        mp_listener_wants_client   (MpListenerCore    *core);
+/* Of a client whose handshake is done, which is taken. */
+void            mp_listener_give_client    (MpListenerCore    *core,
+                                            MpListenerClient  *client);
+
+/* A client is not sent away for a new one before it has been silent for so long: all others that connect at the same
+ * time have had their turn by then. */
+#define MP_LISTENER_STALL_GRACE_US 200000
+
+/* mp-listener-clients.c. Without the lock, in the thread that drives. */
+void            mp_listener_step_client    (MpListenerCore    *core,
+                                            MpListenerClient  *client);
+void            mp_listener_receive_clients (MpListenerCore   *core);
+void            mp_listener_send_away_late_ones (MpListenerCore *core);
+/* The one who has to go next for another; NULL: there is room for more. */
+MpListenerClient *mp_listener_get_most_stalled (MpListenerCore *core);
+
 /* mp-listener-calls.c. Without the lock. */
 void            mp_listener_finish_accepts (GQueue            *finished);
 
@@ -119,8 +142,7 @@ void            mp_listener_tell_failed     (MpListener       *self,
                                              const GError     *error);
 MpListenerCore *mp_listener_get_core        (MpListener       *self);
 
-/* Whether accept() would give a connection, or an error, at once: goes on with handshakes as that would. For who waits
- * for several objects by get_fd(). */
-gboolean        mp_listener_look            (MpListener       *self);
+/* mp-listener-wait.c */
+void            mp_listener_waitable_init   (MpWaitableInterface *iface);
 
 G_END_DECLS

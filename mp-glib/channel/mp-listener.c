@@ -24,7 +24,7 @@
  * Waits at an address for other programs, and gives an [class@Mp.Connection] for each that connects.
  *
  * They need not be this program's own workers, and need not have this library: CPython's
- * `multiprocessing.connection.Client` can connect, and so can `mp_client_connect()`. Messages are bytes to all; a
+ * `multiprocessing.connection.Client` can connect, and so can [func@Mp.client_connect]. Messages are bytes to all; a
  * [struct@GLib.Variant] is for ends that have this library, and may contain only objects that are isolated, see
  * [iface@Mp.Shareable], and over TCP none.
  *
@@ -91,7 +91,8 @@ static guint signals[N_SIGNALS];
 static void mp_listener_initable_init (GInitableIface *iface);
 
 G_DEFINE_FINAL_TYPE_WITH_CODE (MpListener, mp_listener, G_TYPE_OBJECT,
-                               G_IMPLEMENT_INTERFACE (G_TYPE_INITABLE, mp_listener_initable_init))
+                               G_IMPLEMENT_INTERFACE (G_TYPE_INITABLE, mp_listener_initable_init)
+                               G_IMPLEMENT_INTERFACE (MP_TYPE_WAITABLE, mp_listener_waitable_init))
 
 /* Listening. */
 
