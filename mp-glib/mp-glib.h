@@ -29,6 +29,7 @@
 #include "mp-glib/queue/mp-queue.h"
 #include "mp-glib/queue/mp-simple-queue.h"
 #include "mp-glib/channel/mp-authkey.h"
+#include "mp-glib/channel/mp-challenge.h"
 #include "mp-glib/channel/mp-client-options.h"
 #include "mp-glib/channel/mp-client.h"
 #include "mp-glib/channel/mp-connection.h"
