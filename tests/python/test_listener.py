@@ -61,6 +61,12 @@ def connect_with_own_key(address):
         connection.send('let in')
 
 
+def tell_key(connection):
+    import multiprocessing
+    connection.send_bytes(bytes(Mp.current_process().authkey) +
+                          bytes(multiprocessing.current_process().authkey == Mp.current_process().authkey))
+
+
 class Base(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
@@ -306,6 +312,30 @@ class KeyTest(Base):
             self.assertEqual(listener.accept(timeout=support.TIMEOUT).recv(), 'let in')
             process.join()
             self.assertEqual(process.exitcode, 0)
+
+    def test_key_of_one_process(self):
+        first, second = Mp.Pipe()
+        process = Mp.Process(target=tell_key, args=(second,))
+        self.assertEqual(process.authkey, Mp.current_process().authkey)
+        process.authkey = b'its own'
+        self.assertEqual(process.authkey, b'its own')
+        self.assertNotIn(b'its own', pickle.dumps(repr(process)))
+        process.start()
+        self.assertEqual(first.recv_bytes(), b'its own\x00')
+        process.join()
+
+    def test_set(self):
+        old = Mp.current_process().authkey
+        try:
+            Mp.current_process().authkey = b'a new one'
+            self.assertEqual(Mp.current_process().authkey, b'a new one')
+            first, second = Mp.Pipe()
+            process = Mp.Process(target=tell_key, args=(second,))
+            process.start()
+            self.assertEqual(first.recv_bytes(), b'a new one\x00')
+            process.join()
+        finally:
+            Mp.current_process().authkey = old
 
 
 class ValueTest(Base):

@@ -58,6 +58,7 @@ class Process(_Mp.Process):
     _started = False
     _closed = False
     _is_self = False
+    _has_authkey = False     # one of its own
     _identity = ()           # numbers from the program down to this process, for the names of its children
 
     def __init__(self, group=None, target=None, name=None, args=(), kwargs={}, *, daemon=None, context=None,
@@ -255,12 +256,26 @@ class Process(_Mp.Process):
 
     @property
     def authkey(self):
-        """The key of the process for multiprocessing's connections."""
-        return self.__dict__.get('_authkey') or mp_process.current_process().authkey
+        """The key that it has, or is to be started with; None of the parent, whose key is not known.
+
+        It is for Mp.Listener and Mp.Client in processes that belong together, which inherit it. It cannot be pickled."""
+        key = _Mp.get_authkey() if self._is_self else _Mp.Process.dup_authkey(self)
+        return None if key is None else mp_process.AuthenticationString(key.get_data())
 
     @authkey.setter
     def authkey(self, authkey):
-        self._authkey = mp_process.AuthenticationString(authkey)
+        if not isinstance(authkey, bytes):
+            raise TypeError('authkey should be a byte string')
+        if not authkey:
+            raise ValueError('authkey is empty')
+        key = GLib.Bytes.new(bytes(authkey))
+        if self._is_self:
+            _Mp.set_authkey(key)
+            mp_process.current_process().authkey = authkey
+            return
+        assert not self._started, 'process has already started'
+        _Mp.Process.set_authkey(self, key)
+        self._has_authkey = True
 
     @property
     def pid(self):
@@ -349,8 +364,8 @@ def become(process):
     process._is_self = True
     _current = process
     mp_process.current_process().name = process.name
-    if '_authkey' in process.__dict__:
-        mp_process.current_process().authkey = process._authkey
+    if process._has_authkey:
+        mp_process.current_process().authkey = process.authkey
 
 
 def current_process():
