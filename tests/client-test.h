@@ -103,7 +103,7 @@ server_shake_hands (Server      *server,
   g_assert_true (ok);
   while ((state = mp_handshake_step (&handshake, error)) == MP_HANDSHAKE_WAITS)
     {
-      struct pollfd polled = { handshake.fd, handshake.condition, 0 };
+      struct pollfd polled = { handshake.wait_fd, handshake.condition, 0 };
 
       g_assert_cmpint (poll (&polled, 1, 30000), ==, 1);
     }

@@ -25,9 +25,17 @@ struct _MpClientOptions
   gboolean  allow_md5;
   gboolean  allow_abstract;
   guint64   max_message_size;
+  gboolean  tls;
+  GTlsCertificate *tls_certificate;       /* (owned) (nullable) */
+  GTlsDatabase *tls_database;             /* (owned) (nullable) */
+  GSocketConnectable *server_identity;    /* (owned) (nullable) */
 };
 
-enum { PROP_0, PROP_AUTHKEY, PROP_ALLOW_MD5, PROP_ALLOW_ABSTRACT, PROP_MAX_MESSAGE_SIZE, N_PROPS };
+enum
+{
+  PROP_0, PROP_AUTHKEY, PROP_ALLOW_MD5, PROP_ALLOW_ABSTRACT, PROP_MAX_MESSAGE_SIZE, PROP_TLS, PROP_TLS_CERTIFICATE,
+  PROP_TLS_DATABASE, PROP_SERVER_IDENTITY, N_PROPS
+};
 static GParamSpec *props[N_PROPS];
 
 G_DEFINE_FINAL_TYPE (MpClientOptions, mp_client_options, G_TYPE_OBJECT)
@@ -38,6 +46,9 @@ mp_client_options_finalize (GObject *object)
   MpClientOptions *self = MP_CLIENT_OPTIONS (object);
 
   g_clear_pointer (&self->authkey, g_bytes_unref);
+  g_clear_object (&self->tls_certificate);
+  g_clear_object (&self->tls_database);
+  g_clear_object (&self->server_identity);
 
   G_OBJECT_CLASS (mp_client_options_parent_class)->finalize (object);
 }
@@ -63,6 +74,18 @@ mp_client_options_get_property (GObject    *object,
       break;
     case PROP_MAX_MESSAGE_SIZE:
       g_value_set_uint64 (value, self->max_message_size);
+      break;
+    case PROP_TLS:
+      g_value_set_boolean (value, self->tls);
+      break;
+    case PROP_TLS_CERTIFICATE:
+      g_value_set_object (value, self->tls_certificate);
+      break;
+    case PROP_TLS_DATABASE:
+      g_value_set_object (value, self->tls_database);
+      break;
+    case PROP_SERVER_IDENTITY:
+      g_value_set_object (value, self->server_identity);
       break;
     default:
       G_OBJECT_WARN_INVALID_PROPERTY_ID (object, prop_id, pspec);
@@ -91,15 +114,77 @@ mp_client_options_set_property (GObject      *object,
     case PROP_MAX_MESSAGE_SIZE:
       mp_client_options_set_max_message_size (self, g_value_get_uint64 (value));
       break;
+    case PROP_TLS:
+      mp_client_options_set_tls (self, g_value_get_boolean (value));
+      break;
+    case PROP_TLS_CERTIFICATE:
+      mp_client_options_set_tls_certificate (self, g_value_get_object (value));
+      break;
+    case PROP_TLS_DATABASE:
+      mp_client_options_set_tls_database (self, g_value_get_object (value));
+      break;
+    case PROP_SERVER_IDENTITY:
+      mp_client_options_set_server_identity (self, g_value_get_object (value));
+      break;
     default:
       G_OBJECT_WARN_INVALID_PROPERTY_ID (object, prop_id, pspec);
     }
 }
 
+#define PARAM_FLAGS (G_PARAM_READWRITE | G_PARAM_EXPLICIT_NOTIFY | G_PARAM_STATIC_STRINGS)
+
+static void
+make_tls_properties (void)
+{
+  /**
+   * MpClientOptions:tls: (getter get_tls) (setter set_tls)
+   *
+   * Whether the connection is encrypted, by GIO's TLS; `FALSE` at first.
+   *
+   * It goes with addresses of TCP, and a listener that has a [property@Mp.Listener:tls-certificate]. Keys are shown
+   * within. At least TLS 1.3 is needed. An end of the connection stays in its process: it cannot be sent to another one.
+   *
+   * Since: 0.1
+   */
+  props[PROP_TLS] = g_param_spec_boolean ("tls", NULL, NULL, FALSE, PARAM_FLAGS);
+
+  /**
+   * MpClientOptions:tls-certificate: (getter get_tls_certificate) (setter set_tls_certificate)
+   *
+   * The client's certificate, with its private key, for a listener that wants one; `NULL`, as at first, for none.
+   *
+   * Since: 0.1
+   */
+  props[PROP_TLS_CERTIFICATE] = g_param_spec_object ("tls-certificate", NULL, NULL, G_TYPE_TLS_CERTIFICATE, PARAM_FLAGS);
+
+  /**
+   * MpClientOptions:tls-database: (getter get_tls_database) (setter set_tls_database)
+   *
+   * Whom to trust to have signed the listener's certificate; `NULL`, as at first, for those that the system trusts.
+   *
+   * A [class@Gio.TlsFileDatabase] of the certificate itself trusts that one alone.
+   *
+   * Since: 0.1
+   */
+  props[PROP_TLS_DATABASE] = g_param_spec_object ("tls-database", NULL, NULL, G_TYPE_TLS_DATABASE, PARAM_FLAGS);
+
+  /**
+   * MpClientOptions:server-identity: (getter get_server_identity) (setter set_server_identity)
+   *
+   * Whom the listener's certificate must name; `NULL`, as at first, for the address that is connected to.
+   *
+   * A [class@Gio.NetworkAddress], say; its port has no meaning.
+   *
+   * Since: 0.1
+   */
+  props[PROP_SERVER_IDENTITY] = g_param_spec_object ("server-identity", NULL, NULL, G_TYPE_SOCKET_CONNECTABLE,
+                                                     PARAM_FLAGS);
+}
+
 static void
 mp_client_options_class_init (MpClientOptionsClass *klass)
 {
-  const GParamFlags flags = G_PARAM_READWRITE | G_PARAM_EXPLICIT_NOTIFY | G_PARAM_STATIC_STRINGS;
+  const GParamFlags flags = PARAM_FLAGS;
   GObjectClass *object_class = G_OBJECT_CLASS (klass);
 
   object_class->finalize = mp_client_options_finalize;
@@ -151,6 +236,7 @@ mp_client_options_class_init (MpClientOptionsClass *klass)
   props[PROP_MAX_MESSAGE_SIZE] = g_param_spec_uint64 ("max-message-size", NULL, NULL, 0, G_MAXINT64, DEFAULT_MAX_SIZE,
                                                       flags);
 
+  make_tls_properties ();
   g_object_class_install_properties (object_class, N_PROPS, props);
 }
 
@@ -347,4 +433,167 @@ mp_client_options_set_max_message_size (MpClientOptions *self,
 
   self->max_message_size = max_message_size;
   g_object_notify_by_pspec (G_OBJECT (self), props[PROP_MAX_MESSAGE_SIZE]);
+}
+
+/**
+ * mp_client_options_get_tls: (get-property tls)
+ * @self: options
+ *
+ * Gets whether the connection is encrypted.
+ *
+ * See [property@Mp.ClientOptions:tls].
+ *
+ * Returns: whether it is
+ *
+ * Since: 0.1
+ */
+gboolean
+mp_client_options_get_tls (MpClientOptions *self)
+{
+  g_return_val_if_fail (MP_IS_CLIENT_OPTIONS (self), FALSE);
+
+  return self->tls;
+}
+
+/**
+ * mp_client_options_set_tls: (set-property tls)
+ * @self: options
+ * @tls: whether it is
+ *
+ * Sets [property@Mp.ClientOptions:tls].
+ *
+ * Since: 0.1
+ */
+void
+mp_client_options_set_tls (MpClientOptions *self,
+                           gboolean         tls)
+{
+  g_return_if_fail (MP_IS_CLIENT_OPTIONS (self));
+
+  tls = !!tls;
+  if (self->tls == tls)
+    return;
+
+  self->tls = tls;
+  g_object_notify_by_pspec (G_OBJECT (self), props[PROP_TLS]);
+}
+
+/**
+ * mp_client_options_get_tls_certificate: (get-property tls-certificate)
+ * @self: options
+ *
+ * Gets the client's certificate.
+ *
+ * See [property@Mp.ClientOptions:tls-certificate].
+ *
+ * Returns: (transfer none) (nullable): the certificate
+ *
+ * Since: 0.1
+ */
+GTlsCertificate *
+mp_client_options_get_tls_certificate (MpClientOptions *self)
+{
+  g_return_val_if_fail (MP_IS_CLIENT_OPTIONS (self), NULL);
+
+  return self->tls_certificate;
+}
+
+/**
+ * mp_client_options_set_tls_certificate: (set-property tls-certificate)
+ * @self: options
+ * @tls_certificate: (nullable): the certificate
+ *
+ * Sets [property@Mp.ClientOptions:tls-certificate].
+ *
+ * Since: 0.1
+ */
+void
+mp_client_options_set_tls_certificate (MpClientOptions *self,
+                                       GTlsCertificate *tls_certificate)
+{
+  g_return_if_fail (MP_IS_CLIENT_OPTIONS (self));
+  g_return_if_fail (tls_certificate == NULL || G_IS_TLS_CERTIFICATE (tls_certificate));
+
+  if (g_set_object (&self->tls_certificate, tls_certificate))
+    g_object_notify_by_pspec (G_OBJECT (self), props[PROP_TLS_CERTIFICATE]);
+}
+
+/**
+ * mp_client_options_get_tls_database: (get-property tls-database)
+ * @self: options
+ *
+ * Gets whom to trust to have signed the listener's certificate.
+ *
+ * See [property@Mp.ClientOptions:tls-database].
+ *
+ * Returns: (transfer none) (nullable): the database
+ *
+ * Since: 0.1
+ */
+GTlsDatabase *
+mp_client_options_get_tls_database (MpClientOptions *self)
+{
+  g_return_val_if_fail (MP_IS_CLIENT_OPTIONS (self), NULL);
+
+  return self->tls_database;
+}
+
+/**
+ * mp_client_options_set_tls_database: (set-property tls-database)
+ * @self: options
+ * @tls_database: (nullable): the database
+ *
+ * Sets [property@Mp.ClientOptions:tls-database].
+ *
+ * Since: 0.1
+ */
+void
+mp_client_options_set_tls_database (MpClientOptions *self,
+                                    GTlsDatabase    *tls_database)
+{
+  g_return_if_fail (MP_IS_CLIENT_OPTIONS (self));
+  g_return_if_fail (tls_database == NULL || G_IS_TLS_DATABASE (tls_database));
+
+  if (g_set_object (&self->tls_database, tls_database))
+    g_object_notify_by_pspec (G_OBJECT (self), props[PROP_TLS_DATABASE]);
+}
+
+/**
+ * mp_client_options_get_server_identity: (get-property server-identity)
+ * @self: options
+ *
+ * Gets whom the listener's certificate must name.
+ *
+ * See [property@Mp.ClientOptions:server-identity].
+ *
+ * Returns: (transfer none) (nullable): the identity
+ *
+ * Since: 0.1
+ */
+GSocketConnectable *
+mp_client_options_get_server_identity (MpClientOptions *self)
+{
+  g_return_val_if_fail (MP_IS_CLIENT_OPTIONS (self), NULL);
+
+  return self->server_identity;
+}
+
+/**
+ * mp_client_options_set_server_identity: (set-property server-identity)
+ * @self: options
+ * @server_identity: (nullable): the identity
+ *
+ * Sets [property@Mp.ClientOptions:server-identity].
+ *
+ * Since: 0.1
+ */
+void
+mp_client_options_set_server_identity (MpClientOptions    *self,
+                                       GSocketConnectable *server_identity)
+{
+  g_return_if_fail (MP_IS_CLIENT_OPTIONS (self));
+  g_return_if_fail (server_identity == NULL || G_IS_SOCKET_CONNECTABLE (server_identity));
+
+  if (g_set_object (&self->server_identity, server_identity))
+    g_object_notify_by_pspec (G_OBJECT (self), props[PROP_SERVER_IDENTITY]);
 }

@@ -48,6 +48,10 @@ struct _MpConnector
 
   GBytes                   *key;          /* (owned) (nullable) */
   gboolean                  allow_md5;
+  gboolean                  with_tls;
+  GTlsCertificate          *certificate;  /* (owned) (nullable) */
+  GTlsDatabase             *database;     /* (owned) (nullable) */
+  GSocketConnectable       *identity;     /* (owned) (nullable) */
   MpAddressFlags            flags;
   guint64                   max_message_size;
 
@@ -80,6 +84,9 @@ mp_connector_unref (MpConnector *self)
   g_clear_object (&self->cancellable);
   g_clear_object (&self->stop);
   g_clear_object (&self->connectable);
+  g_clear_object (&self->certificate);
+  g_clear_object (&self->database);
+  g_clear_object (&self->identity);
   g_clear_pointer (&self->key, g_bytes_unref);
   g_clear_error (&self->error);
   g_main_context_unref (self->context);
@@ -233,9 +240,10 @@ static gboolean fd_ready_cb (int          fd,
 
 static void
 wait_for_fd (MpConnector  *self,
+             int           fd,
              GIOCondition  condition)
 {
-  set_source (self, SOURCE_FD, g_unix_fd_source_new (self->handshake.fd, condition), G_SOURCE_FUNC (fd_ready_cb));
+  set_source (self, SOURCE_FD, g_unix_fd_source_new (fd, condition), G_SOURCE_FUNC (fd_ready_cb));
 }
 
 static void
@@ -249,12 +257,31 @@ shake_hands (MpConnector *self)
       complete (self, NULL);
       break;
     case MP_HANDSHAKE_WAITS:
-      wait_for_fd (self, self->handshake.condition);
+      wait_for_fd (self, self->handshake.wait_fd, self->handshake.condition);
       break;
     default:
       fail (self, error);
       break;
     }
+}
+
+/* Whom the certificate must name: who was asked for, unless that is said apart. */
+static GSocketConnectable *
+get_identity (MpConnector *self)
+{
+  if (self->identity != NULL)
+    return self->identity;
+  if (G_IS_NETWORK_ADDRESS (self->connectable) || G_IS_NETWORK_SERVICE (self->connectable))
+    return self->connectable;
+  return G_SOCKET_CONNECTABLE (self->address);
+}
+
+static void
+use_tls (MpConnector *self)
+{
+  MpTlsSettings settings = { FALSE, self->certificate, self->database, get_identity (self) };
+
+  mp_handshake_use_tls (&self->handshake, &settings);
 }
 
 static void
@@ -269,6 +296,8 @@ connected (MpConnector *self)
       return;
     }
 
+  if (self->with_tls)
+    use_tls (self);
   self->shaking_hands = TRUE;
   shake_hands (self);
 }
@@ -306,6 +335,11 @@ try_address (MpConnector *self)
       fail (self, error);
       return;
     }
+  if (self->with_tls && !G_IS_INET_SOCKET_ADDRESS (self->address))
+    {
+      fail (self, g_error_new (G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED, "TLS is for TCP only"));
+      return;
+    }
 
   self->handshake.fd = mp_socket_new (g_socket_address_get_family (self->address));
   if (self->handshake.fd >= 0 && mp_socket_connect (self->handshake.fd, native, size) == 0)
@@ -315,7 +349,7 @@ try_address (MpConnector *self)
     }
 
   if (self->handshake.fd >= 0 && errno == EINPROGRESS)
-    wait_for_fd (self, G_IO_OUT);
+    wait_for_fd (self, self->handshake.fd, G_IO_OUT);
   else if (self->handshake.fd >= 0 && errno == EAGAIN)
     {
       mp_fd_close (&self->handshake.fd);
@@ -430,6 +464,10 @@ mp_connector_new (GSocketConnectable *address,
   self->deadline = deadline;
   self->key = key != NULL ? g_bytes_ref (key) : NULL;
   self->allow_md5 = mp_client_options_get_allow_md5 (options);
+  self->with_tls = mp_client_options_get_tls (options);
+  g_set_object (&self->certificate, mp_client_options_get_tls_certificate (options));
+  g_set_object (&self->database, mp_client_options_get_tls_database (options));
+  g_set_object (&self->identity, mp_client_options_get_server_identity (options));
   self->flags = mp_client_options_get_allow_abstract (options) ? MP_ADDRESS_FLAGS_ALLOW_ABSTRACT : 0;
   self->max_message_size = mp_client_options_get_max_message_size (options);
   self->handshake.fd = -1;
