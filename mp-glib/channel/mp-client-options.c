@@ -142,7 +142,7 @@ make_tls_properties (void)
    * Whether the connection is encrypted, by GIO's TLS; `FALSE` at first.
    *
    * It goes with addresses of TCP, and a listener that has a [property@Mp.Listener:tls-certificate]. Keys are shown
-   * within. At least TLS 1.3 is needed. An end of the connection stays in its process: it cannot be sent to another one.
+   * within. At least TLS 1.3 is needed. The connection stays in its process: it cannot be sent to another one.
    *
    * Since: 0.1
    */
@@ -155,7 +155,8 @@ make_tls_properties (void)
    *
    * Since: 0.1
    */
-  props[PROP_TLS_CERTIFICATE] = g_param_spec_object ("tls-certificate", NULL, NULL, G_TYPE_TLS_CERTIFICATE, PARAM_FLAGS);
+  props[PROP_TLS_CERTIFICATE] = g_param_spec_object ("tls-certificate", NULL, NULL, G_TYPE_TLS_CERTIFICATE,
+                                                     PARAM_FLAGS);
 
   /**
    * MpClientOptions:tls-database: (getter get_tls_database) (setter set_tls_database)

@@ -96,7 +96,8 @@ struct _MpConnection
 {
   GObject       parent_instance;
   GMainContext *context;        /* (owned): for signals */
-  MpConnectionFlags flags;      /* set once, by the constructor */
+  MpConnectionFlags flags;      /* set once, by the constructor, and so is … */
+  GTlsCertificate *peer_certificate;   /* … this: (owned) (nullable) */
 
   pthread_mutex_t lock;         /* all that follows; nothing of the user's runs while it is held. Not a GMutex, which
                                  * the thread sanitizer cannot see */

@@ -46,7 +46,8 @@
  * Since: 0.1
  */
 
-enum { PROP_0, PROP_READABLE, PROP_WRITABLE, PROP_CLOSED, PROP_FOREIGN, PROP_MAX_MESSAGE_SIZE, N_PROPS };
+enum { PROP_0, PROP_READABLE, PROP_WRITABLE, PROP_CLOSED, PROP_FOREIGN, PROP_MAX_MESSAGE_SIZE,
+       PROP_PEER_CERTIFICATE, N_PROPS };
 static GParamSpec *props[N_PROPS];
 
 enum { SIGNAL_MESSAGE, SIGNAL_MESSAGE_BYTES, SIGNAL_CLOSED, N_SIGNALS };
@@ -212,6 +213,9 @@ mp_connection_get_property (GObject    *object,
     case PROP_FOREIGN:
       g_value_set_boolean (value, (self->flags & MP_CONNECTION_FOREIGN) != 0);
       break;
+    case PROP_PEER_CERTIFICATE:
+      g_value_set_object (value, self->peer_certificate);
+      break;
     case PROP_MAX_MESSAGE_SIZE:
       pthread_mutex_lock (&self->lock);
       g_value_set_uint64 (value, self->max_size);
@@ -276,6 +280,7 @@ mp_connection_finalize (GObject *object)
   MpConnection *self = MP_CONNECTION (object);
 
   g_clear_pointer (&self->wire, mp_wire_free);
+  g_clear_object (&self->peer_certificate);
   g_clear_pointer (&self->watches, g_ptr_array_unref);
   g_clear_pointer (&self->context, g_main_context_unref);
   g_clear_error (&self->in_error);
@@ -345,6 +350,16 @@ install_properties (GObjectClass *object_class)
    */
   props[PROP_MAX_MESSAGE_SIZE] = g_param_spec_uint64 ("max-message-size", NULL, NULL, 0, G_MAXINT64, DEFAULT_MAX_SIZE,
                                                       G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS);
+
+  /**
+   * MpConnection:peer-certificate:
+   *
+   * The certificate that the other end has shown, and that was accepted; `NULL` without TLS, and when it has none.
+   *
+   * Since: 0.1
+   */
+  props[PROP_PEER_CERTIFICATE] = g_param_spec_object ("peer-certificate", NULL, NULL, G_TYPE_TLS_CERTIFICATE,
+                                                      G_PARAM_READABLE | G_PARAM_STATIC_STRINGS);
 
   g_object_class_install_properties (object_class, N_PROPS, props);
 }
@@ -443,12 +458,16 @@ MpConnection *
 mp_connection_new_tls (MpTls   *tls,
                        guint64  max_size)
 {
+  GTlsCertificate *certificate = mp_tls_dup_peer_certificate (tls);
   int fd = mp_tls_get_fd (tls);
+  MpConnection *self;
 
   mp_socket_set_no_delay (fd);
-  return new_over_wire (mp_wire_new_stream_over (fd, mp_tls_get_io (tls), max_size),
+  self = new_over_wire (mp_wire_new_stream_over (fd, mp_tls_get_io (tls), max_size),
                         MP_CONNECTION_DUPLEX | MP_CONNECTION_STREAM | MP_CONNECTION_FOREIGN | MP_CONNECTION_NO_HANDLES,
                         max_size);
+  self->peer_certificate = certificate;
+  return self;
 }
 
 MpConnection *

@@ -7,9 +7,9 @@
 
 G_BEGIN_DECLS
 
-/* What happens between a socket that is connected and a connection that may be used: TLS, and within that the keys. Never blocks; not
- * thread-safe. Who has one waits for its condition, or its deadline, and calls step() then; there may be any number of
- * them side by side. */
+/* What happens between a socket that is connected and a connection that may be used: TLS, and within that the keys.
+ * Never blocks; not thread-safe. Who has one waits for its condition, or its deadline, and calls step() then; there may
+ * be any number of them side by side. */
 
 typedef enum
 {

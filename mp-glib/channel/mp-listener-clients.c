@@ -94,8 +94,9 @@ forget_client (MpListenerCore   *core,
                MpListenerClient *client)
 {
   if (client->condition != 0)
-    mp_poll_remove (core->poll_fd, client->handshake.fd);
+    mp_poll_remove (core->poll_fd, client->watched_fd);
   client->condition = 0;
+  mp_listener_tls_forget (client);
 
   mp_hub_lock ();
   g_queue_unlink (&core->stalled, &client->stall_link);
@@ -154,25 +155,38 @@ static gboolean
 watch_client (MpListenerCore   *core,
               MpListenerClient *client)
 {
-  GIOCondition wanted = client->handshake.condition;
+  int fd = client->handshake.wait_fd;
+  GIOCondition wanted = fd >= 0 ? client->handshake.condition : 0;
   int result = 0;
 
-  if (client->condition == 0)
-    result = mp_poll_add (core->poll_fd, client->handshake.fd, wanted, GPOINTER_TO_SIZE (client));
+  if (client->condition != 0 && client->watched_fd != fd)
+    {
+      mp_poll_remove (core->poll_fd, client->watched_fd);
+      client->condition = 0;
+    }
+  if (client->condition == 0 && wanted != 0)
+    result = mp_poll_add (core->poll_fd, fd, wanted, GPOINTER_TO_SIZE (client));
   else if (client->condition != wanted)
-    result = mp_poll_modify (core->poll_fd, client->handshake.fd, wanted, GPOINTER_TO_SIZE (client));
+    result = mp_poll_modify (core->poll_fd, fd, wanted, GPOINTER_TO_SIZE (client));
   if (result == 0)
-    client->condition = wanted;
+    {
+      client->condition = wanted;
+      client->watched_fd = fd;
+    }
   return result == 0;
 }
 
 void
 mp_listener_step_client (MpListenerCore   *core,
-             MpListenerClient *client)
+                         MpListenerClient *client)
 {
   GError *error = NULL;
+  MpHandshakeState state;
 
-  switch (mp_handshake_step (&client->handshake, &error))
+  mp_listener_tls_prepare (core, client);
+  state = mp_handshake_step (&client->handshake, &error);
+  mp_listener_tls_note (core, client);
+  switch (state)
     {
     case MP_HANDSHAKE_DONE:
       forget_client (core, client);
@@ -204,6 +218,18 @@ mp_listener_send_away_late_ones (MpListenerCore *core)
     send_away (core, client, g_error_new (G_IO_ERROR, G_IO_ERROR_TIMED_OUT, "the handshake timed out"));
 }
 
+void
+mp_listener_go_on_with_tls (MpListenerCore *core)
+{
+  MpListenerClient *client;
+
+  while ((client = mp_listener_tls_get_stalled (core)) != NULL)
+    send_away (core, client, g_error_new (G_IO_ERROR, G_IO_ERROR_BUSY, "it stalled in its handshake of TLS, and "
+                                          "another one wanted its turn"));
+  while ((client = mp_listener_tls_get_next (core)) != NULL)
+    mp_listener_step_client (core, client);
+}
+
 /* New ones. */
 
 static void
@@ -229,10 +255,14 @@ receive_client (MpListenerCore                *core,
   g_queue_push_tail_link (&core->due, &client->due_link);
   mp_hub_unlock ();
 
-  if (ok)
-    mp_listener_step_client (core, client);
-  else
-    send_away (core, client, error);
+  if (!ok)
+    {
+      send_away (core, client, error);
+      return;
+    }
+
+  mp_listener_tls_begin (core, client);
+  mp_listener_step_client (core, client);
 }
 
 MpListenerClient *

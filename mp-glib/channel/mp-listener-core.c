@@ -49,6 +49,8 @@ mp_listener_core_unref (MpListenerCore *core)
   g_weak_ref_clear (&core->listener);
   g_clear_pointer (&core->context, g_main_context_unref);
   g_clear_pointer (&core->authkey, g_bytes_unref);
+  g_clear_object (&core->tls_certificate);
+  g_clear_object (&core->tls_database);
   g_free (core->directory);
   g_free (core);
 }
@@ -252,6 +254,8 @@ update_socket (MpListenerCore *core)
 
   if (core->due.head != NULL)
     due = ((MpListenerClient *) core->due.head->data)->due;
+  if (mp_listener_tls_get_due (core) >= 0)
+    due = MIN (due, mp_listener_tls_get_due (core));
   if (core->retry_at >= 0)
     {
       wanted = 0;
@@ -359,6 +363,7 @@ turn (MpListenerCore *core)
       dispatch (core, events, n);
     }
   mp_listener_send_away_late_ones (core);
+  mp_listener_go_on_with_tls (core);
   update_socket (core);
 }
 
@@ -395,6 +400,7 @@ tear_down (MpListenerCore *core)
 
       g_queue_unlink (&core->stalled, &client->stall_link);
       g_queue_unlink (&core->due, &client->due_link);
+      mp_listener_tls_forget (client);
       g_queue_push_tail_link (&clients, &client->due_link);
     }
   ready = core->ready;
@@ -440,6 +446,8 @@ begin_anew (MpListenerCore *core)
     mp_fd_close (&((MpListenerClient *) link->data)->handshake.fd);
   g_queue_init (&core->stalled);
   g_queue_init (&core->due);
+  g_queue_init (&core->tls_waiting);
+  g_queue_init (&core->tls_under_way);
   g_queue_init (&core->ready);
   g_clear_pointer (&core->spots, g_list_free);
   core->telling = core->driving = FALSE;

@@ -25,7 +25,11 @@ typedef struct
   gint64        stalled_since; /* its last message came then, or it connected */
   gint64        due;
   guint         n_messages;    /* that have come from it */
-  GIOCondition  condition;     /* what the epoll set has; 0: not there */
+  GIOCondition  condition;     /* what the epoll set has of … */
+  int           watched_fd;    /* … this; condition 0: it is not there */
+  GList         tls_link;      /* in one of the queues of TLS, */
+  GQueue       *tls_queue;     /* which is this; NULL: in none */
+  gint64        tls_since;     /* it is there */
   socklen_t     address_size;
   struct sockaddr_storage address;
 } MpListenerClient;
@@ -57,6 +61,8 @@ typedef struct _MpListenerCore
   GWeakRef      listener;
   GMainContext *context;         /* (owned): for signals */
   GBytes       *authkey;         /* (owned) (nullable) */
+  GTlsCertificate *tls_certificate;   /* (owned) (nullable): with it, all clients have to do with TLS */
+  GTlsDatabase *tls_database;    /* (owned) (nullable): clients need certificates */
   gboolean      allow_md5;
   guint64       max_message_size;
   gint64        handshake_timeout_us;
@@ -93,6 +99,8 @@ typedef struct _MpListenerCore
   gboolean      shortage_is_told;
   GQueue        stalled;         /* of clients in their handshakes, who has been silent for longest first */
   GQueue        due;             /* the same, in the order of their deadlines */
+  GQueue        tls_waiting;     /* of those, who want a turn at a handshake of TLS */
+  GQueue        tls_under_way;   /* and who have it, for longest first */
 } MpListenerCore;
 
 MpListenerCore *mp_listener_core_new    (void);
@@ -129,8 +137,31 @@ void            mp_listener_step_client    (MpListenerCore    *core,
                                             MpListenerClient  *client);
 void            mp_listener_receive_clients (MpListenerCore   *core);
 void            mp_listener_send_away_late_ones (MpListenerCore *core);
+/* Handshakes of TLS whose turn has come. */
+void            mp_listener_go_on_with_tls (MpListenerCore    *core);
 /* The one who has to go next for another; NULL: there is room for more. */
 MpListenerClient *mp_listener_get_most_stalled (MpListenerCore *core);
+
+/* mp-listener-tls.c. Of the thread that drives, but for the first two, which come before there is any. */
+gboolean        mp_listener_tls_check   (MpListenerCore       *core,
+                                         GError              **error);
+gboolean        mp_listener_tls_check_address (MpListenerCore *core,
+                                         GSocketAddress       *address,   /* (nullable): a file of its own */
+                                         GError              **error);
+void            mp_listener_tls_begin   (MpListenerCore       *core,
+                                         MpListenerClient     *client);
+/* A step of its handshake is to come; one has come; it is in its handshake no more. */
+void            mp_listener_tls_prepare (MpListenerCore       *core,
+                                         MpListenerClient     *client);
+void            mp_listener_tls_note    (MpListenerCore       *core,
+                                         MpListenerClient     *client);
+void            mp_listener_tls_forget  (MpListenerClient     *client);
+/* Who has had its turn for long enough while another wants it. */
+MpListenerClient *mp_listener_tls_get_stalled (MpListenerCore *core);
+/* Whose turn it is to begin. */
+MpListenerClient *mp_listener_tls_get_next (MpListenerCore    *core);
+/* When the first of these may be otherwise; -1: not by time. */
+gint64          mp_listener_tls_get_due (MpListenerCore       *core);
 
 /* mp-listener-calls.c. Without the lock. */
 void            mp_listener_finish_accepts (GQueue            *finished);

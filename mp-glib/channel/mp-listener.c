@@ -60,6 +60,19 @@
  * [property@Mp.Listener:handshake-timeout-us], or when [property@Mp.Listener:max-pending] others are in the same state,
  * it has been silent for longer than all of them, and a new one wants its place.
  *
+ * ## Encryption
+ *
+ * With [property@Mp.Listener:tls-certificate] all that is sent over TCP is encrypted, by GIO's TLS, of version 1.3 at
+ * least; with [property@Mp.Listener:tls-database] clients have to have certificates, too. A key is shown within.
+ * Clients set [property@Mp.ClientOptions:tls]. [property@Mp.Connection:peer-certificate] says who is at the other end.
+ *
+ * GIO uses a thread of its own for each handshake that is under way, never for a connection: at most eight at once for
+ * a listener, and none for a client that has not begun. When others want a turn, a client that has been at it for a
+ * second has to go.
+ *
+ * Such a connection belongs to its process: it cannot be sent to another one, and a process that was forked cannot use
+ * it.
+ *
  * ## Threads and forks
  *
  * May be used from several threads. A process that was forked has the listener, too, and both may accept from it; the
@@ -81,7 +94,7 @@ struct _MpListener
 enum {
   PROP_0, PROP_ADDRESS, PROP_CONNECTABLE, PROP_SOCKET_ADDRESS, PROP_LAST_ACCEPTED, PROP_BACKLOG, PROP_AUTHKEY,
   PROP_ALLOW_MD5, PROP_ALLOW_ABSTRACT, PROP_MAX_MESSAGE_SIZE, PROP_HANDSHAKE_TIMEOUT_US, PROP_MAX_PENDING, PROP_CLOSED,
-  N_PROPS
+  PROP_TLS_CERTIFICATE, PROP_TLS_DATABASE, N_PROPS
 };
 static GParamSpec *props[N_PROPS];
 
@@ -154,6 +167,9 @@ listen_at (MpListener      *self,
   g_autofree char *text = mp_address_to_string (G_SOCKET_CONNECTABLE (address));
   struct sockaddr_storage native;
   int fd;
+
+  if (!mp_listener_tls_check_address (self->core, address, error))
+    return -1;
 
   if (G_IS_UNIX_SOCKET_ADDRESS (address) &&
       g_unix_socket_address_get_address_type (G_UNIX_SOCKET_ADDRESS (address)) == G_UNIX_SOCKET_ADDRESS_PATH)
@@ -267,7 +283,7 @@ listen_somewhere (MpListener    *self,
   MpAddressFlags flags = MP_ADDRESS_FLAGS_LISTEN | (self->allow_abstract ? MP_ADDRESS_FLAGS_ALLOW_ABSTRACT : 0);
 
   if (self->connectable == NULL && self->address == NULL)
-    return listen_in_own_directory (self, error);
+    return mp_listener_tls_check_address (self->core, NULL, error) ? listen_in_own_directory (self, error) : -1;
 
   if (self->connectable == NULL)
     {
@@ -295,6 +311,9 @@ mp_listener_initable_real_init (GInitable     *initable,
       g_set_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT, "listener: the key is empty");
       return FALSE;
     }
+
+  if (!mp_listener_tls_check (core, error))
+    return FALSE;
 
   fd = listen_somewhere (self, cancellable, error);
   if (fd < 0 || !mp_listener_core_listen (core, fd, error))
@@ -354,6 +373,12 @@ mp_listener_get_property (GObject    *object,
     case PROP_MAX_PENDING:
       g_value_set_uint (value, self->core->max_pending);
       break;
+    case PROP_TLS_CERTIFICATE:
+      g_value_set_object (value, self->core->tls_certificate);
+      break;
+    case PROP_TLS_DATABASE:
+      g_value_set_object (value, self->core->tls_database);
+      break;
     case PROP_CLOSED:
       g_value_set_boolean (value, mp_listener_is_closed (self));
       break;
@@ -398,6 +423,12 @@ mp_listener_set_property (GObject      *object,
       break;
     case PROP_MAX_PENDING:
       self->core->max_pending = g_value_get_uint (value);
+      break;
+    case PROP_TLS_CERTIFICATE:
+      self->core->tls_certificate = g_value_dup_object (value);
+      break;
+    case PROP_TLS_DATABASE:
+      self->core->tls_database = g_value_dup_object (value);
       break;
     default:
       G_OBJECT_WARN_INVALID_PROPERTY_ID (object, prop_id, pspec);
@@ -566,6 +597,32 @@ install_client_properties (GObjectClass *object_class)
 }
 
 static void
+install_tls_properties (GObjectClass *object_class)
+{
+  GParamFlags flags = G_PARAM_READWRITE | G_PARAM_CONSTRUCT_ONLY | G_PARAM_STATIC_STRINGS;
+
+  /**
+   * MpListener:tls-certificate:
+   *
+   * The listener's certificate, with its private key: clients must speak TLS; `NULL`: they must not.
+   *
+   * For addresses of TCP only. See [class@Mp.Listener].
+   *
+   * Since: 0.1
+   */
+  props[PROP_TLS_CERTIFICATE] = g_param_spec_object ("tls-certificate", NULL, NULL, G_TYPE_TLS_CERTIFICATE, flags);
+
+  /**
+   * MpListener:tls-database:
+   *
+   * Whom to trust to have signed certificates of clients: each must have one; `NULL`: they need none.
+   *
+   * Since: 0.1
+   */
+  props[PROP_TLS_DATABASE] = g_param_spec_object ("tls-database", NULL, NULL, G_TYPE_TLS_DATABASE, flags);
+}
+
+static void
 mp_listener_class_init (MpListenerClass *klass)
 {
   GObjectClass *object_class = G_OBJECT_CLASS (klass);
@@ -576,6 +633,7 @@ mp_listener_class_init (MpListenerClass *klass)
   object_class->finalize = mp_listener_finalize;
   install_address_properties (object_class);
   install_client_properties (object_class);
+  install_tls_properties (object_class);
   g_object_class_install_properties (object_class, N_PROPS, props);
 
   /**
@@ -600,9 +658,10 @@ mp_listener_class_init (MpListenerClass *klass)
    *
    * A client has been sent away, or has gone, before it was accepted.
    *
-   * It harms no other; this is for a log. `MP_ERROR_AUTHENTICATION` and `MP_ERROR_PROTOCOL` are of its making,
-   * `G_IO_ERROR_CLOSED` says that it has gone, `G_IO_ERROR_TIMED_OUT` and `G_IO_ERROR_BUSY` that it stalled;
-   * `G_IO_ERROR_TOO_MANY_OPEN_FILES` is of this process, and comes once until the next client could be received.
+   * It harms no other; this is for a log. `MP_ERROR_AUTHENTICATION`, `MP_ERROR_PROTOCOL` and what there is of
+   * `G_TLS_ERROR` are of its making, `G_IO_ERROR_CLOSED` says that it has gone, `G_IO_ERROR_TIMED_OUT` and
+   * `G_IO_ERROR_BUSY` that it stalled; `G_IO_ERROR_TOO_MANY_OPEN_FILES` is of this process, and comes once until the
+   * next client could be received.
    *
    * Comes in the main context that was the thread-default one when the listener was made, while that runs, and in
    * blocking calls of the listener in a thread that may acquire it. When it does not run, some are kept for it, and
@@ -630,8 +689,8 @@ mp_listener_init (MpListener *self)
  *
  * Listens at an address.
  *
- * For all that can be set beside, make one with `g_initable_new()` and properties. If `HOST` is a name, this blocks
- * while that is looked up.
+ * For all that can be set beside, TLS too, make one with `g_initable_new()` and properties. If `HOST` is a name, this
+ * blocks while that is looked up.
  *
  * Errors: `G_IO_ERROR_INVALID_ARGUMENT` for an address that is none, or an empty key; `G_IO_ERROR_PERMISSION_DENIED`;
  * `G_IO_ERROR_ADDRESS_IN_USE` when somebody listens there; `G_IO_ERROR_EXISTS` when there is a file that is no socket;

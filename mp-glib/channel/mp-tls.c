@@ -49,8 +49,8 @@ struct _MpTls
   gboolean           was_heard;      /* the other end has sent something since the handshake */
 };
 
-/* Contexts wait here for the next handshake: to make one can end the program, see SPARE_FDS. And handshakes that were given up,
- * until their threads have ended. */
+/* Contexts wait here for the next handshake: to make one can end the program, see SPARE_FDS. And handshakes that were
+ * given up, until their threads have ended. */
 static GMutex lock;
 static GQueue idle_contexts = G_QUEUE_INIT;
 static GQueue given_up = G_QUEUE_INIT;
@@ -158,14 +158,14 @@ tls_recv (MpWireIO  *io,
           GError   **error)
 {
   MpTls *self = (MpTls *) io;
+  GPollableInputStream *stream = G_POLLABLE_INPUT_STREAM (g_io_stream_get_input_stream (self->tls));
   g_autoptr(GError) local_error = NULL;
   gssize n;
 
   if (!check_process (self, error))
     return -1;
 
-  n = g_pollable_input_stream_read_nonblocking (G_POLLABLE_INPUT_STREAM (g_io_stream_get_input_stream (self->tls)), data,
-                                                size, NULL, &local_error);
+  n = g_pollable_input_stream_read_nonblocking (stream, data, size, NULL, &local_error);
   self->may_have_more = n > 0;
   self->was_heard |= n > 0;
   if (n > 0)
@@ -214,6 +214,7 @@ tls_send (MpWireIO            *io,
           GError             **error)
 {
   MpTls *self = (MpTls *) io;
+  GPollableOutputStream *stream = G_POLLABLE_OUTPUT_STREAM (g_io_stream_get_output_stream (self->tls));
   g_autoptr(GError) local_error = NULL;
   gssize n;
 
@@ -222,8 +223,7 @@ tls_send (MpWireIO            *io,
 
   if (self->untaken == 0)
     fill_record (self, iov, n_iov);
-  n = g_pollable_output_stream_write_nonblocking (G_POLLABLE_OUTPUT_STREAM (g_io_stream_get_output_stream (self->tls)),
-                                                  self->record, self->untaken, NULL, &local_error);
+  n = g_pollable_output_stream_write_nonblocking (stream, self->record, self->untaken, NULL, &local_error);
   if (n > 0)
     {
       self->untaken = 0;
@@ -413,7 +413,7 @@ look_at_gate (MpTls   *self,
       return TRUE;
     }
 
-  /* It would be readable all the time. The end of the stream shows nevertheless, and what came before it is not enough. */
+  /* It would be readable all the time. The end of the stream shows nevertheless, and what came before is not enough. */
   mp_socket_set_low_water (self->fd, wanted);
   if (n <= 0 || mp_socket_is_hung_up (self->fd))
     g_set_error (error, G_IO_ERROR, G_IO_ERROR_CLOSED, "TLS: the other end has closed the connection");

@@ -1,0 +1,123 @@
+/* mp-listener-tls.c — SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include "mp-glib/channel/mp-listener-private.h"
+
+/* TLS of a listener's clients: GIO has a thread for each handshake that is under way, so there are few at once. The
+ * others wait, and who holds up a turn that another one wants has to go. */
+
+#define MAX_UNDER_WAY 8
+
+/* More than a few times the way to the other side of the world and back. */
+#define GRACE_US G_USEC_PER_SEC
+
+static gboolean
+has_private_key (GTlsCertificate *certificate)
+{
+  g_autoptr(GByteArray) key = NULL;
+  g_autofree char *uri = NULL;
+
+  g_object_get (certificate, "private-key", &key, "private-key-pkcs11-uri", &uri, NULL);
+  return key != NULL || uri != NULL;
+}
+
+gboolean
+mp_listener_tls_check (MpListenerCore  *core,
+                       GError         **error)
+{
+  if (core->tls_certificate == NULL && core->tls_database == NULL)
+    return TRUE;
+  if (core->tls_certificate != NULL && has_private_key (core->tls_certificate))
+    return mp_tls_check_support (error);
+
+  g_set_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
+               "listener: TLS needs a certificate (tls-certificate) with its private key");
+  return FALSE;
+}
+
+gboolean
+mp_listener_tls_check_address (MpListenerCore  *core,
+                               GSocketAddress  *address,
+                               GError         **error)
+{
+  if (core->tls_certificate == NULL || (address != NULL && G_IS_INET_SOCKET_ADDRESS (address)))
+    return TRUE;
+
+  g_set_error (error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED, "listener: TLS is for TCP only");
+  return FALSE;
+}
+
+void
+mp_listener_tls_begin (MpListenerCore   *core,
+                       MpListenerClient *client)
+{
+  MpTlsSettings settings = { TRUE, core->tls_certificate, core->tls_database, NULL };
+
+  if (core->tls_certificate != NULL)
+    mp_handshake_use_tls (&client->handshake, &settings);
+}
+
+void
+mp_listener_tls_prepare (MpListenerCore   *core,
+                         MpListenerClient *client)
+{
+  client->handshake.may_begin = core->tls_under_way.length < MAX_UNDER_WAY;
+}
+
+void
+mp_listener_tls_note (MpListenerCore   *core,
+                      MpListenerClient *client)
+{
+  MpTls *tls = client->handshake.tls;
+  GQueue *queue = NULL;
+
+  if (tls != NULL && mp_tls_is_under_way (tls))
+    queue = &core->tls_under_way;
+  else if (tls != NULL && client->handshake.wait_fd < 0)
+    queue = &core->tls_waiting;
+  if (queue == client->tls_queue)
+    return;
+
+  mp_listener_tls_forget (client);
+  client->tls_queue = queue;
+  if (queue == NULL)
+    return;
+
+  client->tls_link.data = client;
+  client->tls_since = g_get_monotonic_time ();
+  g_queue_push_tail_link (queue, &client->tls_link);
+}
+
+void
+mp_listener_tls_forget (MpListenerClient *client)
+{
+  if (client->tls_queue != NULL)
+    g_queue_unlink (client->tls_queue, &client->tls_link);
+  client->tls_queue = NULL;
+}
+
+static gboolean
+is_crowded (MpListenerCore *core)
+{
+  return core->tls_under_way.length >= MAX_UNDER_WAY && core->tls_waiting.length > 0;
+}
+
+MpListenerClient *
+mp_listener_tls_get_stalled (MpListenerCore *core)
+{
+  gint64 due = mp_listener_tls_get_due (core);
+
+  return due >= 0 && due <= g_get_monotonic_time () ? core->tls_under_way.head->data : NULL;
+}
+
+MpListenerClient *
+mp_listener_tls_get_next (MpListenerCore *core)
+{
+  return core->tls_waiting.head != NULL && !is_crowded (core) ? core->tls_waiting.head->data : NULL;
+}
+
+gint64
+mp_listener_tls_get_due (MpListenerCore *core)
+{
+  return is_crowded (core) ? ((MpListenerClient *) core->tls_under_way.head->data)->tls_since + GRACE_US : -1;
+}
