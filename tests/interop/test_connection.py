@@ -150,6 +150,20 @@ class InteropTest(unittest.TestCase):
         peer.do('l.close()')
 
     @with_each
+    def test_challenges(self, peer, only_md5):
+        with Mp.Listener(self.path) as listener:
+            peer.tell('c = Client(%r)' % self.path)
+            connection = listener.accept(timeout=support.TIMEOUT)
+            self.assertEqual(peer.hear(), '-')
+            peer.tell('connection.answer_challenge(c, %r)' % KEY)
+            Mp.connection.deliver_challenge(connection, KEY, allow_md5=only_md5)
+            self.assertEqual(peer.hear(), '-')
+            peer.tell('connection.deliver_challenge(c, %r)' % KEY)
+            Mp.connection.answer_challenge(connection, KEY, allow_md5=only_md5)
+            self.assertEqual(peer.hear(), '-')
+            self.check(connection, peer, False)
+
+    @with_each
     def test_killed(self, peer, _only_md5):
         """A process of CPython that is killed in the middle of a message: the end of the stream."""
         with Mp.Listener(self.path) as listener:

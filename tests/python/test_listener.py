@@ -298,6 +298,24 @@ class KeyTest(Base):
             with self.assertRaises(Mp.TimeoutError):
                 Mp.Client(self.path, authkey=KEY, timeout=0.05)
 
+    def test_challenges(self):
+        first, second = Mp.Pipe()
+        answering = InThread(Mp.connection.answer_challenge, second, KEY)
+        Mp.connection.deliver_challenge(first, KEY)
+        answering.get()
+        answering = InThread(Mp.connection.answer_challenge, second, b'another')
+        with self.assertRaises(Mp.AuthenticationError):
+            Mp.connection.deliver_challenge(first, KEY)
+        with self.assertRaises(Mp.AuthenticationError):
+            answering.get()
+        for call in (Mp.connection.deliver_challenge, Mp.connection.answer_challenge):
+            with self.assertRaises(ValueError):
+                call(first, 'text')
+            with self.assertRaises(TypeError):
+                call(socket, KEY)
+        with self.assertRaises(Mp.TimeoutError):
+            Mp.connection.deliver_challenge(first, KEY, timeout=0.01)
+
     def test_key_of_the_process(self):
         key = Mp.current_process().authkey
         self.assertIsInstance(key, bytes)

@@ -103,7 +103,9 @@ set_start_method = _mp_context.set_start_method
 shared_memory = _mp_shared_memory.shared_memory
 sharedctypes = _mp_value.sharedctypes
 managers = _mp_shared_memory.managers
-connection = _mp_module.make('connection', Client=Client, Connection=Connection, Listener=Listener, Pipe=Pipe)
+connection = _mp_module.make('connection', Client=Client, Connection=Connection, Listener=Listener, Pipe=Pipe,
+                             answer_challenge=_mp_listener.answer_challenge,
+                             deliver_challenge=_mp_listener.deliver_challenge)
 reduction = _mp_descriptor.reduction
 
 

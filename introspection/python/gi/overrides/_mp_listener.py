@@ -325,3 +325,29 @@ async def client_async(address, family=None, authkey=None, *, allow_pickle=False
     except GLib.Error as error:
         exc = _translate_of_client(error)
     raise exc
+
+def _challenge(function, connection, authkey, timeout, allow_md5):
+    if not isinstance(authkey, bytes):
+        raise ValueError('Authkey must be bytes, not %s' % type(authkey))
+    if not isinstance(connection, _Mp.Connection):
+        raise TypeError('connection must be a Mp.Connection, not %s' % type(connection).__name__)
+
+    def call(connection, timeout_us, cancellable):
+        return function(connection, _key(authkey), allow_md5, timeout_us, cancellable)
+
+    try:
+        _mp_call.blocking(call, connection, timeout=timeout)
+        return
+    except GLib.Error as error:
+        exc = connection._translate(error)
+    raise exc
+
+
+def deliver_challenge(connection, authkey, *, timeout=None, allow_md5=False):
+    """Lets the other end show that it has the key; AuthenticationError when it does not."""
+    _challenge(_Mp.deliver_challenge, connection, authkey, timeout, allow_md5)
+
+
+def answer_challenge(connection, authkey, *, timeout=None, allow_md5=False):
+    """Shows the other end that this one has the key; AuthenticationError when it finds otherwise."""
+    _challenge(_Mp.answer_challenge, connection, authkey, timeout, allow_md5)
