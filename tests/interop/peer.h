@@ -13,16 +13,24 @@ typedef struct
 } Peer;
 
 static void
-peer_start (Peer *peer)
+peer_start_with (Peer       *peer,
+                 const char *python)
 {
-  const char *python = g_getenv ("MP_TEST_PYTHON");
   g_autofree char *script = g_test_build_filename (G_TEST_DIST, "interop", "peer.py", NULL);
   g_autoptr(GError) error = NULL;
 
   peer->process = g_subprocess_new (G_SUBPROCESS_FLAGS_STDIN_PIPE | G_SUBPROCESS_FLAGS_STDOUT_PIPE, &error,
-                                    python != NULL ? python : "python3", "-I", script, NULL);
+                                    python, "-I", script, NULL);
   g_assert_no_error (error);
   peer->answers = g_data_input_stream_new (g_subprocess_get_stdout_pipe (peer->process));
+}
+
+G_GNUC_UNUSED static void
+peer_start (Peer *peer)
+{
+  const char *python = g_getenv ("MP_TEST_PYTHON");
+
+  peer_start_with (peer, python != NULL ? python : "python3");
 }
 
 /* Does not wait for its answer. */
