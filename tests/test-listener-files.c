@@ -1,0 +1,434 @@
+/* test-listener-files.c — SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * The files of listeners at UNIX sockets. */
+
+#include "config.h"
+
+#include "listener-test.h"
+
+#include <fcntl.h>
+#include <gio/gunixsocketaddress.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+static char *folder;
+
+static char *
+make_path (void)
+{
+  static guint n;
+
+  return g_strdup_printf ("%s/%u", folder, n++);
+}
+
+/* A socket of somebody else's. */
+static int
+bind_raw (const char *path,
+          int         type,
+          gboolean    listens)
+{
+  struct sockaddr_un address = { .sun_family = AF_UNIX };
+  int fd = socket (AF_UNIX, type | SOCK_CLOEXEC, 0);
+
+  g_assert_cmpuint (g_strlcpy (address.sun_path, path, sizeof address.sun_path), <, sizeof address.sun_path);
+  g_assert_cmpint (bind (fd, (struct sockaddr *) &address, sizeof address), ==, 0);
+  if (listens)
+    g_assert_cmpint (listen (fd, 1), ==, 0);
+  return fd;
+}
+
+static ino_t
+get_inode (const char *path)
+{
+  struct stat found;
+
+  return lstat (path, &found) == 0 ? found.st_ino : 0;
+}
+
+static guint
+count_files (const char *path)
+{
+  g_autoptr(GDir) directory = g_dir_open (path, 0, NULL);
+  guint n = 0;
+
+  while (g_dir_read_name (directory) != NULL)
+    n++;
+  return n;
+}
+
+static void
+check_refused (const char *path,
+               int         code)
+{
+  g_autoptr(GError) error = NULL;
+  ino_t inode = get_inode (path);
+  guint n_files = count_files (folder);
+
+  g_assert_null (mp_listener_new (path, NULL, &error));
+  g_assert_error (error, G_IO_ERROR, code);
+  g_assert_cmpuint (get_inode (path), ==, inode);
+  g_assert_cmpuint (count_files (folder), ==, n_files);
+}
+
+static void
+check_works (MpListener *listener)
+{
+  int fd = dial_listener (listener);
+
+  g_assert_finalize_object (accept_ok (listener));
+  close (fd);
+}
+
+/* A thread that looks at each file that there is, all the time. */
+static int n_looks;   /* atomic; -1: it is to end */
+
+static gpointer
+look_thread (gpointer data)
+{
+  struct stat found;
+  const char *name;
+
+  while (g_atomic_int_get (&n_looks) >= 0)
+    {
+      g_autoptr(GDir) directory = g_dir_open (folder, 0, NULL);
+
+      while ((name = g_dir_read_name (directory)) != NULL)
+        {
+          g_autofree char *path = g_build_filename (folder, name, NULL);
+
+          if (lstat (path, &found) == 0)
+            g_assert_cmpint (found.st_mode, ==, S_IFSOCK | 0600);
+        }
+      g_atomic_int_compare_and_exchange (&n_looks, 0, 1);
+    }
+  return NULL;
+}
+
+static void
+check_mode (mode_t mask)
+{
+  mode_t before = umask (mask);
+  GThread *thread;
+  guint i;
+
+  n_looks = 0;
+  thread = g_thread_new ("look", look_thread, NULL);
+  while (g_atomic_int_get (&n_looks) == 0)
+    g_thread_yield ();
+  for (i = 0; i < 300; i++)
+    {
+      g_autofree char *path = make_path ();
+      g_autoptr(MpListener) listener = listen_ok (path, NULL);
+      struct stat found;
+
+      g_assert_cmpint (lstat (path, &found), ==, 0);
+      g_assert_cmpint (found.st_mode, ==, S_IFSOCK | 0600);
+      if (i == 0)
+        check_works (listener);
+    }
+  g_atomic_int_set (&n_looks, -1);
+  g_thread_join (thread);
+
+  /* It was never touched. */
+  g_assert_cmpint (umask (before), ==, mask);
+}
+
+/* Under any umask, in every moment; one that takes from the owner cannot be told from one that widens at once. */
+static void
+test_mode (void)
+{
+  g_autofree char *path = make_path ();
+  g_autoptr(MpListener) listener = NULL;
+  struct stat found;
+  mode_t before;
+
+  check_mode (0);
+  check_mode (077);
+
+  before = umask (0777);
+  listener = listen_ok (path, NULL);
+  umask (before);
+  g_assert_cmpint (lstat (path, &found), ==, 0);
+  g_assert_cmpint (found.st_mode, ==, S_IFSOCK | 0600);
+}
+
+static void
+test_left_behind (void)
+{
+  g_autofree char *path = make_path ();
+  g_autoptr(MpListener) listener = NULL;
+  ino_t inode;
+  guint i;
+
+  for (i = 0; i < 3; i++)
+    {
+      g_unlink (path);
+      close (bind_raw (path, i == 2 ? SOCK_DGRAM : SOCK_STREAM, i == 1));
+      inode = get_inode (path);
+      listener = listen_ok (path, NULL);
+      g_assert_cmpuint (get_inode (path), !=, inode);
+      check_works (listener);
+      g_assert_cmpuint (count_files (folder), ==, 1);
+      g_clear_object (&listener);
+      g_assert_cmpuint (count_files (folder), ==, 0);
+    }
+}
+
+static void
+test_alive (void)
+{
+  g_autofree char *first = make_path ();
+  g_autofree char *second = make_path ();
+  g_autofree char *third = make_path ();
+  MpListener *listener = listen_ok (first, NULL);
+  g_autoptr(MpListener) again = NULL;
+  int fds[4];
+
+  check_refused (first, G_IO_ERROR_ADDRESS_IN_USE);
+  /* The attempt was a client that went away. */
+  check_works (listener);
+
+  /* One whose backlog is full, and one that takes datagrams. */
+  fds[0] = bind_raw (second, SOCK_STREAM, TRUE);
+  for (fds[1] = 0; fds[1] < 3; fds[1]++)
+    {
+      g_autoptr(GSocketAddress) address = g_unix_socket_address_new (second);
+      struct sockaddr_un native;
+
+      g_socket_address_to_native (address, &native, sizeof native, NULL);
+      fds[2] = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+      (void) !connect (fds[2], (struct sockaddr *) &native, sizeof native);
+      /* Kept open, to stay in the backlog, until this process ends. */
+    }
+  check_refused (second, G_IO_ERROR_ADDRESS_IN_USE);
+  fds[3] = bind_raw (third, SOCK_DGRAM, FALSE);
+  check_refused (third, G_IO_ERROR_ADDRESS_IN_USE);
+
+  g_assert_finalize_object (listener);
+  again = listen_ok (first, NULL);
+  close (fds[0]);
+  close (fds[3]);
+  g_unlink (second);
+  g_unlink (third);
+}
+
+static void
+test_no_socket (void)
+{
+  g_autofree char *file = make_path ();
+  g_autofree char *directory = make_path ();
+  g_autofree char *link = make_path ();
+  g_autofree char *left = make_path ();
+  g_autofree char *dangling = make_path ();
+
+  g_assert_true (g_file_set_contents (file, "precious", -1, NULL));
+  g_assert_cmpint (g_mkdir (directory, 0700), ==, 0);
+  close (bind_raw (left, SOCK_STREAM, TRUE));
+  g_assert_cmpint (symlink (left, link), ==, 0);
+  g_assert_cmpint (symlink ("nowhere", dangling), ==, 0);
+
+  check_refused (file, G_IO_ERROR_EXISTS);
+  check_refused (directory, G_IO_ERROR_EXISTS);
+  check_refused (link, G_IO_ERROR_EXISTS);
+  check_refused (dangling, G_IO_ERROR_EXISTS);
+
+  g_unlink (file);
+  g_rmdir (directory);
+  g_unlink (link);
+  g_unlink (left);
+  g_unlink (dangling);
+}
+
+/* At the end what has its place is left alone. */
+static void
+test_not_ours (void)
+{
+  g_autofree char *path = make_path ();
+  g_autofree char *elsewhere = make_path ();
+  MpListener *listener = listen_ok (path, NULL);
+  int fd;
+
+  g_assert_cmpint (g_rename (path, elsewhere), ==, 0);
+  fd = bind_raw (path, SOCK_STREAM, TRUE);
+  g_assert_finalize_object (listener);
+  g_assert_cmpuint (get_inode (path), !=, 0);
+  g_unlink (path);
+  g_unlink (elsewhere);
+  close (fd);
+
+  /* It was gone already. */
+  listener = listen_ok (path, NULL);
+  g_unlink (path);
+  g_assert_finalize_object (listener);
+}
+
+/* The directory is known by its descriptor. */
+static void
+test_moves (void)
+{
+  g_autofree char *directory = make_path ();
+  g_autofree char *moved = make_path ();
+  g_autofree char *before = g_get_current_dir ();
+  g_autofree char *expected = g_strdup_printf ("unix:%s/inside", directory);
+  MpListener *listener;
+
+  g_assert_cmpint (g_mkdir (directory, 0700), ==, 0);
+  g_assert_cmpint (g_chdir (directory), ==, 0);
+  listener = listen_ok ("./inside", NULL);
+  g_assert_cmpstr (mp_listener_get_address (listener), ==, expected);
+  g_assert_cmpint (g_chdir (before), ==, 0);
+  check_works (listener);
+
+  g_assert_cmpint (g_rename (directory, moved), ==, 0);
+  g_assert_finalize_object (listener);
+  g_assert_cmpint (g_rmdir (moved), ==, 0);
+}
+
+/* As long as an address may be, with a short name at the end, so that there is no room for a longer one. */
+static void
+test_long_path (void)
+{
+  gsize n_deep = 107 - strlen (folder) - strlen ("/") - strlen ("/s");
+  g_autofree char *deep = g_strnfill (n_deep, 'd');
+  g_autofree char *directory = g_build_filename (folder, deep, NULL);
+  g_autofree char *path = g_build_filename (directory, "s", NULL);
+  g_autofree char *too_long = g_build_filename (directory, "ss", NULL);
+  g_autoptr(MpListener) listener = NULL;
+
+  g_assert_cmpint (g_mkdir (directory, 0700), ==, 0);
+  g_assert_cmpuint (strlen (path), ==, 107);
+  close (bind_raw (path, SOCK_STREAM, TRUE));
+  listener = listen_ok (path, NULL);
+  check_works (listener);
+  g_assert_cmpuint (count_files (directory), ==, 1);
+  g_clear_object (&listener);
+  g_assert_cmpuint (count_files (directory), ==, 0);
+
+  check_refused (too_long, G_IO_ERROR_INVALID_ARGUMENT);
+  g_assert_cmpint (g_rmdir (directory), ==, 0);
+}
+
+static void
+join_child (pid_t pid,
+            int   expected)
+{
+  int status;
+
+  g_assert_cmpint (waitpid (pid, &status, 0), ==, pid);
+  g_assert_cmpint (status, ==, expected);
+}
+
+/* What a killed process leaves behind is replaced. */
+static void
+test_killed (void)
+{
+  g_autofree char *path = make_path ();
+  g_autoptr(MpListener) listener = NULL;
+  int ends[2];
+  pid_t pid;
+  char byte;
+
+  g_assert_cmpint (pipe2 (ends, O_CLOEXEC), ==, 0);
+  pid = fork ();
+  if (pid == 0)
+    {
+      listener = listen_ok (path, NULL);
+      (void) !write (ends[1], "l", 1);
+      for (;;)
+        pause ();
+    }
+
+  g_assert_cmpint (read (ends[0], &byte, 1), ==, 1);
+  check_refused (path, G_IO_ERROR_ADDRESS_IN_USE);
+  kill (pid, SIGKILL);
+  join_child (pid, SIGKILL);
+  listener = listen_ok (path, NULL);
+  check_works (listener);
+  close (ends[0]);
+  close (ends[1]);
+}
+
+/* Many find the same one that was left behind at the same time: one gets the place, and keeps it. */
+static void
+test_race (void)
+{
+  g_autofree char *path = make_path ();
+  volatile int *board = mmap (NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  pid_t pids[6];
+  guint round, i;
+
+  for (round = 0; round < 40; round++)
+    {
+      memset ((void *) board, 0, 4096);
+      if (round % 2 == 0)
+        close (bind_raw (path, SOCK_STREAM, TRUE));
+
+      for (i = 0; i < G_N_ELEMENTS (pids); i++)
+        {
+          pids[i] = fork ();
+          if (pids[i] == 0)
+            {
+              g_autoptr(GError) error = NULL;
+              g_autoptr(MpListener) listener = NULL;
+
+              __atomic_fetch_add (&board[0], 1, __ATOMIC_SEQ_CST);
+              while (__atomic_load_n (&board[0], __ATOMIC_SEQ_CST) < (int) G_N_ELEMENTS (pids))
+                sched_yield ();
+              listener = mp_listener_new (path, NULL, &error);
+              if (listener == NULL && !g_error_matches (error, G_IO_ERROR, G_IO_ERROR_ADDRESS_IN_USE))
+                _exit (3);
+              __atomic_fetch_add (&board[listener != NULL ? 1 : 2], 1, __ATOMIC_SEQ_CST);
+              while (__atomic_load_n (&board[3], __ATOMIC_SEQ_CST) == 0)
+                sched_yield ();
+              /* Who has it can be reached. */
+              if (listener != NULL)
+                check_works (listener);
+              _exit (0);
+            }
+        }
+
+      while (__atomic_load_n (&board[1], __ATOMIC_SEQ_CST) + __atomic_load_n (&board[2], __ATOMIC_SEQ_CST) <
+             (int) G_N_ELEMENTS (pids))
+        sched_yield ();
+      g_assert_cmpint (board[1], ==, 1);
+      __atomic_store_n (&board[3], 1, __ATOMIC_SEQ_CST);
+      for (i = 0; i < G_N_ELEMENTS (pids); i++)
+        join_child (pids[i], 0);
+      g_assert_cmpuint (count_files (folder), ==, 1);
+      g_unlink (path);
+    }
+  munmap ((void *) board, 4096);
+}
+
+int
+main (int   argc,
+      char *argv[])
+{
+  g_autoptr(GError) error = NULL;
+  int status;
+
+  mp_init ();
+  g_test_init (&argc, &argv, NULL);
+  folder = g_dir_make_tmp ("mp-listener-files-XXXXXX", &error);
+  g_assert_no_error (error);
+
+  g_test_add_func ("/listener/files/killed", test_killed);
+  g_test_add_func ("/listener/files/race", test_race);
+  g_test_add_func ("/listener/files/left-behind", test_left_behind);
+  g_test_add_func ("/listener/files/alive", test_alive);
+  g_test_add_func ("/listener/files/no-socket", test_no_socket);
+  g_test_add_func ("/listener/files/not-ours", test_not_ours);
+  g_test_add_func ("/listener/files/moves", test_moves);
+  g_test_add_func ("/listener/files/long-path", test_long_path);
+  g_test_add_func ("/listener/files/mode", test_mode);
+
+  status = g_test_run ();
+  if (g_rmdir (folder) < 0)
+    g_error ("%s is not empty", folder);
+  g_free (folder);
+  return status;
+}
