@@ -58,7 +58,7 @@ mp_connection_forget_socket (MpConnection *self)
 static gboolean
 holds_something (MpConnection *self)
 {
-  return self->frame.kind != 0 || self->in_error != NULL || (self->wire != NULL && mp_wire_has_frame (self->wire));
+  return self->frame.kind != 0 || self->in_error != NULL || (self->wire != NULL && mp_wire_has_news (self->wire));
 }
 
 void

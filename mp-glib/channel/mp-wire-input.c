@@ -251,6 +251,19 @@ mp_wire_check_stray_fds (MpWireInput *self,
   return mp_wire_set_broken (self, MP_ERROR_PROTOCOL, "descriptors that belong to nothing");
 }
 
+/* What came with the bytes of the frame that has just been taken, and belongs to nothing: it is not kept until the next
+ * frame begins, of which the peer decides when that is. */
+static void
+close_stray_fds (MpWireInput *self)
+{
+  guint64 position = self->received - (self->end - self->start);
+
+  if (mp_wire_check_stray_fds (self, position))
+    return;
+  while (self->arrivals->len > 0 && g_array_index (self->arrivals, MpWireArrival, 0).end <= position)
+    drop_arrival (self);
+}
+
 /* What is common to frames of all lengths: the head, which is in the buffer. */
 static inline gboolean
 begin_frame (MpWireInput         *self,
@@ -384,12 +397,16 @@ socket_next (MpWire    *self,
           if (is_stream)
             {
               mp_wire_stream_take (in, header.length, frame);
-              return TRUE;
             }
-          frame->data = in->buffer + in->start;
-          frame->size = header.length;
-          in->start += mp_pad8 (header.length);
-          if (mp_wire_check_zeros (in, frame->data, frame->size))
+          else
+            {
+              frame->data = in->buffer + in->start;
+              frame->size = header.length;
+              in->start += mp_pad8 (header.length);
+            }
+          if (G_UNLIKELY (in->arrivals != NULL))
+            close_stray_fds (in);
+          if (is_stream || mp_wire_check_zeros (in, frame->data, frame->size))
             return TRUE;
           mp_frame_clear (frame);
         }
@@ -397,7 +414,11 @@ socket_next (MpWire    *self,
   else if (state == MP_WIRE_WHOLE_FRAME)
     {
       if (large_finish (in, frame))
-        return TRUE;
+        {
+          if (in->arrivals != NULL)
+            close_stray_fds (in);
+          return TRUE;
+        }
     }
   else if (state == MP_WIRE_LARGE_BEGINS)
     {
@@ -508,6 +529,12 @@ add_arrival (MpWireInput *self,
   if (self->arrivals == NULL)
     self->arrivals = g_array_new (FALSE, FALSE, sizeof (MpWireArrival));
   arrival.fds = g_memdup2 (fds, n_fds * sizeof *fds);
+  if (truncated)
+    {
+      /* The frame is lost, so these only take the room of those of the next. */
+      close_fds (g_steal_pointer (&arrival.fds), n_fds);
+      arrival.n_fds = n_fds = 0;
+    }
   g_array_append_val (self->arrivals, arrival);
   self->n_unclaimed += n_fds;
 
