@@ -310,6 +310,8 @@ gboolean
 mp_connection_suits (MpConnection  *self,
                      MpMessageKind  kind)
 {
+  if (kind == MP_MESSAGE_ANY)
+    return TRUE;
   if (self->flags & MP_CONNECTION_STREAM)
     return kind == MP_MESSAGE_BYTES || self->frame.is_value;
   return self->frame.kind == kind;
@@ -413,8 +415,8 @@ take_for (MpConnection  *self,
     }
   else
     {
-      mp_connection_take (self, op->kind == MP_MESSAGE_VALUE ? &op->value : NULL,
-                          op->kind == MP_MESSAGE_BYTES ? &op->bytes : NULL, error);
+      mp_connection_take (self, op->kind & MP_MESSAGE_VALUE ? &op->value : NULL,
+                          op->kind & MP_MESSAGE_BYTES ? &op->bytes : NULL, error);
     }
 }
 

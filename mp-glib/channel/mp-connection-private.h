@@ -21,6 +21,7 @@ typedef enum
 {
   MP_MESSAGE_VALUE = 1,
   MP_MESSAGE_BYTES = 2,
+  MP_MESSAGE_ANY = 3,     /* of a call: what comes */
 } MpMessageKind;
 
 /* What a connection is from its constructor on. */

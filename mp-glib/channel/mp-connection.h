@@ -147,6 +147,24 @@ gboolean      mp_connection_recv_bytes_into_finish (MpConnection      *self,
                                                  gsize                *length,
                                                  GError              **error);
 MP_AVAILABLE_IN_ALL
+gboolean      mp_connection_send_blob           (MpConnection         *self,
+                                                 const char           *tag,
+                                                 const guint8         *data,
+                                                 gsize                 size,
+                                                 gint64                timeout_us,
+                                                 GCancellable         *cancellable,
+                                                 GError              **error);
+MP_AVAILABLE_IN_ALL
+guint8       *mp_connection_recv_blob           (MpConnection         *self,
+                                                 guint                 kinds,
+                                                 const char           *tag,
+                                                 gint64                timeout_us,
+                                                 GCancellable         *cancellable,
+                                                 gsize                *size,
+                                                 guint                *kind,
+                                                 GVariant            **value,
+                                                 GError              **error);
+MP_AVAILABLE_IN_ALL
 gboolean      mp_connection_poll                (MpConnection         *self,
                                                  gint64                timeout_us,
                                                  GCancellable         *cancellable,

@@ -132,9 +132,15 @@ class ConnectionTest(unittest.TestCase):
     def test_maxlength(self):
         self.first.send_bytes(b'12345')
         self.first.send_bytes(b'123')
-        with self.assertRaisesRegex(OSError, 'bad message length'):
-            self.second.recv_bytes(4)
+        for _ in range(2):
+            with self.assertRaisesRegex(OSError, 'bad message length'):
+                self.second.recv_bytes(4)
+        self.assertEqual(self.second.recv_bytes(5), b'12345')
         self.assertEqual(self.second.recv_bytes(maxlength=4), b'123')
+        self.first.send_bytes(b'')
+        self.assertEqual(self.second.recv_bytes(0), b'')
+        with self.assertRaises(Mp.TimeoutError):
+            self.second.recv_bytes(5, timeout=0.01)
         with self.assertRaises(ValueError):
             self.second.recv_bytes(-1)
 
@@ -153,6 +159,19 @@ class ConnectionTest(unittest.TestCase):
         for wrong in (-1, 5):
             with self.assertRaises(ValueError):
                 self.second.recv_bytes_into(bytearray(4), wrong)
+
+    def test_sizes(self):
+        """What is copied and what is not, as bytes and as values."""
+        for size in (0, 1, 4095, 4096, 4097, 32767, 32768, 32769, 70000, 3000000):
+            data = os.urandom(min(size, 1000)) * (size // 1000 + 1)
+            data = data[:size]
+            for send, receive in ((self.first.send, self.second.recv), (self.first.send_bytes, self.second.recv_bytes)):
+                thread = threading.Thread(target=send, args=(data,))
+                thread.start()
+                received = receive()
+                thread.join()
+                self.assertEqual(received, data)
+                self.assertIs(type(received), bytes)
 
     def test_poll(self):
         self.assertIs(self.first.poll(), False)

@@ -380,6 +380,8 @@ class ValueTest(Base):
         self.assertEqual(connected.recv_bytes_into(numbers), 8)
         self.assertEqual(numbers, array.array('i', [42, 1729, 0, 0, 0]))
         connected.send_bytes(b'x' * 100)
+        with self.assertRaises(OSError):
+            accepted.recv_bytes(99)
         self.assertEqual(accepted.recv_bytes(100), b'x' * 100)
 
     def test_pickles(self):

@@ -20,16 +20,15 @@ _PICKLE, _PLAIN = 'pickle', 'python'
 # A message of this size leaves a socket of this machine whole or not at all.
 WHOLE = 32768
 
+# What is asked for, and what comes, see mp_connection_recv_blob().
+_NOTHING, _VALUE, _BYTES, _BLOB = range(4)
 
-def _encode(obj, allow_pickle):
-    """A GLib.Variant is itself, anything else a blob."""
-    if isinstance(obj, GLib.Variant):
-        return obj
-    data, handles = values.dumps(obj) if allow_pickle else plain.dumps(obj)
-    blob = _Mp.blob_new(_PICKLE if allow_pickle else _PLAIN, '', GLib.Bytes.new(data), handles)
-    if handles:
-        blob._mp_handles = handles
-    return blob
+# Looked up once: that takes as long as some calls.
+_get_bytes = _Mp.blob_get_bytes
+_recv_blob = _Mp.Connection.recv_blob
+_send_blob = _Mp.Connection.send_blob
+_send_data = _Mp.Connection.send_data
+_send_value = _Mp.Connection.send
 
 
 def _decode(variant, allow_pickle):
@@ -90,6 +89,7 @@ class Connection(_Mp.Connection):
     __module__ = 'gi.overrides.Mp'
 
     _closed = False
+    _ways = None   # whether it is readable, and writable
     # Whether pickles are allowed; whether they are messages of bytes, as multiprocessing's; what leaves whole or not at all.
     _how = None
 
@@ -109,12 +109,16 @@ class Connection(_Mp.Connection):
     @property
     def readable(self):
         """Whether this end can receive."""
-        return self.get_property('readable')
+        return (self._ways or self._get_ways())[0]
 
     @property
     def writable(self):
         """Whether this end can send."""
-        return self.get_property('writable')
+        return (self._ways or self._get_ways())[1]
+
+    def _get_ways(self):
+        self._ways = self.get_property('readable'), self.get_property('writable')
+        return self._ways
 
     @property
     def allow_pickle(self):
@@ -147,65 +151,104 @@ class Connection(_Mp.Connection):
 
     def send(self, obj, timeout=None):
         """Sends a value, or a GLib.Variant as itself."""
-        self._check('write')
-        self._send(self._message(obj), timeout)
+        if self._closed or not self.writable:
+            self._check('write')
+        self._send(*self._message(obj), timeout=timeout)
 
     def _message(self, obj):
-        """A GLib.Variant, or the bytes that multiprocessing would send."""
-        allow_pickle, as_bytes, _whole = self._get_how()
-        if allow_pickle and as_bytes and not isinstance(obj, GLib.Variant):
-            data, handles = values.dumps(obj)
-            if not handles:
-                return GLib.Bytes.new(data)
-        return _encode(obj, allow_pickle)
+        """How to send @obj: the function, what it takes, and the number of bytes."""
+        if isinstance(obj, GLib.Variant):
+            return _send_value, (obj,), obj.get_size()
+        allow_pickle, as_bytes, _whole = self._how or self._get_how()
+        data, handles = values.dumps(obj) if allow_pickle else plain.dumps(obj)
+        if handles:
+            blob = _Mp.blob_new(_PICKLE if allow_pickle else _PLAIN, '', GLib.Bytes.new(data), handles)
+            return _send_value, (blob,), blob.get_size()
+        if as_bytes and allow_pickle:
+            return _send_data, (data,), len(data)
+        return _send_blob, (_PICKLE if allow_pickle else _PLAIN, data), len(data)
 
-    def _send(self, message, timeout=None):
-        send = _Mp.Connection.send if isinstance(message, GLib.Variant) else _Mp.Connection.send_bytes
-        self._blocking(send, message, timeout=timeout)
+    def _send(self, function, args, size, timeout=None):
+        """Tries at once, because there is less to do when nothing can interrupt it."""
+        if size <= (self._how or self._get_how())[2]:
+            try:
+                function(self, *args, 0, None)
+                return
+            except GLib.Error as error:
+                if not errors.is_timeout(error):
+                    raise self._translate(error) from error
+        self._blocking(function, *args, timeout=timeout)
 
     def recv(self, timeout=None):
         """Receives what send() has sent. Raises EOFError when nothing is left and the other end is closed.
 
         A message of bytes is a TypeError, and stays; but where pickles are allowed on a connection of a listener or a
         client it is taken for one, as multiprocessing's are."""
-        self._check('read')
-        allow_pickle, as_bytes, _whole = self._get_how()
+        if self._closed or not self.readable:
+            self._check('read')
+        allow_pickle, as_bytes, _whole = self._how or self._get_how()
+        any_kind = allow_pickle and as_bytes
         try:
-            variant = self._blocking(_Mp.Connection.recv, timeout=timeout)
+            data, kind, value = self._recv(_VALUE | _BYTES if any_kind else _VALUE,
+                                           _PICKLE if allow_pickle else _PLAIN, timeout)
         except TypeError as exc:
-            if not self.get_property('foreign'):
+            if any_kind or not self.get_property('foreign'):
                 raise
-            if not allow_pickle or not as_bytes:
-                raise TypeError('the next message holds bytes, not a value, and recv_bytes() receives it; if '
-                                'multiprocessing has sent it, it is a pickle, which needs allow_pickle=True') from exc
-            variant = None
-        if variant is None:
-            return values.loads(self.recv_bytes(timeout=timeout))
-        return _decode(variant, allow_pickle)
+            raise TypeError('the next message holds bytes, not a value, and recv_bytes() receives it; if '
+                            'multiprocessing has sent it, it is a pickle, which needs allow_pickle=True') from exc
+        if kind == _VALUE:
+            return _decode(value, allow_pickle)
+        if value is not None:
+            data = _get_bytes(value)
+        return values.loads(data) if allow_pickle else plain.loads(data)
 
-    def send_bytes(self, buf, offset=0, size=None):
+    def _recv(self, kinds, tag, timeout):
+        """The message that comes next: bytes, what it is, and a GLib.Variant of it or of its bytes."""
+        try:
+            message = _recv_blob(self, kinds, tag, 0, None)
+        except GLib.Error as error:
+            raise self._translate(error) from error
+        if message[1] == _NOTHING:
+            message = self._blocking(_recv_blob, kinds, tag, timeout=timeout)
+            if message[1] == _NOTHING:
+                raise errors.TimeoutError
+        return message
+
+    def send_bytes(self, buf, offset=0, size=None, timeout=None):
         """Sends the bytes of a bytes-like object as one message."""
-        self._check('write')
-        self._blocking(_Mp.Connection.send_bytes, GLib.Bytes.new(bytes(_part(buf, offset, size))))
+        if self._closed or not self.writable:
+            self._check('write')
+        if type(buf) is not bytes or offset != 0 or size is not None:
+            buf = bytes(_part(buf, offset, size))
+        self._send(_send_data, (buf,), len(buf), timeout)
 
     def recv_bytes(self, maxlength=None, timeout=None):
-        """Receives one message of bytes. OSError when it is longer than @maxlength; the connection stays usable."""
-        if maxlength is not None and maxlength < 0:
-            raise ValueError('negative maxlength')
-        self._check('read')
-        data = self._blocking(_Mp.Connection.recv_bytes, timeout=timeout).get_data() or b''
-        if maxlength is not None and len(data) > maxlength:
-            raise OSError('bad message length')
-        return data
+        """Receives one message of bytes. OSError when it is longer than @maxlength, and it stays."""
+        if self._closed or not self.readable:
+            self._check('read')
+        if maxlength is not None:
+            return self._recv_bounded(maxlength, timeout)
+        data, _kind, value = self._recv(_BYTES, '', timeout)
+        return data or b'' if value is None else _get_bytes(value)
 
-    def recv_bytes_into(self, buf, offset=0):
+    def _recv_bounded(self, maxlength, timeout):
+        if maxlength < 0:
+            raise ValueError('negative maxlength')
+        try:
+            return _mp_call.blocking(_Mp.Connection.recv_bytes_full, self, maxlength, timeout=timeout).get_data() or b''
+        except GLib.Error as error:
+            stays = errors.is_mp(error, _Mp.Error.TOO_LARGE) and not _Mp.Connection.is_closed(self)
+            exc = _with_cause(OSError('bad message length'), error) if stays else self._translate(error)
+        raise exc
+
+    def recv_bytes_into(self, buf, offset=0, timeout=None):
         """Receives one message of bytes into a writable buffer; its length. BufferTooShort carries a longer one."""
         with memoryview(buf) as view, view.cast('B') as target:
             if offset < 0:
                 raise ValueError('negative offset')
             if offset > len(target):
                 raise ValueError('offset too large')
-            data = self.recv_bytes()
+            data = self.recv_bytes(timeout=timeout)
             if len(data) > len(target) - offset:
                 raise errors.BufferTooShort(data)
             target[offset:offset + len(data)] = data
@@ -241,23 +284,25 @@ class Connection(_Mp.Connection):
         One that is cancelled has sent nothing, or all: a message that has begun to leave is sent to its end by whatever
         call comes next."""
         self._check('write')
-        await self._await_sent(self._message(obj))
+        await self._await_sent(*self._message(obj))
 
     async def send_bytes_async(self, buf, offset=0, size=None):
         """As send_bytes(), to be awaited under asyncio."""
         self._check('write')
-        await self._await_sent(GLib.Bytes.new(bytes(_part(buf, offset, size))))
+        data = bytes(_part(buf, offset, size))
+        await self._await_sent(_send_data, (data,), len(data))
 
-    async def _await_sent(self, message):
-        if message.get_size() <= self._get_how()[2]:
-            try:
-                return self._send(message, 0)
-            except errors.TimeoutError:
-                pass
-        # What is left of a message that has begun to leave goes by itself only while a main loop of GLib runs.
-        send = _Mp.Connection.send if isinstance(message, GLib.Variant) else _Mp.Connection.send_bytes
+    async def _await_sent(self, function, args, size):
         try:
-            await _mp_asyncio.in_thread(send, self, message, -1)
+            if size <= self._get_how()[2]:
+                try:
+                    function(self, *args, 0, None)
+                    return
+                except GLib.Error as error:
+                    if not errors.is_timeout(error):
+                        raise
+            # What is left of a message that has begun to leave goes by itself only while a main loop of GLib runs.
+            await _mp_asyncio.in_thread(function, self, *args, -1)
             return
         except GLib.Error as error:
             exc = self._translate(error)
