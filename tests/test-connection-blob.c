@@ -6,8 +6,6 @@
 
 #include "connection-test.h"
 
-#include <string.h>
-
 #define VALUES 1
 #define BYTES  2
 #define ANY    3
@@ -124,7 +122,7 @@ test_values (void)
     }
 
   send_blob_ok (pipe.first, "tag", (const guint8 *) "abc", 3);
-  recv_ok (pipe.second, "('tag', '', [byte 0x61, 0x62, 0x63], @av [])");
+  recv_ok (pipe.second, "('tag', '', [0x61, 0x62, 0x63], [])");
   pipe_clear (&pipe);
 }
 
