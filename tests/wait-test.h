@@ -68,25 +68,37 @@ waiter_main (gpointer data)
   return wait_numbers (self->objects, self->n_objects, LONG_TIME, self->cancellable, &self->error);
 }
 
+/* Whether it sleeps in a function of the kernel that has @where in its name. */
+static inline gboolean
+waiter_is_asleep (Waiter     *self,
+                  const char *where)
+{
+  g_autofree char *path = g_strdup_printf ("/proc/self/task/%d/wchan", g_atomic_int_get (&self->tid));
+  g_autofree char *found = NULL;
+
+  return g_file_get_contents (path, &found, NULL, NULL) && strstr (found, where) != NULL;
+}
+
+static inline void
+waiter_await_asleep (Waiter     *self,
+                     const char *where)
+{
+  while (!waiter_is_asleep (self, where))
+    g_thread_yield ();
+}
+
 /* Returns when it sleeps. */
 static inline void
 waiter_begin (Waiter    *self,
               gpointer  *objects,
               gsize      n_objects)
 {
-  gboolean asleep = FALSE;
-
   self->objects = objects;
   self->n_objects = n_objects;
   self->thread = g_thread_new ("waiter", waiter_main, self);
-  while (!asleep)
-    {
-      g_autofree char *path = g_strdup_printf ("/proc/self/task/%d/wchan", g_atomic_int_get (&self->tid));
-      g_autofree char *where = NULL;
-
-      asleep = g_file_get_contents (path, &where, NULL, NULL) && strstr (where, "poll") != NULL;
-      g_thread_yield ();
-    }
+  while (g_atomic_int_get (&self->tid) == 0)
+    g_thread_yield ();
+  waiter_await_asleep (self, "poll");
 }
 
 static inline void

@@ -113,6 +113,21 @@ gboolean  mp_hub_wait_for_owners  (const gconstpointer *owners,
                                    GCancellable   *cancellable,
                                    GError        **error);
 
+/* The same, which ends also when there is something at one of @fds, whose revents say it then. The first
+ * MP_HUB_N_OWN_FDS of them are left to the hub. */
+#define MP_HUB_N_OWN_FDS 3
+
+gboolean  mp_hub_wait_for_fds     (const gconstpointer *owners,
+                                   guint           n_owners,
+                                   GPollFD        *fds,
+                                   guint           n_fds,
+                                   MpHubDone       done,
+                                   gpointer        data,
+                                   const char     *what,
+                                   gint64          timeout_us,
+                                   GCancellable   *cancellable,
+                                   GError        **error);
+
 /* Whether this thread is in one: then a post that it runs has been called from there. */
 gboolean  mp_hub_is_waiting       (void);
 

@@ -25,6 +25,9 @@ typedef struct
   gboolean      interrupted;
   int           error;            /* errno of waiting itself */
   gboolean      prepared;         /* cancel_fd is there, if there is to be one */
+  GPollFD      *fds;              /* (nullable): the caller's, see mp_hub_wait_for_fds() */
+  guint         n_fds;
+  gboolean      found;            /* there is something at one of them */
 } Wait;
 
 static __thread int interrupt_fd = -1;
@@ -114,16 +117,23 @@ poll_with_reasons (Wait   *wait,
                    int     fd,
                    gint64  timeout_us)
 {
-  GPollFD fds[3] = { { fd, G_IO_IN, 0 }, wait->cancel_fd, wait->interrupt_fd };
+  GPollFD own[MP_HUB_N_OWN_FDS];
+  GPollFD *fds = wait->fds != NULL ? wait->fds : own;
+  guint n_fds = wait->fds != NULL ? wait->n_fds : G_N_ELEMENTS (own);
   guint i;
 
   /* poll() passes over negative numbers. */
-  if (mp_poll_fds (fds, G_N_ELEMENTS (fds), timeout_us) < 0)
+  fds[0] = (GPollFD) { fd, G_IO_IN, 0 };
+  fds[1] = wait->cancel_fd;
+  fds[2] = wait->interrupt_fd;
+  if (mp_poll_fds (fds, n_fds, timeout_us) < 0)
     {
       wait->error = errno;
-      for (i = 0; i < G_N_ELEMENTS (fds); i++)
+      for (i = 0; i < n_fds; i++)
         fds[i].revents = 0;
     }
+  for (i = MP_HUB_N_OWN_FDS; i < n_fds && !wait->found; i++)
+    wait->found = fds[i].revents != 0;
   if (wait->cancel_fd.fd >= 0 && fds[1].revents != 0)
     mp_fd_clear_signal (wait->cancel_fd.fd);
   wait->interrupted = wait->interrupt_fd.fd >= 0 && fds[2].revents != 0;
@@ -137,7 +147,7 @@ sleep_as_leader (Wait        *wait,
 {
   int n;
 
-  if (wait->cancel_fd.fd >= 0 || wait->interrupt_fd.fd >= 0)
+  if (wait->cancel_fd.fd >= 0 || wait->interrupt_fd.fd >= 0 || wait->fds != NULL)
     {
       if (!poll_with_reasons (wait, mp_hub.epfd, timeout_us))
         return 0;
@@ -164,7 +174,7 @@ static void
 look (Wait *wait)
 {
   mp_hub_turn ();
-  if (wait->interrupt_fd.fd >= 0)
+  if (wait->interrupt_fd.fd >= 0 || wait->fds != NULL)
     poll_with_reasons (wait, -1, 0);
 }
 
@@ -247,7 +257,7 @@ is_over (Wait     *wait,
   *ran = FALSE;
   for (guint i = 0; i < self->n_owners; i++)
     *ran |= mp_hub_run_posts (self->owners[i]) > 0;
-  return self->done (self->data) ||
+  return self->done (self->data) || wait->found ||
          g_cancellable_is_cancelled (wait->cancellable) ||
          wait->interrupted || wait->error != 0 ||
          (looked && mp_deadline_left (wait->deadline) == 0);
@@ -314,14 +324,16 @@ mp_hub_is_waiting (void)
 }
 
 gboolean
-mp_hub_wait_for_owners (const gconstpointer  *owners,
-                        guint                 n_owners,
-                        MpHubDone             done,
-                        gpointer              data,
-                        const char           *what,
-                        gint64                timeout_us,
-                        GCancellable         *cancellable,
-                        GError              **error)
+mp_hub_wait_for_fds (const gconstpointer  *owners,
+                     guint                 n_owners,
+                     GPollFD              *fds,
+                     guint                 n_fds,
+                     MpHubDone             done,
+                     gpointer              data,
+                     const char           *what,
+                     gint64                timeout_us,
+                     GCancellable         *cancellable,
+                     GError              **error)
 {
   Wait wait = {
     .sleeper = { .owners = owners, .n_owners = n_owners, .done = done, .data = data, .event_fd = -1 },
@@ -330,6 +342,8 @@ mp_hub_wait_for_owners (const gconstpointer  *owners,
     .prepared = cancellable == NULL,
     .cancel_fd = { -1, G_IO_IN, 0 },
     .interrupt_fd = { interrupt_fd, G_IO_IN, 0 },
+    .fds = fds,
+    .n_fds = n_fds,
   };
   gboolean is_done;
 
@@ -341,11 +355,24 @@ mp_hub_wait_for_owners (const gconstpointer  *owners,
   n_waits++;
   wait_until_over (&wait);
   n_waits--;
-  is_done = done (data);
+  is_done = done (data) || wait.found;
   mp_hub_unlock ();
 
   unprepare (&wait);
   return report (&wait, is_done, what, error);
+}
+
+gboolean
+mp_hub_wait_for_owners (const gconstpointer  *owners,
+                        guint                 n_owners,
+                        MpHubDone             done,
+                        gpointer              data,
+                        const char           *what,
+                        gint64                timeout_us,
+                        GCancellable         *cancellable,
+                        GError              **error)
+{
+  return mp_hub_wait_for_fds (owners, n_owners, NULL, 0, done, data, what, timeout_us, cancellable, error);
 }
 
 gboolean

@@ -7,9 +7,12 @@
 G_BEGIN_DECLS
 
 /* What is waited for in one wait. It looks at everything once, with one system call for all descriptors. Only if nothing
- * is ready then, these go into an epoll set, and from there on only what was told of is looked at again. Objects that
- * tell by themselves write to the one eventfd that the set has. The set itself is one more descriptor of the hub's, so
- * that the threads that wait, and the main contexts, do meanwhile what is to be done for workers.
+ * is ready then, the objects are told to tell of what does not show at their descriptors: they write to the one eventfd
+ * that the set has.
+ *
+ * One that blocks polls all the descriptors, which takes a fifth of the time that an epoll set takes to be filled and
+ * emptied. One that is woken for nothing again and again, and one that does not block, make the epoll set, which is one
+ * more descriptor of the hub's; from there on only what was told of is looked at.
  *
  * Not thread-safe but for what tells. */
 typedef struct _MpWaitSet MpWaitSet;
@@ -27,15 +30,25 @@ gpointer   *mp_wait_set_get_owners (MpWaitSet          *self,
 /* FALSE with error: something cannot be waited for. */
 gboolean    mp_wait_set_look       (MpWaitSet          *self,
                                     GError            **error);
-/* After a look that found nothing: makes the descriptor, which is readable when collect() is to be called. Looks again. To
- * be followed by disarm(), also when it fails. */
+/* After a look that found nothing. Looks again. To be followed by disarm(), also when it fails. */
 gboolean    mp_wait_set_arm        (MpWaitSet          *self,
                                     GError            **error);
-int         mp_wait_set_get_fd     (MpWaitSet          *self);
-/* Looks at what was told of. */
+void        mp_wait_set_disarm     (MpWaitSet          *self);
+
+/* What is to be polled, behind @n_own places for the caller; until the next call. */
+GPollFD    *mp_wait_set_get_polled (MpWaitSet          *self,
+                                    guint               n_own,
+                                    guint              *n_fds);
+/* Looks at what was found there, and what was told of. */
+gboolean    mp_wait_set_take_polled (MpWaitSet         *self,
+                                    GError            **error);
+
+/* Or: makes a descriptor that is readable when collect() is to be called. Looks again. */
+gboolean    mp_wait_set_use_epoll  (MpWaitSet          *self,
+                                    GError            **error);
+int         mp_wait_set_get_fd     (MpWaitSet          *self);      /* -1: not used */
 gboolean    mp_wait_set_collect    (MpWaitSet          *self,
                                     GError            **error);
-void        mp_wait_set_disarm     (MpWaitSet          *self);
 
 gboolean    mp_wait_set_is_ready   (MpWaitSet          *self);      /* something is */
 /* In the order given, each as often as given. */

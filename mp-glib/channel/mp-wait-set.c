@@ -42,8 +42,12 @@ struct _MpWaitSet
   gpointer       *owners;     /* (owned) (nullable) */
   guint           n_owners;
 
-  int             epfd;       /* (owned) -1: not armed */
-  int             event_fd;   /* (owned) in it, for what tells */
+  int             event_fd;   /* (owned) for what tells; -1: not armed */
+  int             epfd;       /* (owned) with that in it; -1: not used */
+  GPollFD        *polled;     /* (owned) (nullable): behind n_own places, the eventfd, and then … */
+  Entry         **polled_entries; /* (owned) (nullable): … of these */
+  guint           n_own;
+  guint           n_polled;
   pthread_mutex_t lock;       /* a leaf */
   Entry          *first_told;
 };
@@ -126,6 +130,8 @@ mp_wait_set_free (MpWaitSet *self)
   g_free (self->entries);
   g_free (self->inputs);
   g_free (self->owners);
+  g_free (self->polled);
+  g_free (self->polled_entries);
   pthread_mutex_destroy (&self->lock);
   g_free (self);
 }
@@ -324,9 +330,8 @@ gboolean
 mp_wait_set_arm (MpWaitSet  *self,
                  GError    **error)
 {
-  self->epfd = mp_poll_new ();
   self->event_fd = mp_fd_eventfd ();
-  if (self->epfd < 0 || self->event_fd < 0 || mp_poll_add (self->epfd, self->event_fd, G_IO_IN, TOKEN_TOLD) < 0)
+  if (self->event_fd < 0)
     return set_cannot_wait (error);
 
   for (guint i = 0; i < self->n_entries; i++)
@@ -334,16 +339,47 @@ mp_wait_set_arm (MpWaitSet  *self,
       Entry *entry = &self->entries[i];
       MpWaitableInterface *iface = entry->object != NULL ? MP_WAITABLE_GET_IFACE (entry->object) : NULL;
 
-      if (iface != NULL && iface->arm != NULL)
+      if (iface == NULL)
+        continue;
+      if (iface->arm != NULL)
         {
           if (!iface->arm (entry->object, &entry->spot, error))
             return FALSE;
           entry->armed = TRUE;
         }
-      if ((entry->object != NULL && !look_at (self, entry, 0, error)) || !update (self, entry, error))
+      if (!look_at (self, entry, 0, error))
         return FALSE;
     }
   return TRUE;
+}
+
+GPollFD *
+mp_wait_set_get_polled (MpWaitSet *self,
+                        guint      n_own,
+                        guint     *n_fds)
+{
+  guint n = 0;
+
+  if (self->polled == NULL)
+    {
+      self->polled = g_new (GPollFD, n_own + 1 + self->n_entries);
+      self->polled_entries = g_new (Entry *, self->n_entries);
+      self->n_own = n_own;
+    }
+
+  self->polled[n_own] = (GPollFD) { self->event_fd, G_IO_IN, 0 };
+  for (guint i = 0; i < self->n_entries; i++)
+    {
+      Entry *entry = &self->entries[i];
+
+      if (entry->spot.fd < 0)
+        continue;
+      self->polled[n_own + 1 + n] = (GPollFD) { entry->spot.fd, entry->spot.condition, 0 };
+      self->polled_entries[n++] = entry;
+    }
+  self->n_polled = n;
+  *n_fds = n_own + 1 + n;
+  return self->polled;
 }
 
 int
@@ -378,6 +414,32 @@ collect_told (MpWaitSet  *self,
       if (!look_at_and_update (self, entry, 0, error))
         return FALSE;
     }
+  return TRUE;
+}
+
+gboolean
+mp_wait_set_take_polled (MpWaitSet  *self,
+                         GError    **error)
+{
+  GPollFD *fds = self->polled + self->n_own + 1;
+
+  for (guint i = 0; i < self->n_polled; i++)
+    if (fds[i].revents != 0 && !look_at (self, self->polled_entries[i], fds[i].revents, error))
+      return FALSE;
+  return collect_told (self, error);
+}
+
+gboolean
+mp_wait_set_use_epoll (MpWaitSet  *self,
+                       GError    **error)
+{
+  self->epfd = mp_poll_new ();
+  if (self->epfd < 0 || mp_poll_add (self->epfd, self->event_fd, G_IO_IN, TOKEN_TOLD) < 0)
+    return set_cannot_wait (error);
+
+  for (guint i = 0; i < self->n_entries; i++)
+    if (!update (self, &self->entries[i], error))
+      return FALSE;
   return TRUE;
 }
 

@@ -28,10 +28,21 @@ set_cancelled (GError **error)
 
 /* Blocking. */
 
+/* So often all are polled, before the epoll set is made; unless they are few. */
+#define MAX_POLLS 4
+#define FEW       64
+
 typedef struct
 {
-  MpWaitSet *set;
-  gboolean   told;    /* the hub's lock */
+  MpWaitSet    *set;
+  gint64        deadline;
+  GCancellable *cancellable;   /* (nullable) */
+  gpointer     *owners;        /* of the set */
+  guint         n_owners;
+  guint         n_polls;
+  guint         n_fds;         /* of the last one */
+  MpWatch      *watch;         /* (owned) (nullable): on the epoll set, when that is used */
+  gboolean      told;          /* of it: the hub's lock */
 } Blocked;
 
 static gboolean
@@ -56,45 +67,77 @@ told_cb (MpWatch      *watch,
   mp_hub_modify_watch (watch, 0);
 }
 
-/* Sleeps until something is ready, or FALSE with error. */
+/* FALSE with error: of the waiting. */
+static gboolean
+sleep_by_poll (Blocked  *self,
+               GError  **error)
+{
+  GPollFD *fds = mp_wait_set_get_polled (self->set, MP_HUB_N_OWN_FDS, &self->n_fds);
+
+  self->n_polls++;
+  return mp_hub_wait_for_fds ((const gconstpointer *) self->owners, self->n_owners, fds, self->n_fds, never, NULL, WAIT,
+                              mp_deadline_left (self->deadline), self->cancellable, error);
+}
+
+static gboolean
+sleep_by_epoll (Blocked  *self,
+                GError  **error)
+{
+  mp_hub_lock ();
+  if (self->watch == NULL)
+    self->watch = mp_hub_add_watch (mp_wait_set_get_fd (self->set), 0, told_cb, self);
+  self->told = FALSE;
+  mp_hub_modify_watch (self->watch, G_IO_IN);
+  mp_hub_unlock ();
+
+  return mp_hub_wait_for_owners ((const gconstpointer *) self->owners, self->n_owners, was_told, self, WAIT,
+                                 mp_deadline_left (self->deadline), self->cancellable, error);
+}
+
+/* FALSE with error. What is ready at the last moment counts. */
+static gboolean
+sleep_once (Blocked  *self,
+            GError  **error)
+{
+  MpWaitSet *set = self->set;
+  GError *local_error = NULL;
+  gboolean by_poll = mp_wait_set_get_fd (set) < 0 && (self->n_polls < MAX_POLLS || self->n_fds <= FEW);
+  gboolean ok;
+
+  if (!by_poll && mp_wait_set_get_fd (set) < 0 && !mp_wait_set_use_epoll (set, error))
+    return FALSE;
+
+  ok = by_poll ? sleep_by_poll (self, &local_error) : sleep_by_epoll (self, &local_error);
+  if (!(by_poll ? mp_wait_set_take_polled : mp_wait_set_collect) (set, error))
+    ok = FALSE;
+  else if (mp_wait_set_is_ready (set))
+    ok = TRUE;
+  else if (!ok)
+    g_propagate_error (error, g_steal_pointer (&local_error));
+  g_clear_error (&local_error);
+  return ok;
+}
+
+/* FALSE with error. */
 static gboolean
 sleep_until_ready (MpWaitSet     *set,
                    gint64         deadline,
                    GCancellable  *cancellable,
                    GError       **error)
 {
-  Blocked blocked = { set, FALSE };
-  guint n_owners = 0;
-  gpointer *owners = mp_wait_set_get_owners (set, &n_owners);
-  MpWatch *watch = NULL;
+  Blocked self = { .set = set, .deadline = deadline, .cancellable = cancellable };
   gboolean ok = TRUE;
 
-  mp_hub_lock ();
-  watch = mp_hub_add_watch (mp_wait_set_get_fd (set), 0, told_cb, &blocked);
-  mp_hub_unlock ();
-
+  self.owners = mp_wait_set_get_owners (set, &self.n_owners);
   while (ok && !mp_wait_set_is_ready (set))
+    ok = sleep_once (&self, error);
+
+  if (self.watch != NULL)
     {
-      g_autoptr(GError) local_error = NULL;
-
       mp_hub_lock ();
-      blocked.told = FALSE;
-      mp_hub_modify_watch (watch, G_IO_IN);
+      mp_hub_remove_watch (self.watch);
       mp_hub_unlock ();
-      ok = mp_hub_wait_for_owners ((const gconstpointer *) owners, n_owners, was_told, &blocked, WAIT,
-                                   mp_deadline_left (deadline), cancellable, &local_error);
-      /* What is ready at the last moment counts. */
-      if (!mp_wait_set_collect (set, local_error == NULL ? error : NULL))
-        ok = FALSE;
-      else if (mp_wait_set_is_ready (set))
-        ok = TRUE;
-      if (!ok && local_error != NULL)
-        g_propagate_error (error, g_steal_pointer (&local_error));
     }
-
-  mp_hub_lock ();
-  mp_hub_remove_watch (watch);
-  mp_hub_unlock ();
   return ok;
 }
 
@@ -140,7 +183,7 @@ wait_blocking (MpWaitSet     *set,
 
 typedef struct
 {
-  gatomicrefcount      ref_count;   /* of posts, and of the handler of the cancellable */
+  gatomicrefcount      ref_count;   /* of the wait, of posts, and of the handler of the cancellable */
   MpWaitSet           *set;         /* (owned) (nullable): until the end */
   GTask               *task;        /* (owned) (nullable): likewise */
   GAsyncReadyCallback  callback;
@@ -240,6 +283,7 @@ end_call (Call   *self,
   if (self->callback != NULL)
     self->callback (NULL, G_ASYNC_RESULT (task), self->user_data);
   mp_hub_complete_task (task);
+  call_unref (self);
 }
 
 /* FALSE with error. */
@@ -255,7 +299,8 @@ look (Call    *self,
   self->begun = TRUE;
   if (!mp_wait_set_look (self->set, error))
     return FALSE;
-  return mp_wait_set_is_ready (self->set) || self->deadline == 0 || mp_wait_set_arm (self->set, error);
+  return mp_wait_set_is_ready (self->set) || self->deadline == 0 ||
+         (mp_wait_set_arm (self->set, error) && mp_wait_set_use_epoll (self->set, error));
 }
 
 /* In the context, without the lock. */
@@ -320,7 +365,6 @@ begin_call (MpWaitSet           *set,
   mp_hub_lock ();
   post_step (self);
   mp_hub_unlock ();
-  call_unref (self);
 }
 
 /**
@@ -339,9 +383,9 @@ begin_call (MpWaitSet           *set,
  * objects that is what is waited for.
  *
  * An object may be waited for in several threads at once. There is no bound to the number of objects; the time that it
- * takes grows with it. While the call waits, it takes two descriptors, however many objects there are. A connection
- * goes on sending what it has to send, and callbacks and signals of the objects that are due run, in a thread that may
- * acquire their main context.
+ * takes grows with it. While the call waits, it takes one or two descriptors, however many objects there are. A
+ * connection goes on sending what it has to send, and callbacks and signals of the objects that are due run, in a thread
+ * that may acquire their main context. To wait for a queue counts as getting from it.
  *
  * Errors: `G_IO_ERROR_CANCELLED`, also when @cancellable was cancelled before; `MP_ERROR_INTERRUPTED`, see
  * [func@Mp.set_interrupt_fd]; `G_IO_ERROR_NOT_SUPPORTED` for the sending end of a pipe, and for the current process;
