@@ -7,6 +7,7 @@
 
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <time.h>
 
 /* Waiting for thousands. */
 
@@ -42,19 +43,28 @@ close_pipes (void)
     pipe_clear (&pipes[i]);
 }
 
-/* In microseconds, at best. */
+static gint64
+get_cpu_time (void)
+{
+  struct timespec time;
+
+  clock_gettime (CLOCK_THREAD_CPUTIME_ID, &time);
+  return time.tv_sec * G_USEC_PER_SEC + time.tv_nsec / 1000;
+}
+
+/* In microseconds of this thread, at best. */
 static gint64
 time_wait (guint  n,
            gint64 timeout_us)
 {
   gint64 best = G_MAXINT64;
 
-  for (guint i = 0; i < 7; i++)
+  for (guint i = 0; i < 9; i++)
     {
-      gint64 before = g_get_monotonic_time ();
+      gint64 before = get_cpu_time ();
 
       assert_ready (objects, n, timeout_us, "");
-      best = MIN (best, g_get_monotonic_time () - before - timeout_us);
+      best = MIN (best, get_cpu_time () - before);
     }
   return best;
 }
@@ -68,13 +78,14 @@ test_linear (void)
   many = time_wait (n_pipes, 0);
   g_test_message ("a look at %u: %" G_GINT64_FORMAT " µs, at %u: %" G_GINT64_FORMAT " µs", n_pipes / 10, few, n_pipes,
                   many);
-  g_assert_cmpint (many, <, 40 * MAX (few, 50));
+  /* What grows with the square would be 100 times as much; caches are too small for all of it. */
+  g_assert_cmpint (many, <, 60 * MAX (few, 50));
 
   few = time_wait (n_pipes / 10, 1);
   many = time_wait (n_pipes, 1);
   g_test_message ("a wait for %u: %" G_GINT64_FORMAT " µs, for %u: %" G_GINT64_FORMAT " µs", n_pipes / 10, few, n_pipes,
                   many);
-  g_assert_cmpint (many, <, 40 * MAX (few, 50));
+  g_assert_cmpint (many, <, 60 * MAX (few, 50));
 }
 
 static void

@@ -436,6 +436,27 @@ test_descriptors (void)
   close (ends[1]);
 }
 
+/* What a wait has read from the socket, the descriptor for other event loops tells of. */
+static void
+test_get_fd (void)
+{
+  gpointer objects[1];
+  int fds[1];
+  Pipe pipe;
+
+  pipe_open (&pipe);
+  objects[0] = pipe.first;
+  fds[0] = mp_connection_get_fd (pipe.first);
+  assert_positions (objects, 1, fds, 1, 1, "");
+  send_ok (pipe.second, g_variant_new_int32 (1));
+  assert_ready (objects, 1, LONG_TIME, "0");
+  assert_positions (NULL, 0, fds, 1, 0, "0");
+  assert_positions (objects, 1, fds, 1, LONG_TIME, "0 1");
+  recv_ok (pipe.first, "1");
+  assert_positions (objects, 1, fds, 1, 0, "");
+  pipe_clear (&pipe);
+}
+
 static void
 test_same_in_threads (void)
 {
@@ -475,6 +496,7 @@ main (int   argc,
   g_test_add_func ("/wait/read-by-others", test_read_by_others);
   g_test_add_func ("/wait/fds", test_fds);
   g_test_add_func ("/wait/descriptors", test_descriptors);
+  g_test_add_func ("/wait/get-fd", test_get_fd);
   g_test_add_func ("/wait/same-in-threads", test_same_in_threads);
 
   return g_test_run ();

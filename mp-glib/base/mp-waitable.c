@@ -11,6 +11,7 @@
  * What makes it ready is said by its class:
  *
  * - [class@Mp.Connection]: a receiving call would not block: a whole message is there, or the end of the stream.
+ * - [class@Mp.Listener]: accepting would not block: a client has shown that it has the key. Handshakes go on meanwhile.
  * - [class@Mp.Process]: it has ended.
  * - [class@Mp.Queue] and its subclasses: a getting call would not block: there is an item, or the end.
  * - [class@Mp.Descriptor]: to read from it would not block.

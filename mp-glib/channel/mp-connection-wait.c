@@ -44,6 +44,8 @@ look (MpConnection  *self,
     spot->fd = mp_wire_get_fd (self->wire);
 
   spot->condition = mp_connection_get_wanted (self) | G_IO_IN;
+  /* A message that was read shows at the socket no longer. */
+  mp_connection_update_watches (self);
   return state;
 }
 
