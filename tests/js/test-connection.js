@@ -107,6 +107,42 @@ test('what is not asked for stays', async () => {
     assertEqual(second.recv(), 'value');
 });
 
+test('parts, and lengths', async () => {
+    const [first, second] = Mp.pipe_new();
+    const bytes = new TextEncoder().encode('0123456789');
+    first.send_bytes_full(bytes, 3);
+    first.send_bytes_full(bytes, 3, 4);
+    await first.send_bytes_full_async(new GLib.Bytes(bytes), 8);
+    await first.send_bytes_full_async(bytes, 10, 0);
+    // What is too long stays.
+    matches(catchNow(() => second.recv_bytes_full(6)), Mp.Error, Mp.Error.TOO_LARGE);
+    matches(await catchFrom(() => second.recv_bytes_full_async(6)), Mp.Error, Mp.Error.TOO_LARGE);
+    assertEqual(text(second.recv_bytes_full(7)), '3456789');
+    assertEqual(text(await second.recv_bytes_full_async(100)), '3456');
+    assertEqual(text(second.recv_bytes()), '89');
+    assertEqual(text(second.recv_bytes_full(0)), '');
+    for (const [offset, size] of [[11], [0, 11], [5, 6]]) {
+        matches(catchNow(() => first.send_bytes_full(bytes, offset, size)), Gio.IOErrorEnum,
+            Gio.IOErrorEnum.INVALID_ARGUMENT);
+    }
+    for (const [offset, size] of [[-1], [1.5], [0, -2], [0, NaN]])
+        assert(catchNow(() => first.send_bytes_full(bytes, offset, size)) instanceof RangeError, show([offset, size]));
+    assert(catchNow(() => second.recv_bytes_full()) instanceof TypeError);
+    assert(catchNow(() => second.recv_bytes_full(-1)) instanceof RangeError);
+});
+
+test('polls', async () => {
+    const [first, second] = Mp.pipe_new();
+    assertEqual(second.poll(), false);
+    const polled = second.poll_async();
+    first.send(1);
+    assertEqual(await polled, true);
+    assertEqual(second.poll(-1), true);
+    assertEqual(second.recv(), 1);
+    first.close();
+    assertEqual(await second.poll_async(), true);
+});
+
 test('one way', () => {
     const [reader, writer] = Mp.pipe_new(false);
     writer.send(1);

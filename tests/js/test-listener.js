@@ -14,6 +14,12 @@ const greet = Mp.register(function greet(address, authkey, name) {
     connection.close();
     return answer;
 });
+const tellKey = Mp.register(function tellKey() {
+    return Mp.get_authkey();
+});
+const sendKey = Mp.register(function sendKey(connection) {
+    connection.send(Mp.get_authkey());
+});
 
 Mp.init();
 
@@ -154,6 +160,48 @@ test('keys', async () => {
     await until(() => failed.length === 2, 'two that failed');
     failed.forEach(error => matches(error, Mp.Error, Mp.Error.AUTHENTICATION));
     listener.close();
+});
+
+test('challenges', async () => {
+    const challenge = (first, second, key1, key2) => Promise.allSettled([Mp.deliver_challenge_async(first, key1),
+        Mp.answer_challenge_async(second, key2)]);
+    const [first, second] = await connectPair(null);
+    for (const result of await challenge(first, second, 'one key', new TextEncoder().encode('one key')))
+        assertEqual([result.status, result.value], ['fulfilled', true]);
+    first.send('good');
+    assertEqual(second.recv(), 'good');
+    for (const result of await challenge(first, second, 'one key', 'another'))
+        matches(result.reason, Mp.Error, Mp.Error.AUTHENTICATION);
+    assert(await catchFrom(() => Mp.deliver_challenge_async(first, 5)) instanceof TypeError);
+    const [third] = await connectPair(null);
+    matches(catchNow(() => Mp.deliver_challenge(third, 'key', false, 1000)), Gio.IOErrorEnum,
+        Gio.IOErrorEnum.TIMED_OUT);
+});
+
+test('the key of a process', async () => {
+    const key = Mp.get_authkey();
+    assert(key instanceof GLib.Bytes && key.get_size() === 32);
+    assertEqual(Mp.get_authkey(), key);
+    const pool = new Mp.Pool({n_workers: 1});
+    assertEqual(await pool.apply_async(tellKey), key);
+    pool.terminate();
+
+    const [ours, theirs] = Mp.pipe_new();
+    const process = new Mp.Process({function: sendKey, args: [theirs], authkey: 'of its own'});
+    process.start();
+    assertEqual(ours.recv(), GLib.Bytes.new('of its own'));
+    process.join();
+    const other = Mp.Process.new(sendKey, [theirs]);
+    other.set_authkey('set later');
+    other.start();
+    assertEqual(ours.recv(), GLib.Bytes.new('set later'));
+    other.join();
+    assert(catchNow(() => new Mp.Process({function: sendKey, authkey: 5})) instanceof TypeError);
+
+    Mp.set_authkey('a text');
+    assertEqual(Mp.get_authkey(), GLib.Bytes.new('a text'));
+    Mp.set_authkey(key);
+    assert(catchNow(() => Mp.set_authkey({})) instanceof TypeError);
 });
 
 test('a loop over clients', async () => {

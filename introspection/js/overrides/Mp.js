@@ -693,6 +693,8 @@ function overrideProcess() {
             properties.function = nameOf(properties.function);
         if ((properties.function ?? properties.args ?? null) !== null)
             properties.args = packArguments(properties.args);
+        if ('authkey' in properties)
+            properties.authkey = Listeners.toKey(properties.authkey);
         properties.context = checkContext(properties.context);
         return properties;
     });

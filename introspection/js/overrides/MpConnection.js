@@ -52,6 +52,10 @@ function toSize(what, size, max = Number.MAX_SAFE_INTEGER) {
     return size;
 }
 
+function toPart(offset, size) {
+    return [toSize('The offset', offset), size === -1 ? -1 : toSize('The size', size)];
+}
+
 function isEnd(error) {
     return error instanceof GLib.Error && error.matches(Gio.IOErrorEnum, Gio.IOErrorEnum.CLOSED);
 }
@@ -133,6 +137,16 @@ function overrideConnections(mp, {promisify, wrapMethod}) {
     wrapMethod(Connection, 'send_bytes', (bytes, timeout = -1, cancellable = null) =>
         [toBytes(bytes), ...toWait(timeout, cancellable)]);
     wrapMethod(Connection, 'recv_bytes', (timeout = -1, cancellable = null) => toWait(timeout, cancellable));
+    // Parts of bytes, and messages of a length that is not too much.
+    promisify(Connection, 'send_bytes_full', 1, (bytes, offset = 0, size = -1, cancellable = null) =>
+        [toBytes(bytes), ...toPart(offset, size), checkCancellable(cancellable)]);
+    promisify(Connection, 'recv_bytes_full', 0, (maxLength, cancellable = null) =>
+        [toSize('The greatest length', maxLength), checkCancellable(cancellable)]);
+    wrapMethod(Connection, 'send_bytes_full', (bytes, offset = 0, size = -1, timeout = -1, cancellable = null) =>
+        [toBytes(bytes), ...toPart(offset, size), ...toWait(timeout, cancellable)]);
+    wrapMethod(Connection, 'recv_bytes_full', (maxLength, timeout = -1, cancellable = null) =>
+        [toSize('The greatest length', maxLength), ...toWait(timeout, cancellable)]);
+    promisify(Connection, 'poll', 0, (cancellable = null) => [checkCancellable(cancellable)]);
     wrapMethod(Connection, 'poll', (timeout = 0, cancellable = null) => toWait(timeout, cancellable));
     wrapMethod(Connection, 'close', () => []);
     overrideReceivingInto(Connection.prototype);

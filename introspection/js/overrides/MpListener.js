@@ -1,12 +1,12 @@
 // MpListener.js — SPDX-License-Identifier: LGPL-2.1-or-later
 // Listeners and their clients, for Mp.js: addresses and keys in JavaScript's forms, promises, and loops over clients.
-/* exported overrideListeners */
+/* exported overrideListeners, toKey */
 
 const {GLib, Gio, GObject} = imports.gi;
 const {display, attempt} = imports.overrides.MpValues;
 const {isEnd, toWait} = imports.overrides.MpConnection;
 
-var {overrideListeners} = (function () {
+var {overrideListeners, toKey} = (function () {
 const {Array, ArrayBuffer, Number, Object, Symbol, TextEncoder, TypeError, Uint8Array} = globalThis;
 
 let Mp;
@@ -118,11 +118,27 @@ function overrideClient({promisifyFunction, wrapFunction, wrapInit}) {
     }
 }
 
+function overrideKeys({promisifyFunction, wrapFunction}) {
+    for (const name of ['deliver_challenge', 'answer_challenge']) {
+        promisifyFunction(Mp, name, 2, (connection, authkey, allowMd5 = false, cancellable = null) =>
+            [connection, toKey(authkey), allowMd5, toWait(-1, cancellable)[1]]);
+        wrapFunction(Mp, name, (connection, authkey, allowMd5 = false, timeout = -1, cancellable = null) =>
+            [connection, toKey(authkey), allowMd5, ...toWait(timeout, cancellable)]);
+    }
+    for (const object of [Mp, Mp.Process.prototype]) {
+        const {set_authkey: set} = object;
+        object.set_authkey = function (key) {
+            set.call(this, toKey(key));
+        };
+    }
+}
+
 function overrideListeners(mp, wrappers) {
     Mp = mp;
+    overrideKeys(wrappers);
     overrideListener(wrappers);
     overrideClient(wrappers);
 }
 
-return {overrideListeners};
+return {overrideListeners, toKey};
 })();
