@@ -53,13 +53,14 @@ static gboolean
 check_object (Collector   *self,
               MpShareable *object)
 {
-  const char *kind;
+  const char *kind, *how;
 
   if (self->flags == MP_ENCODE_ALL ||
       (self->flags == MP_ENCODE_ISOLATED && mp_shareable_get_isolated (object)))
     return TRUE;
 
   kind = mp_shareable_get_kind (object);
+  how = MP_SHAREABLE_GET_IFACE (object)->isolated_how;
   if (self->flags & MP_ENCODE_NO_HANDLES)
     g_set_error (&self->error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED,
                  "Cannot send a value with an object in it (%s): objects stay on their machine, and cross only UNIX "
@@ -67,8 +68,8 @@ check_object (Collector   *self,
   else
     g_set_error (&self->error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED,
                  "Cannot send a value with an object in it (%s) to a process that is not one of this program's workers: "
-                 "it shares memory with others of its kind; one that is made with the property 'isolated' may be sent",
-                 kind);
+                 "it is not isolated, as is %s", kind,
+                 how != NULL ? how : "one that is made with the property 'isolated'");
   return FALSE;
 }
 

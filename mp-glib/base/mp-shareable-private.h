@@ -25,6 +25,8 @@ struct _MpShareableInterface
                              GError      **error);
 
   gboolean     (* get_isolated) (MpShareable *self);
+  /* (nullable) static: how to have one that is, where that is not by a property "isolated". */
+  const char  *isolated_how;
 };
 
 /* Makes the object from what describe() gave in another process: untrusted, to be checked. Takes ownership of the

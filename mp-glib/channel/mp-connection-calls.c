@@ -286,8 +286,9 @@ recv_message (MpConnection   *self,
  * Objects whose handles are in @value travel along, see [iface@Mp.Shareable]. May be called in any thread.
  *
  * Errors: `G_IO_ERROR_TIMED_OUT`, `G_IO_ERROR_CANCELLED`, `G_IO_ERROR_CLOSED`, `G_IO_ERROR_BROKEN_PIPE` when the other
- * end is closed, `G_IO_ERROR_NOT_SUPPORTED` for the receiving end of a pipe, `MP_ERROR_TOO_LARGE`, and those of
- * handles.
+ * end is closed, `G_IO_ERROR_NOT_SUPPORTED` for the receiving end of a pipe, and for objects over TCP;
+ * `G_IO_ERROR_PERMISSION_DENIED` for an object that is not isolated, where the other side is
+ * [property@Mp.Connection:foreign]; `MP_ERROR_TOO_LARGE`, and those of handles.
  *
  * Returns: whether the message is sent
  *

@@ -64,6 +64,15 @@
  *
  * Messages from the other side are not trusted: what is no message ends the connection with `MP_ERROR_PROTOCOL`.
  *
+ * ## Listeners and clients
+ *
+ * A connection that came from a [class@Mp.Listener] or from [func@Mp.client_connect] leads to a program that may be
+ * anything, CPython's `multiprocessing.connection` for instance: [property@Mp.Connection:foreign] is `TRUE`, wherever it
+ * is handed on to. All messages are bytes there, and [method@Mp.Connection.recv_bytes] gives any of them;
+ * [method@Mp.Connection.recv] takes those that begin as values of this library do, and leaves others. Of objects only
+ * those that are [method@Mp.Shareable.get_isolated] can be sent, and over TCP none: what is refused is refused with the
+ * whole value, before any of it has left.
+ *
  * A connection may be used in several threads at once. Signals come in the main context that was the thread-default one
  * when it was made.
  *

@@ -182,6 +182,7 @@ mp_shareable_list_shareable_init (MpShareableInterface *iface)
   iface->kind = KIND;
   iface->describe = mp_shareable_list_describe;
   iface->get_isolated = mp_shareable_list_get_isolated;
+  iface->isolated_how = "a list without a name";
 }
 
 void

@@ -164,6 +164,7 @@ mp_shared_memory_shareable_init (MpShareableInterface *iface)
   iface->kind = KIND;
   iface->describe = mp_shared_memory_describe;
   iface->get_isolated = mp_shared_memory_get_isolated;
+  iface->isolated_how = "memory without a name";
 }
 
 void
