@@ -7,6 +7,7 @@ import asyncio
 import os
 import pickle
 import select
+import signal
 import socket
 import stat
 import struct
@@ -254,6 +255,58 @@ class AcceptTest(Base):
         import gc
         gc.collect()
         self.assertFalse(os.path.exists(address))
+
+
+class SignalTest(Base):
+    """Handlers of signals run while something is waited for, and what they raise comes out of it."""
+
+    def setUp(self):
+        super().setUp()
+        self.n_calls = 0
+        self.addCleanup(signal.signal, signal.SIGALRM, signal.getsignal(signal.SIGALRM))
+        self.addCleanup(signal.setitimer, signal.ITIMER_REAL, 0)
+
+    def stop(self, *_args):
+        raise InterruptedError
+
+    def count(self, *_args):
+        self.n_calls += 1
+
+    def test_raises(self):
+        silent = socket.socket(socket.AF_UNIX)
+        self.addCleanup(silent.close)
+        silent.bind(self.path)
+        silent.listen()
+        first, _second = Mp.Pipe()
+        signal.signal(signal.SIGALRM, self.stop)
+        for call in (self.listen().accept, lambda: Mp.Client(self.path, authkey=KEY),
+                     lambda: Mp.connection.deliver_challenge(first, KEY), first.recv, first.recv_bytes,
+                     lambda: first.send_bytes(bytes(10000000))):
+            with self.assertRaises(InterruptedError):
+                signal.setitimer(signal.ITIMER_REAL, 0.05)
+                call()
+
+    def test_returns(self):
+        listener = self.listen(authkey=KEY)
+        signal.signal(signal.SIGALRM, self.count)
+        signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
+
+        def connect():
+            support.wait_until(lambda: self.n_calls > 3)
+            return Mp.Client(listener.address, authkey=KEY)
+
+        client = InThread(connect)
+        accepted = listener.accept()
+        n_before = self.n_calls
+        connected = client.get()
+
+        def send():
+            support.wait_until(lambda: self.n_calls > n_before + 3)
+            connected.send(1)
+
+        sending = InThread(send)
+        self.assertEqual(accepted.recv(), 1)
+        sending.get()
 
 
 class KeyTest(Base):
