@@ -5,6 +5,7 @@
 
 #include "mp-glib/base/mp-error.h"
 #include "mp-glib/base/mp-shareable-private.h"
+#include "mp-glib/base/mp-spare-private.h"
 #include "mp-glib/platform/mp-fd-private.h"
 #include "mp-glib/platform/mp-socket-private.h"
 
@@ -74,7 +75,7 @@ free_data (guint8   *data,
   if (mapped)
     mp_fd_unmap (data, allocated);
   else
-    g_free (data);
+    mp_spare_free (data);
 }
 
 static void
@@ -295,7 +296,7 @@ large_allocate (MpWireInput *self,
 {
   MpWireLarge *large = &self->large;
   gboolean mapped = large->total >= MIN_MAPPED;
-  guint8 *data = mapped ? mp_fd_map_anonymous (size) : g_try_malloc (size);
+  guint8 *data = mapped ? mp_fd_map_anonymous (size) : mp_spare_alloc (size);
 
   if (data == NULL)
     return mp_wire_set_broken (self, MP_ERROR_TOO_LARGE, "there is no memory for its length");
@@ -369,7 +370,7 @@ large_finish (MpWireInput *self,
     }
   else
     {
-      frame->bytes = g_bytes_new_take (large->data, large->length);
+      frame->bytes = g_bytes_new_with_free_func (large->data, large->length, mp_spare_free, large->data);
     }
 
   frame->data = large->data;
