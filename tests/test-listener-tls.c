@@ -375,7 +375,7 @@ test_settings (void)
   g_assert_no_error (error);
 
   g_assert_null (g_initable_new (MP_TYPE_LISTENER, NULL, &error, "tls-certificate", certificate, NULL));
-  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED);
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT);
   g_clear_error (&error);
   g_assert_null (g_initable_new (MP_TYPE_LISTENER, NULL, &error, "address", "tcp:127.0.0.1:0", "tls-certificate",
                                  without_key, NULL));
@@ -391,7 +391,34 @@ test_settings (void)
   g_object_get (local, "address", &address, NULL);
   options = make_options (NULL, "authority", NULL);
   g_assert_null (mp_client_connect_to (address, options, LONG_TIME, NULL, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT);
+}
+
+/* Without the module of GIO that does it all. */
+static void
+test_without_backend (void)
+{
+  g_autoptr(MpListener) listener = NULL;
+  g_autoptr(MpClientOptions) options = NULL;
+  g_autofree char *address = NULL;
+  g_autoptr(GError) error = NULL;
+
+  if (!g_test_subprocess ())
+    {
+      g_setenv ("GIO_USE_TLS", "dummy", TRUE);
+      g_test_trap_subprocess (NULL, 0, G_TEST_SUBPROCESS_DEFAULT);
+      g_unsetenv ("GIO_USE_TLS");
+      g_test_trap_assert_passed ();
+      return;
+    }
+
+  listener = mp_listener_new ("tcp:127.0.0.1:0", NULL, &error);
+  g_assert_no_error (error);
+  g_object_get (listener, "address", &address, NULL);
+  options = make_options (NULL, NULL, NULL);
+  g_assert_null (mp_client_connect_to (address, options, LONG_TIME, NULL, &error));
   g_assert_error (error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED);
+  g_assert_nonnull (strstr (error->message, "glib-networking"));
 }
 
 static int
@@ -566,6 +593,7 @@ main (int   argc,
   g_test_init (&argc, &argv, NULL);
   certificates_make ();
 
+  g_test_add_func ("/listener-tls/without-backend", test_without_backend);
   g_test_add_data_func ("/listener-tls/meet", NULL, test_meet);
   g_test_add_data_func ("/listener-tls/meet-with-key", "secret", test_meet);
   g_test_add_func ("/listener-tls/blocking", test_blocking);

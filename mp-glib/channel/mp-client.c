@@ -81,13 +81,14 @@ end_look_up (MpConnector  *connector,
  * Errors: `G_IO_ERROR_TIMED_OUT`, `G_IO_ERROR_CANCELLED`, `G_IO_ERROR_CONNECTION_REFUSED` when nobody listens there,
  * `G_IO_ERROR_NOT_FOUND` when there is no such socket, those of the look-up (`G_RESOLVER_ERROR`) and of the system, of
  * the last address that was tried; `G_IO_ERROR_PERMISSION_DENIED` also for an abstract address that is not allowed;
- * `G_IO_ERROR_INVALID_ARGUMENT` for a key that is empty; `MP_ERROR_AUTHENTICATION` when the keys are not the same;
- * `MP_ERROR_PROTOCOL` when the other side does something else than to authenticate; `G_IO_ERROR_CLOSED` when it goes
- * meanwhile; `MP_ERROR_INTERRUPTED`. With [property@Mp.ClientOptions:tls] also those of `G_TLS_ERROR`:
- * `G_TLS_ERROR_BAD_CERTIFICATE` when that of the listener is refused, and why, `G_TLS_ERROR_NOT_TLS` and others when the
- * listener does not speak TLS;
- * `G_IO_ERROR_NOT_SUPPORTED` when GIO has no backend for TLS, or the address is not one of TCP. A listener that refuses
- * the client's certificate just goes: `G_IO_ERROR_CLOSED`, when the client first receives something.
+ * `G_IO_ERROR_INVALID_ARGUMENT` for a key that is empty, and TLS where it is not TCP; `MP_ERROR_AUTHENTICATION` when the
+ * keys are not the same; `MP_ERROR_PROTOCOL` when the other side does something else than to authenticate;
+ * `G_IO_ERROR_CLOSED` when it goes meanwhile; `MP_ERROR_INTERRUPTED`.
+ *
+ * With [property@Mp.ClientOptions:tls] also `G_TLS_ERROR_BAD_CERTIFICATE`, for a certificate of the listener's that is
+ * refused, and why; `G_TLS_ERROR_NOT_TLS`, and others of `G_TLS_ERROR`, when the listener does something else;
+ * `G_IO_ERROR_NOT_SUPPORTED` when GIO has no backend for TLS. A listener that refuses the client's certificate just
+ * goes: `G_IO_ERROR_CLOSED`, when the client first receives something.
  *
  * Returns: (transfer full): the connection
  *

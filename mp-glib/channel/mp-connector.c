@@ -337,7 +337,7 @@ try_address (MpConnector *self)
     }
   if (self->with_tls && !G_IS_INET_SOCKET_ADDRESS (self->address))
     {
-      fail (self, g_error_new (G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED, "TLS is for TCP only"));
+      fail (self, g_error_new (G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT, "TLS is for TCP only"));
       return;
     }
 

@@ -43,7 +43,7 @@ mp_listener_tls_check_address (MpListenerCore  *core,
   if (core->tls_certificate == NULL || (address != NULL && G_IS_INET_SOCKET_ADDRESS (address)))
     return TRUE;
 
-  g_set_error (error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED, "listener: TLS is for TCP only");
+  g_set_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT, "listener: TLS is for TCP only");
   return FALSE;
 }
 

@@ -24,6 +24,8 @@ _FAMILIES = {
 }
 _TEXT_FORMS = ('unix:', 'unix-abstract:', 'tcp:')
 _RESOLVER_DOMAIN = 'g-resolver-error-quark'
+_TLS_DOMAIN = 'g-tls-error-quark'
+_TLS_BAD_CERTIFICATE = 2   # of Gio.TlsError
 
 # Of GIOErrorEnum, and what the system calls say that CPython makes.
 _ERRNO = {
@@ -39,9 +41,19 @@ _ERRNO = {
 }
 
 
+def _translate_tls(error):
+    import ssl
+    cls = ssl.SSLCertVerificationError if error.code == _TLS_BAD_CERTIFICATE else ssl.SSLError
+    exc = cls(error.message)
+    exc.__cause__ = error
+    return exc
+
+
 def _translate(error):
     if error.domain == _RESOLVER_DOMAIN:
         return socket.gaierror(socket.EAI_NONAME, error.message)
+    if error.domain == _TLS_DOMAIN:
+        return _translate_tls(error)
     if error.domain == errors.IO_DOMAIN and error.code in _ERRNO:
         exc = OSError(_ERRNO[error.code], error.message)
         exc.__cause__ = error
@@ -172,7 +184,9 @@ class Listener(_Mp.Listener):
 
     As multiprocessing.connection.Listener; but a client that cannot show that it has the key, or keeps silent, costs
     itself only: accept() goes on with others. More keywords are the properties of the library's class: allow_md5 for
-    clients of CPython 3.11 and before, allow_abstract, max_message_size, handshake_timeout (in seconds), max_pending.
+    clients of CPython 3.11 and before, allow_abstract, max_message_size, handshake_timeout (in seconds), max_pending;
+    tls_certificate, a Gio.TlsCertificate, for encryption, and tls_database, a Gio.TlsDatabase, for clients that have to
+    have certificates.
 
     @address: a pair of host and port; a path; None: one that is made up. @allow_pickle: send() and recv() of the
     connections use pickles, as CPython's do; only among those whom you trust. `async for` gives connections; the signal
@@ -301,7 +315,8 @@ def Client(address, family=None, authkey=None, *, timeout=None, allow_pickle=Fal
     """Connects to a listener, this library's or CPython's own, and gives the Connection.
 
     As multiprocessing.connection.Client. More keywords are the properties of Mp.ClientOptions: allow_md5 for listeners
-    of CPython 3.11 and before, allow_abstract, max_message_size.
+    of CPython 3.11 and before, allow_abstract, max_message_size; tls for encryption, with tls_database,
+    tls_certificate and server_identity. A certificate that is refused is a ssl.SSLCertVerificationError.
 
     @timeout: seconds for all of it, Mp.TimeoutError after it. @allow_pickle: as Listener has it."""
     connect, address = _connecting(address, family)
