@@ -3,6 +3,7 @@
 
 #include "mp-glib/channel/mp-connection-private.h"
 
+#include "mp-glib/arena/mp-torture-private.h"
 #include "mp-glib/base/mp-error-private.h"
 #include "mp-glib/base/mp-hub-private.h"
 #include "mp-glib/base/mp-shareable-private.h"
@@ -357,6 +358,7 @@ mp_connection_take (MpConnection  *self,
   else
     *value = get_value (self, &local_error);
 
+  MP_TORTURE_POINT ("connection-taken");
   mp_frame_clear (frame);
   frame->kind = 0;
   if (local_error == NULL)
@@ -472,6 +474,7 @@ hand_to_wire (MpConnection *self,
       mp_wire_queue (self->wire, op->kind, 0, &piece, 1, NULL, 0);
     }
 
+  MP_TORTURE_POINT ("connection-queued");
   g_queue_unlink (&self->senders, &op->link);
   g_queue_push_tail_link (&self->in_wire, &op->link);
   op->state = MP_OP_IN_WIRE;
@@ -604,6 +607,7 @@ mp_connection_take_back (MpConnection *self,
     }
 
   leave_behind (self, op);
+  MP_TORTURE_POINT ("connection-left-behind");
   mp_connection_update_watches (self);
   return FALSE;
 }

@@ -3,6 +3,7 @@
 
 #include "mp-glib/channel/mp-connection-private.h"
 
+#include "mp-glib/arena/mp-torture-private.h"
 #include "mp-glib/platform/mp-fd-private.h"
 #include "mp-glib/platform/mp-poll-private.h"
 
@@ -78,6 +79,7 @@ mp_connection_update_fd (MpConnection *self)
   if (ready == self->ready)
     return;
   self->ready = ready;
+  MP_TORTURE_POINT ("connection-telling");
   if (ready)
     mp_fd_signal (self->ready_fd);
   else

@@ -3,6 +3,7 @@
 
 #include "mp-glib/channel/mp-wire-parts-private.h"
 
+#include "mp-glib/arena/mp-torture-private.h"
 #include "mp-glib/base/mp-error.h"
 #include "mp-glib/base/mp-shareable-private.h"
 #include "mp-glib/base/mp-spare-private.h"
@@ -609,6 +610,7 @@ mp_wire_socket_fill (MpWire    *self,
           return -1;
         }
 
+      MP_TORTURE_POINT ("wire-received");
       if (G_UNLIKELY (n_fds > 0 || truncated))
         ok = add_arrival (in, n, fds, n_fds, truncated);
       in->received += n;

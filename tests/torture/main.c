@@ -28,6 +28,7 @@ static const TorturePrimitive *const primitives[] = {
   &torture_value,
   &torture_ring,
   &torture_transport,
+  &torture_connection,
 };
 
 #define LONG_FORM 5000   /* from so many kills on, every point must have been reached */
