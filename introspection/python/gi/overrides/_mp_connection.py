@@ -2,6 +2,7 @@
 """Connection and Pipe as multiprocessing has them."""
 
 import errno
+import pickle
 
 from gi.repository import GLib
 
@@ -29,6 +30,14 @@ _recv_blob = _Mp.Connection.recv_blob
 _send_blob = _Mp.Connection.send_blob
 _send_data = _Mp.Connection.send_data
 _send_value = _Mp.Connection.send
+
+
+def _pickled(obj):
+    """The bytes of @obj and its handles, for which most values need not be prepared."""
+    try:
+        return pickle.dumps(obj, values.PROTOCOL), None
+    except (TypeError, pickle.PicklingError):
+        return values.dumps(obj)
 
 
 def _decode(variant, allow_pickle):
@@ -160,7 +169,7 @@ class Connection(_Mp.Connection):
         if isinstance(obj, GLib.Variant):
             return _send_value, (obj,), obj.get_size()
         allow_pickle, as_bytes, _whole = self._how or self._get_how()
-        data, handles = values.dumps(obj) if allow_pickle else plain.dumps(obj)
+        data, handles = _pickled(obj) if allow_pickle else plain.dumps(obj)
         if handles:
             blob = _Mp.blob_new(_PICKLE if allow_pickle else _PLAIN, '', GLib.Bytes.new(data), handles)
             return _send_value, (blob,), blob.get_size()
@@ -200,7 +209,7 @@ class Connection(_Mp.Connection):
             return _decode(value, allow_pickle)
         if value is not None:
             data = _get_bytes(value)
-        return values.loads(data) if allow_pickle else plain.loads(data)
+        return pickle.loads(data) if allow_pickle else plain.loads(data)
 
     def _recv(self, kinds, tag, timeout):
         """The message that comes next: bytes, what it is, and a GLib.Variant of it or of its bytes."""
