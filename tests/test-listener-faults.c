@@ -241,12 +241,14 @@ test_busy_program (void)
   g_autoptr(MpConnection) connection = NULL;
   int fd = dial_listener (listener);
   GIOCondition condition;
+  g_autoptr(GError) error = NULL;
   gint64 busy_until;
 
   while (connection == NULL)
     {
       connection = mp_listener_accept (listener, 0, NULL, NULL);
-      mp_auth_run (auth, fd, &condition, NULL);
+      mp_auth_run (auth, fd, &condition, &error);
+      g_assert_no_error (error);
       for (busy_until = g_get_monotonic_time () + 40000; g_get_monotonic_time () < busy_until;)
         ;
     }
@@ -356,7 +358,7 @@ test_no_descriptors (void)
   g_assert_cmpint (setrlimit (RLIMIT_NOFILE, &before), ==, 0);
 
   /* It has slept, and told of it once. */
-  g_assert_cmpint (cpu_time, <, 100000);
+  g_assert_cmpint (cpu_time, <, 50000);
   g_assert_cmpuint (failures->len, ==, 1);
   g_assert_error ((GError *) failures->pdata[0], G_IO_ERROR, G_IO_ERROR_TOO_MANY_OPEN_FILES);
 

@@ -380,7 +380,7 @@ test_race (void)
                 sched_yield ();
               listener = mp_listener_new (path, NULL, &error);
               if (listener == NULL && !g_error_matches (error, G_IO_ERROR, G_IO_ERROR_ADDRESS_IN_USE))
-                _exit (3);
+                __atomic_fetch_add (&board[4], 1, __ATOMIC_SEQ_CST);
               __atomic_fetch_add (&board[listener != NULL ? 1 : 2], 1, __ATOMIC_SEQ_CST);
               while (__atomic_load_n (&board[3], __ATOMIC_SEQ_CST) == 0)
                 sched_yield ();
@@ -394,6 +394,7 @@ test_race (void)
       while (__atomic_load_n (&board[1], __ATOMIC_SEQ_CST) + __atomic_load_n (&board[2], __ATOMIC_SEQ_CST) <
              (int) G_N_ELEMENTS (pids))
         sched_yield ();
+      g_assert_cmpint (board[4], ==, 0);
       g_assert_cmpint (board[1], ==, 1);
       __atomic_store_n (&board[3], 1, __ATOMIC_SEQ_CST);
       for (i = 0; i < G_N_ELEMENTS (pids); i++)
