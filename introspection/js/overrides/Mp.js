@@ -13,6 +13,7 @@ const Queues = imports.overrides.MpQueue;
 const SharedMemory = imports.overrides.MpSharedMemory;
 const SharedValues = imports.overrides.MpValue;
 const Values = imports.overrides.MpValues;
+const Waits = imports.overrides.MpWait;
 const {attempt, decode, display, encode, pack, packArguments, packItems, quote, toException, toGError, unpack,
     unpackArguments, unpackResults, TAG_CALL, TAG_ITEMS, TAG_OUTCOMES, TAG_RESULTS, TAG_TRIES, TAG_VALUE} = Values;
 
@@ -806,6 +807,7 @@ function _init() {
     overrideSync();
     Condition.init(this);
     Queues.overrideQueues(this, {promisify, wrapInit, wrapMethod});
+    Waits.overrideWait(this, {promisifyFunction, wrapFunction});
 
     // The library is loaded by the first call into it; a worker has to be known as one from the beginning.
     if (Mp.is_worker())

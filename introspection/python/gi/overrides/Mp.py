@@ -34,7 +34,7 @@ from . import _mp_errors  # noqa: E402
 from . import _mp_executor, _mp_function, _mp_futures, _mp_imap, _mp_items, _mp_listener, _mp_lock  # noqa: E402
 from . import _mp_pool, _mp_process  # noqa: E402
 from . import _mp_properties, _mp_queue, _mp_result, _mp_sync, _mp_worker  # noqa: E402
-from . import _mp_module, _mp_shared_memory, _mp_value  # noqa: E402
+from . import _mp_module, _mp_shared_memory, _mp_value, _mp_wait  # noqa: E402
 
 Array = override(_mp_properties.with_attributes(_mp_value.Array))
 Barrier = override(_mp_barrier.Barrier)
@@ -100,12 +100,14 @@ parent_process = _mp_process.parent_process
 set_executable = _mp_boot.set_executable
 set_forkserver_preload = _mp_context.set_forkserver_preload
 set_start_method = _mp_context.set_start_method
+wait = _mp_wait.wait
+wait_async = _mp_wait.wait_async
 shared_memory = _mp_shared_memory.shared_memory
 sharedctypes = _mp_value.sharedctypes
 managers = _mp_shared_memory.managers
 connection = _mp_module.make('connection', Client=Client, Connection=Connection, Listener=Listener, Pipe=Pipe,
                              answer_challenge=_mp_listener.answer_challenge,
-                             deliver_challenge=_mp_listener.deliver_challenge)
+                             deliver_challenge=_mp_listener.deliver_challenge, wait=wait, wait_async=wait_async)
 reduction = _mp_descriptor.reduction
 
 
@@ -137,7 +139,8 @@ __all__ = [
     'Client', 'Listener', 'client_async', 'connection',
     'active_children', 'as_completed', 'cpu_count', 'current_process', 'freeze_support', 'function',
     'function_register', 'get_all_start_methods', 'get_context', 'get_logger', 'get_start_method', 'idempotent',
-    'init', 'log_to_stderr', 'parent_process', 'set_executable', 'set_forkserver_preload', 'set_start_method',
+    'init', 'log_to_stderr', 'parent_process', 'set_executable', 'set_forkserver_preload', 'set_start_method', 'wait',
+    'wait_async',
 ]
 
 _mp_boot.forget_mark()

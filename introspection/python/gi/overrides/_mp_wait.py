@@ -1,0 +1,85 @@
+# _mp_wait.py — SPDX-License-Identifier: LGPL-2.1-or-later
+"""Waiting for many objects at once, as multiprocessing.connection.wait."""
+
+from ..module import get_introspection_module
+from . import _mp_asyncio
+from . import _mp_call
+
+_Mp = get_introspection_module('Mp')
+
+_wait = _Mp.wait_with_fds
+_Waitable = _Mp.Waitable
+
+
+def _number_of(obj):
+    """The descriptor of what is no object of the library."""
+    if isinstance(obj, int):
+        fd = obj
+    else:
+        try:
+            fd = int(obj.fileno())
+        except (AttributeError, TypeError, ValueError):
+            raise ValueError('cannot wait for %r: it is no object that can be waited for, no descriptor, and has no '
+                             'fileno() that gives one' % (obj,)) from None
+    if not 0 <= fd < 1 << 31:
+        raise ValueError('cannot wait for %r: %d is not the number of a descriptor' % (obj, fd))
+    return fd
+
+
+class _Plan:
+    """What is waited for, and which of it is ready."""
+
+    def __init__(self, object_list):
+        self.items = list(object_list)
+        self.objects, self.fds = [], []
+        self.object_places, self.fd_places = [], []
+        self.ready = set()    # the places of those that are ready by themselves
+        for place, item in enumerate(self.items):
+            self._add(place, item)
+        self.places = self.object_places + self.fd_places
+
+    def _add(self, place, item):
+        if isinstance(item, _Mp.Connection):
+            item._check()
+            # One that only sends is as a descriptor: it tells when the other end is closed.
+            if not item.readable:
+                self._add_fd(place, item)
+                return
+        elif not isinstance(item, _Waitable):
+            self._add_fd(place, item)
+            return
+        elif getattr(item, '_kept', None):
+            self.ready.add(place)
+        self.object_places.append(place)
+        self.objects.append(item)
+
+    def _add_fd(self, place, item):
+        self.fd_places.append(place)
+        self.fds.append(_number_of(item))
+
+    def pick(self, positions):
+        found = self.ready.union(self.places[position] for position in positions)
+        return [self.items[place] for place in sorted(found)]
+
+
+def wait(object_list, timeout=None):
+    """The objects of @object_list that are ready, as soon as there are some, or none after @timeout seconds.
+
+    An object is a Connection that has something to receive or is at its end, a Listener with a client, a Process that
+    has ended, a queue from which something can be got, or a descriptor, or anything with a fileno(), that can be read.
+    Those that are ready are given as they were, in their order."""
+    plan = _Plan(object_list)
+    if plan.ready:
+        timeout = 0
+    return plan.pick(_mp_call.call(_wait, plan.objects, plan.fds, timeout=timeout))
+
+
+async def wait_async(object_list, timeout=None):
+    """As wait(), to be awaited under asyncio."""
+    plan = _Plan(object_list)
+    timeout_us = 0 if plan.ready else _mp_call.microseconds(timeout)
+
+    def begin(cancellable, done):
+        _Mp.wait_with_fds_async(plan.objects, plan.fds, timeout_us, cancellable, done)
+
+    return plan.pick(await _mp_asyncio.wait(begin, _Mp.wait_with_fds_finish))
