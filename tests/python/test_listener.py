@@ -6,6 +6,7 @@ import array
 import asyncio
 import os
 import pickle
+import random
 import select
 import signal
 import socket
@@ -535,6 +536,37 @@ class ValueTest(Base):
         self.assertEqual(accepted.recv(), 1)
 
 
+class HostileTest(Base):
+    def test_changed_on_the_way(self):
+        """Messages in which bytes are changed, left out or put in: values, or errors that this can have."""
+        with self.listen() as listener:
+            with socket.socket(socket.AF_UNIX) as raw:
+                raw.connect(listener.address)
+                with listener.accept(timeout=support.TIMEOUT) as accepted:
+                    accepted.send({'text': ['ä', b'\0' * 20, {1.5, None}, (2 ** 70, GLib.Variant('(is)', (1, 'x')))]})
+                message = raw.recv(100000)
+            seed = random.randrange(1 << 32)
+            chance = random.Random(seed)
+            n_values = 0
+            for _ in range(400):
+                data = bytearray(message[4:])
+                for _ in range(chance.randrange(3)):
+                    at = chance.randrange(8, len(data))
+                    data[at:at + chance.randrange(2)] = bytes(chance.randrange(256) for _ in range(chance.randrange(3)))
+                with socket.socket(socket.AF_UNIX) as raw:
+                    raw.connect(listener.address)
+                    with listener.accept(timeout=support.TIMEOUT) as accepted:
+                        raw.sendall(struct.pack('!i', len(data)) + data)
+                        try:
+                            accepted.recv(timeout=support.TIMEOUT)
+                            n_values += 1
+                        except (Mp.ProcessError, TypeError) as exc:
+                            self.assertNotIsInstance(exc, Mp.TimeoutError)
+                        except Exception as exc:
+                            raise AssertionError('%r (seed %d)' % (bytes(data), seed)) from exc
+            self.assertGreater(n_values, 50)
+
+
 class AsyncioTest(Base):
     def test_both_ends(self):
         listener = self.listen(('localhost', 0), authkey=KEY)
@@ -557,6 +589,36 @@ class AsyncioTest(Base):
                 await Mp.client_async(listener.address)
 
         asyncio.run(asyncio.wait_for(talk(), support.TIMEOUT))
+
+    def test_closed_meanwhile(self):
+        """Who awaits something of what is closed here learns of it, whichever thread does that."""
+        async def talk(close):
+            listener = self.listen()
+            accepting = asyncio.ensure_future(listener.accept_async())
+            connection = await Mp.client_async(listener.address)
+            _accepted = await accepting
+            accepting = asyncio.ensure_future(listener.accept_async())
+            receiving = [asyncio.ensure_future(connection.recv_async()) for _ in range(3)]
+            await asyncio.sleep(0)
+            await close(listener)
+            await close(connection)
+            for waiting in (accepting, *receiving):
+                with self.assertRaisesRegex(OSError, 'is closed'):
+                    await waiting
+            # The same descriptors again, for others.
+            listener = self.listen()
+            accepting = asyncio.ensure_future(listener.accept_async())
+            await Mp.client_async(listener.address)
+            await accepting
+
+        async def here(closable):
+            closable.close()
+
+        async def elsewhere(closable):
+            await asyncio.get_running_loop().run_in_executor(None, closable.close)
+
+        for close in (here, elsewhere):
+            asyncio.run(asyncio.wait_for(talk(close), support.TIMEOUT))
 
     def test_cancelled(self):
         listener = self.listen()

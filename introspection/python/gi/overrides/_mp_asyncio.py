@@ -145,9 +145,32 @@ async def ready(fd, writing=False):
         await future
     finally:
         futures.remove(future)
-        if not futures:
-            del waiting[fd, writing]
-            (loop.remove_writer if writing else loop.remove_reader)(fd)
+        if not futures and waiting.get((fd, writing)) is futures:
+            _stop_waiting(loop, fd, writing)
+
+
+def _stop_waiting(loop, fd, writing):
+    del _waiting[loop][fd, writing]
+    (loop.remove_writer if writing else loop.remove_reader)(fd)
+
+
+def _give_up(loop, fd, writing):
+    futures = _waiting.get(loop, {}).get((fd, writing))
+    if futures is not None:
+        _stop_waiting(loop, fd, writing)
+        _wake(futures)
+
+
+def forget(fd):
+    """Before a descriptor is closed: who awaits it is woken, because the loop would never tell of it again."""
+    for loop, waiting in list(_waiting.items()):
+        for of, writing in list(waiting):
+            if of != fd:
+                continue
+            if asyncio._get_running_loop() is loop:
+                _give_up(loop, fd, writing)
+            elif not loop.is_closed():
+                loop.call_soon_threadsafe(_give_up, loop, fd, writing)
 
 
 async def in_thread(function, *args):

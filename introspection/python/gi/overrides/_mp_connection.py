@@ -98,6 +98,7 @@ class Connection(_Mp.Connection):
     __module__ = 'gi.overrides.Mp'
 
     _closed = False
+    _awaited = -1  # the descriptor, once a loop of asyncio watches it
     _ways = None   # whether it is readable, and writable
     # Whether pickles are allowed; whether they are messages of bytes, as multiprocessing's; what leaves whole or not at all.
     _how = None
@@ -156,6 +157,8 @@ class Connection(_Mp.Connection):
         """Closes this end."""
         if not self._closed:
             self._closed = True
+            if self._awaited >= 0:
+                _mp_asyncio.forget(self._awaited)
             _mp_call.plain(_Mp.Connection.close, self)
 
     def send(self, obj, timeout=None):
@@ -285,7 +288,8 @@ class Connection(_Mp.Connection):
                 return receive(timeout=0)
             except errors.TimeoutError:
                 pass
-            await _mp_asyncio.ready(self.fileno())
+            self._awaited = self.fileno()
+            await _mp_asyncio.ready(self._awaited)
 
     async def send_async(self, obj):
         """As send(), to be awaited under asyncio.

@@ -195,6 +195,7 @@ class Listener(_Mp.Listener):
     __module__ = 'gi.overrides.Mp'
 
     _closed = False
+    _awaited = -1           # the descriptor, once a loop of asyncio watches it
     _allow_pickle = False
 
     def __init__(self, address=None, family=None, backlog=128, authkey=None, *, allow_pickle=False, **properties):
@@ -239,7 +240,8 @@ class Listener(_Mp.Listener):
                 return self.accept(timeout=0)
             except errors.TimeoutError:
                 pass
-            await _mp_asyncio.ready(_Mp.Listener.get_fd(self))
+            self._awaited = _Mp.Listener.get_fd(self)
+            await _mp_asyncio.ready(self._awaited)
 
     def _translate(self, error):
         if error.domain == errors.IO_DOMAIN and error.code == errors.IO_CLOSED:
@@ -282,6 +284,8 @@ class Listener(_Mp.Listener):
         """Closes it, and removes the socket's file; the connections stay."""
         if not self._closed:
             self._closed = True
+            if self._awaited >= 0:
+                _mp_asyncio.forget(self._awaited)
             _Mp.Listener.close(self)
 
     def __enter__(self):
