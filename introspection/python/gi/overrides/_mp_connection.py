@@ -37,7 +37,8 @@ def _pickled(obj):
     try:
         return pickle.dumps(obj, values.PROTOCOL), None
     except (TypeError, pickle.PicklingError):
-        return values.dumps(obj)
+        pass
+    return values.dumps(obj)
 
 
 def _decode(variant, allow_pickle):
@@ -175,6 +176,7 @@ class Connection(_Mp.Connection):
         data, handles = _pickled(obj) if allow_pickle else plain.dumps(obj)
         if handles:
             blob = _Mp.blob_new(_PICKLE if allow_pickle else _PLAIN, '', GLib.Bytes.new(data), handles)
+            blob._mp_handles = handles   # what they stand for may have been made for them
             return _send_value, (blob,), blob.get_size()
         if as_bytes and allow_pickle:
             return _send_data, (data,), len(data)
