@@ -41,6 +41,7 @@ struct _MpConnector
   GSocketAddressEnumerator *enumerator;   /* (owned) (nullable) */
   GSocketAddress           *address;      /* (owned) (nullable): in hand */
   GCancellable             *cancellable;  /* (owned) (nullable): the caller's */
+  gulong                    cancel_id;    /* 0: not connected to it */
   GCancellable             *stop;         /* (owned): ends a look-up */
   gboolean                  looking_up;
   gint64                    deadline;     /* -1: none */
@@ -176,6 +177,9 @@ complete (MpConnector *self,
   self->done = TRUE;
   g_clear_error (&self->error);
   self->error = error;
+  if (self->cancel_id != 0)
+    g_cancellable_disconnect (self->cancellable, self->cancel_id);
+  self->cancel_id = 0;
   for (i = 0; i < N_SOURCES; i++)
     clear_source (self, i);
   g_cancellable_cancel (self->stop);
@@ -208,6 +212,42 @@ cancelled_cb (GCancellable *cancellable,
 {
   fail (user_data, g_error_new (G_IO_ERROR, G_IO_ERROR_CANCELLED, "cancelled"));
   return G_SOURCE_REMOVE;
+}
+
+static gboolean
+woken_cb (gpointer user_data)
+{
+  MpConnector *self = user_data;
+
+  if (g_cancellable_is_cancelled (self->cancellable))
+    cancelled_cb (self->cancellable, self);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+wake_source_cb (GCancellable *cancellable,
+                gpointer      user_data)
+{
+  g_source_set_ready_time (user_data, 0);
+}
+
+/* A blocking call is not made by a handler of this cancellable, which is cancelled then; so it can wait for one that runs
+ * in another thread. A GCancellableSource of that moment would be lost for good. */
+static void
+watch_cancellable (MpConnector *self)
+{
+  GSource *source;
+
+  if (self->task != NULL)
+    {
+      set_source (self, SOURCE_CANCELLED, g_cancellable_source_new (self->cancellable), G_SOURCE_FUNC (cancelled_cb));
+      return;
+    }
+
+  source = new_time_source (-1, G_PRIORITY_DEFAULT);
+  set_source (self, SOURCE_CANCELLED, source, woken_cb);
+  self->cancel_id = g_cancellable_connect (self->cancellable, G_CALLBACK (wake_source_cb), g_source_ref (source),
+                                           (GDestroyNotify) g_source_unref);
 }
 
 static gboolean
@@ -426,17 +466,17 @@ begin_cb (gpointer user_data)
   int interrupt_fd = self->task == NULL ? mp_hub_get_interrupt_fd () : -1;
 
   clear_source (self, SOURCE_BEGIN);
+  if (g_cancellable_is_cancelled (self->cancellable))
+    return cancelled_cb (self->cancellable, self);
+
   if (self->cancellable != NULL)
-    set_source (self, SOURCE_CANCELLED, g_cancellable_source_new (self->cancellable), G_SOURCE_FUNC (cancelled_cb));
+    watch_cancellable (self);
   if (self->deadline >= 0)
     set_source (self, SOURCE_TIME, new_time_source (self->deadline, PRIORITY_OF_TIME), time_over_cb);
   if (interrupt_fd >= 0)
     set_source (self, SOURCE_INTERRUPT, g_unix_fd_source_new (interrupt_fd, G_IO_IN), G_SOURCE_FUNC (interrupted_cb));
 
-  if (g_cancellable_is_cancelled (self->cancellable))
-    cancelled_cb (self->cancellable, self);
-  else
-    try_next (self);
+  try_next (self);
   return G_SOURCE_REMOVE;
 }
 
