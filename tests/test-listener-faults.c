@@ -145,7 +145,6 @@ check_hostile (const char *address,
                guint       kind)
 {
   g_autoptr(MpListener) listener = listen_with (address, 5 * G_USEC_PER_SEC, 64);
-  g_autoptr(GPtrArray) failures = watch_failures (listener);
   Client *clients[N_GOOD];
   int ends[2];
   pid_t pid;
@@ -374,7 +373,6 @@ test_flood (void)
   g_autoptr(GMainContext) context = g_main_context_new ();
   g_autoptr(MpListener) listener = NULL;
   g_autoptr(GPtrArray) failures = NULL;
-  g_autoptr(MpConnection) connection = NULL;
   guint i;
 
   g_main_context_push_thread_default (context);
@@ -431,6 +429,8 @@ test_fork (void)
       connection = accept_ok (listener);
       own = mp_connection_send (connection, g_variant_new_string ("from the copy"), LONG_TIME, NULL, NULL);
       mp_listener_close (listener);
+      g_clear_object (&connection);
+      g_clear_pointer (&auth, mp_auth_free);
       _exit (own ? 0 : 1);
     }
 

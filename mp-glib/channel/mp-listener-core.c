@@ -430,25 +430,33 @@ tear_down (MpListenerCore *core)
   mp_listener_finish_accepts (&finished);
 }
 
+static GSList *left_behind;   /* (element-type GList): clients of the process that this one was forked from */
+
+static void
+leave_behind (GQueue *clients)
+{
+  GList *link;
+
+  for (link = clients->head; link != NULL; link = link->next)
+    mp_fd_close (&((MpListenerClient *) link->data)->handshake.fd);
+  if (clients->head != NULL)
+    left_behind = g_slist_prepend (left_behind, clients->head);
+  g_queue_init (clients);
+}
+
 /* A forked copy of the process has the socket, too, and may go on with it; but what is done to the other descriptors is
  * done to those of both, and clients in their handshakes are the parent's. Their structures may have been in the midst
  * of a change: they are left lying, and so are calls of threads that are not there any more. */
 static void
 begin_anew (MpListenerCore *core)
 {
-  GList *link;
-
   g_clear_pointer (&core->watch, mp_hub_remove_watch);
   g_queue_init (&core->accepts);
-  for (link = core->stalled.head; link != NULL; link = link->next)
-    mp_fd_close (&((MpListenerClient *) link->data)->handshake.fd);
-  for (link = core->ready.head; link != NULL; link = link->next)
-    mp_fd_close (&((MpListenerClient *) link->data)->handshake.fd);
-  g_queue_init (&core->stalled);
+  leave_behind (&core->stalled);
+  leave_behind (&core->ready);
   g_queue_init (&core->due);
   g_queue_init (&core->tls_waiting);
   g_queue_init (&core->tls_under_way);
-  g_queue_init (&core->ready);
   g_clear_pointer (&core->spots, g_list_free);
   core->telling = core->driving = FALSE;
   core->n_failures = 0;
