@@ -268,4 +268,4 @@ class AsyncTest(unittest.IsolatedAsyncioTestCase):
 
 
 if __name__ == '__main__':
-    unittest.main()
+    support.main()

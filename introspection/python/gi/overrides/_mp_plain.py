@@ -233,6 +233,9 @@ class _Reader:
         if not variant_type.is_definite():
             raise ValueError('there is no type %.40r of GLib.Variant' % kind)
         variant = GLib.Variant.new_from_bytes(variant_type, GLib.Bytes.new(self._get_bytes()), False)
+        # GLib aborts when the bytes are asked for of one that was made of too few.
+        if not variant.is_normal_form():
+            raise ValueError('a GLib.Variant is not in normal form')
         return variant.byteswap() if sys.byteorder == 'big' else variant
 
     def _get_object(self):
