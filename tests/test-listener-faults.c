@@ -366,6 +366,33 @@ test_no_descriptors (void)
   close (fds[1]);
 }
 
+static void
+restore_limit_cb (MpListener *listener,
+                  GError     *error,
+                  gpointer    user_data)
+{
+  g_assert_cmpint (setrlimit (RLIMIT_NOFILE, user_data), ==, 0);
+}
+
+/* A call that waits goes on when there are descriptors again. */
+static void
+test_descriptors_again (void)
+{
+  g_autoptr(MpListener) listener = listen_ok (NULL, NULL);
+  g_autoptr(GPtrArray) failures = watch_failures (listener);
+  struct rlimit before, none;
+  int fd = dial_listener (listener);
+
+  g_assert_cmpint (getrlimit (RLIMIT_NOFILE, &before), ==, 0);
+  none = before;
+  none.rlim_cur = 3;
+  g_signal_connect (listener, "client-failed", G_CALLBACK (restore_limit_cb), &before);
+  g_assert_cmpint (setrlimit (RLIMIT_NOFILE, &none), ==, 0);
+  g_assert_finalize_object (accept_ok (listener));
+  g_assert_cmpuint (failures->len, ==, 1);
+  close (fd);
+}
+
 /* With a main context that does not run nobody hears of failures: they do not fill memory. */
 static void
 test_flood (void)
@@ -492,6 +519,7 @@ main (int   argc,
   g_test_add_func ("/listener/faults/timeout", test_timeout);
   g_test_add_func ("/listener/faults/busy-program", test_busy_program);
   g_test_add_func ("/listener/faults/no-descriptors", test_no_descriptors);
+  g_test_add_func ("/listener/faults/descriptors-again", test_descriptors_again);
   g_test_add_func ("/listener/faults/flood", test_flood);
 
   return g_test_run ();

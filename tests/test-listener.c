@@ -387,6 +387,67 @@ test_signal (void)
     ;
 }
 
+static void
+close_cb (MpListener *listener,
+          gpointer    data,
+          gpointer    user_data)
+{
+  guint *n = user_data;
+
+  ++*n;
+  mp_listener_close (listener);
+}
+
+static void
+drop_cb (MpListener   *listener,
+         MpConnection *connection,
+         gpointer      user_data)
+{
+  g_clear_object ((MpListener **) user_data);
+}
+
+/* From its own handlers. */
+static void
+test_close_in_handlers (void)
+{
+  MpListener *listener = listen_ok (NULL, NULL);
+  guint i, n = 0;
+  int fds[5];
+
+  g_signal_connect (listener, "connection", G_CALLBACK (close_cb), &n);
+  for (i = 0; i < G_N_ELEMENTS (fds); i++)
+    fds[i] = dial_listener (listener);
+  mp_listener_start (listener);
+  while (n == 0)
+    g_main_context_iteration (NULL, TRUE);
+  for (i = 0; i < G_N_ELEMENTS (fds); i++)
+    {
+      char byte;
+
+      g_assert_cmpint (recv (fds[i], &byte, 1, 0), <=, 0);
+      close (fds[i]);
+    }
+  g_assert_cmpuint (n, ==, 1);
+  g_assert_finalize_object (listener);
+
+  listener = listen_ok (NULL, NULL);
+  g_signal_connect (listener, "connection", G_CALLBACK (drop_cb), &listener);
+  fds[0] = dial_listener (listener);
+  mp_listener_start (listener);
+  while (listener != NULL)
+    g_main_context_iteration (NULL, TRUE);
+  close (fds[0]);
+
+  /* In a call that waits. */
+  n = 0;
+  listener = listen_ok (NULL, KEY);
+  g_signal_connect (listener, "client-failed", G_CALLBACK (close_cb), &n);
+  close (dial_listener (listener));
+  assert_accept_fails (listener, LONG_TIME, G_IO_ERROR, G_IO_ERROR_CLOSED);
+  g_assert_cmpuint (n, ==, 1);
+  g_assert_finalize_object (listener);
+}
+
 static gboolean
 is_readable (int fd)
 {
@@ -522,6 +583,7 @@ main (int   argc,
   g_test_add_func ("/listener/async", test_async);
   g_test_add_func ("/listener/async-without-loop", test_async_without_loop);
   g_test_add_func ("/listener/signal", test_signal);
+  g_test_add_func ("/listener/close-in-handlers", test_close_in_handlers);
   g_test_add_func ("/listener/fd", test_fd);
   g_test_add_func ("/listener/wait", test_wait);
   g_test_add_func ("/listener/threads", test_threads);

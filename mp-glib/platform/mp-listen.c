@@ -49,9 +49,10 @@ fill_address (struct sockaddr_un *address,
   return sizeof *address;
 }
 
-/* Whether somebody listens there. In doubt (no permission to connect, another kind of socket) somebody does. */
-static gboolean
-is_alive (const char *path)
+/* That nobody listens there. -1: EADDRINUSE; in doubt (no permission to connect, another kind of socket) somebody
+ * does. */
+static int
+check_dead (const char *path)
 {
   struct sockaddr_un address;
   socklen_t size = fill_address (&address, path);
@@ -59,11 +60,15 @@ is_alive (const char *path)
   gboolean alive;
 
   if (fd < 0)
-    return TRUE;
+    return -1;
 
   alive = connect (fd, (struct sockaddr *) &address, size) == 0 || (errno != ECONNREFUSED && errno != ENOENT);
   mp_fd_close (&fd);
-  return alive;
+  if (!alive)
+    return 0;
+
+  errno = EADDRINUSE;
+  return -1;
 }
 
 /* -1: ENOENT, or EEXIST for what is no socket. */
@@ -229,8 +234,8 @@ take_place (Newcomer *self)
             continue;
           return -1;
         }
-      if (is_alive (self->path))
-        break;
+      if (check_dead (self->path) < 0)
+        return -1;
 
       result = replace (directory, self->near_name, name, &there);
       if (result <= 0)
@@ -249,11 +254,7 @@ check_place (Newcomer *self)
 
   if (look_at (self->file->directory, self->file->name, &there) < 0)
     return errno == ENOENT ? 0 : -1;
-  if (!is_alive (self->path))
-    return 0;
-
-  errno = EADDRINUSE;
-  return -1;
+  return check_dead (self->path);
 }
 
 static void
