@@ -311,6 +311,55 @@ test_poll (void)
 }
 
 static void
+check_readable (MpConnection *connection,
+                int           expected)
+{
+  GPollFD fd = { mp_connection_get_fd (connection), G_IO_IN, 0 };
+
+  g_assert_cmpint (mp_poll_fds (&fd, 1, expected > 0 ? LONG_TIME : 0), ==, expected);
+}
+
+/* The descriptor and mp_wait() know of messages that GIO has already. */
+static void
+test_ready (void)
+{
+  g_autofree char *text = g_strnfill (5000, 'x');
+  Pipe pipe;
+  guint i;
+
+  if (skip ())
+    return;
+
+  tls_pipe_open (&pipe);
+  mp_connection_get_fd (pipe.second);
+  check_readable (pipe.second, 0);
+  for (i = 0; i < 40; i++)
+    mp_connection_send_async (pipe.first, g_variant_new_string (text), NULL, NULL, NULL);
+  for (i = 0; i < 40; i++)
+    {
+      g_autoptr(GError) error = NULL;
+      g_autoptr(GPtrArray) ready = NULL;
+      g_autoptr(GVariant) value = NULL;
+
+      while (!mp_connection_poll (pipe.second, 0, NULL, &error))
+        check_readable (pipe.second, 1);
+      check_readable (pipe.second, 1);
+      ready = mp_wait ((MpWaitable **) &pipe.second, 1, LONG_TIME, NULL, &error);
+      g_assert_no_error (error);
+      g_assert_cmpuint (ready->len, ==, 1);
+      value = mp_connection_recv (pipe.second, 0, NULL, &error);
+      g_assert_no_error (error);
+      g_assert_cmpstr (g_variant_get_string (value, NULL), ==, text);
+    }
+  check_readable (pipe.second, 0);
+  g_assert_true (mp_connection_close (pipe.first, NULL));
+  check_readable (pipe.second, 1);
+  while (g_main_context_iteration (NULL, FALSE))
+    ;
+  pipe_clear (&pipe);
+}
+
+static void
 check_end (MpConnection *connection,
            const char   *words)
 {
@@ -718,6 +767,7 @@ main (int   argc,
   g_test_add_func ("/tls/values", test_values);
   g_test_add_func ("/tls/hidden", test_hidden);
   g_test_add_func ("/tls/poll", test_poll);
+  g_test_add_func ("/tls/ready", test_ready);
   g_test_add_func ("/tls/end", test_end);
   g_test_add_func ("/tls/cut", test_cut);
   g_test_add_func ("/tls/stopped-reader", test_stopped_reader);

@@ -75,6 +75,9 @@ mp_connection_update_fd (MpConnection *self)
       return;
     }
 
+  /* What neither the socket tells of nor is here yet. */
+  if (self->wire != NULL && mp_wire_may_have_more (self->wire))
+    mp_connection_look (self);
   ready = holds_something (self);
   if (ready == self->ready)
     return;
