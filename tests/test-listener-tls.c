@@ -36,7 +36,7 @@ listener_open (const char *certificate_name,
   g_autoptr(GError) error = NULL;
   MpListener *listener = g_initable_new (MP_TYPE_LISTENER, NULL, &error, "address", "tcp:127.0.0.1:0",
                                          "tls-certificate", certificate, "tls-database", database, "authkey", bytes,
-                                         "max-pending", max_pending, NULL);
+                                         "max-pending", max_pending, "handshake-timeout-us", (gint64) LONG_TIME, NULL);
 
   g_assert_no_error (error);
   return listener;
