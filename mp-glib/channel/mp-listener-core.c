@@ -111,6 +111,18 @@ mp_listener_core_listen (MpListenerCore  *core,
 
 /* Those who are ready, and those who want them. */
 
+/* One that is cancelled is about to be told so. */
+static MpListenerAccept *
+find_accept (MpListenerCore *core)
+{
+  GList *link;
+
+  for (link = core->accepts.head; link != NULL; link = link->next)
+    if (!g_cancellable_is_cancelled (((MpListenerAccept *) link->data)->cancellable))
+      return link->data;
+  return NULL;
+}
+
 /* Whether one more may come in: not while nobody wants it, for another process may have the same socket. */
 gboolean
 mp_listener_wants_client (MpListenerCore *core)
@@ -121,7 +133,7 @@ mp_listener_wants_client (MpListenerCore *core)
   if (core->closed || core->ready.length >= MAX_READY)
     wants = FALSE;
   else
-    wants = core->started || core->accepts.head != NULL || (core->looking && core->ready.head == NULL);
+    wants = core->started || find_accept (core) != NULL || (core->looking && core->ready.head == NULL);
   mp_hub_unlock ();
 
   return wants;
@@ -157,18 +169,6 @@ take_ready (MpListenerCore *core)
   if (client != NULL)
     note_accepted (core, client);
   return client;
-}
-
-/* One that is cancelled is about to be told so. */
-static MpListenerAccept *
-find_accept (MpListenerCore *core)
-{
-  GList *link;
-
-  for (link = core->accepts.head; link != NULL; link = link->next)
-    if (!g_cancellable_is_cancelled (((MpListenerAccept *) link->data)->cancellable))
-      return link->data;
-  return NULL;
 }
 
 /* The clients' signals, in the listener's context. */
@@ -282,7 +282,7 @@ update_socket (MpListenerCore *core)
 static void
 update_waiters (MpListenerCore *core)
 {
-  gboolean demanded = (core->accepts.head != NULL || core->started) && !core->closed;
+  gboolean demanded = (core->started || find_accept (core) != NULL) && !core->closed;
   gboolean tells = core->ready.head != NULL && !demanded;
 
   if (core->poll_fd < 0 || core->closed)
