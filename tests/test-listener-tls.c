@@ -6,8 +6,10 @@
 #include "connection-test.h"
 #include "tls-test.h"
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -538,6 +540,94 @@ test_stalled (void)
     g_thread_yield ();
 }
 
+/* Of a process of their own: they begin, and stall. */
+static void
+flood (const struct sockaddr_in *address,
+       const guint8             *hello,
+       gsize                     size,
+       int                       told)
+{
+  guint i;
+
+  alarm (60);   /* if nobody kills it */
+  for (i = 0; i < 40; i++)
+    {
+      int fd = socket (AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+      if (connect (fd, (const struct sockaddr *) address, sizeof *address) < 0 || send (fd, hello, size, 0) < 0)
+        _exit (1);
+    }
+  if (write (told, "x", 1) == 1)
+    pause ();
+  _exit (1);
+}
+
+static void
+limit_descriptors (int limit)
+{
+  struct rlimit now;
+
+  g_assert_cmpint (getrlimit (RLIMIT_NOFILE, &now), ==, 0);
+  now.rlim_cur = limit > 0 ? (rlim_t) limit : now.rlim_max;
+  g_assert_cmpint (setrlimit (RLIMIT_NOFILE, &now), ==, 0);
+}
+
+/* Handshakes of TLS need descriptors, and GLib ends the program when it finds none: not for strangers who come. */
+static void
+test_no_descriptors (void)
+{
+  enum { N_SPARE = 12 };
+  g_autoptr(GSocketAddress) where = NULL;
+  g_autoptr(MpClientOptions) options = NULL;
+  g_autoptr(GError) error = NULL;
+  struct sockaddr_in address;
+  MpListener *listener;
+  guint8 hello[4096];
+  Meeting meeting;
+  int told[2];
+  gsize size;
+  char byte;
+  pid_t pid;
+  Pipe pipe;
+
+  if (skip ())
+    return;
+  if (!g_test_subprocess ())
+    {
+      g_test_trap_subprocess (NULL, 0, G_TEST_SUBPROCESS_INHERIT_STDERR);
+      g_test_trap_assert_passed ();
+      return;
+    }
+
+  size = record_hello (hello, sizeof hello);
+  options = make_options (NULL, "authority", NULL);
+  listener = listener_open ("server", NULL, NULL, 64);
+  g_object_get (listener, "socket-address", &where, NULL);
+  g_assert_true (g_socket_address_to_native (where, &address, sizeof address, NULL));
+  g_assert_cmpint (pipe2 (told, O_CLOEXEC), ==, 0);
+  pid = fork ();
+  if (pid == 0)
+    flood (&address, hello, size, told[1]);
+  g_assert_cmpint (read (told[0], &byte, 1), ==, 1);
+
+  /* Descriptors are given from the lowest on, so those that are open are below. */
+  limit_descriptors (told[1] + 1 + N_SPARE);
+  g_assert_null (mp_listener_accept (listener, 3 * G_USEC_PER_SEC, NULL, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT);
+  g_assert_cmpint (kill (pid, SIGKILL), ==, 0);
+  g_assert_cmpint (waitpid (pid, NULL, 0), ==, pid);
+  limit_descriptors (0);
+
+  meeting_begin (&meeting, listener, options);
+  wait_for_result (&meeting.accepted);
+  wait_for_result (&meeting.connected);
+  meeting.n_failures = 0;
+  g_clear_error (&meeting.failure);
+  meeting_end (&meeting, &pipe);
+  pipe_clear (&pipe);
+  g_assert_finalize_object (listener);
+}
+
 /* Another implementation at the other end, in a process that is killed. */
 static void
 test_killed (void)
@@ -604,6 +694,7 @@ main (int   argc,
   g_test_add_func ("/listener-tls/settings", test_settings);
   g_test_add_func ("/listener-tls/stalled", test_stalled);
   g_test_add_func ("/listener-tls/killed", test_killed);
+  g_test_add_func ("/listener-tls/no-descriptors", test_no_descriptors);
 
   status = g_test_run ();
   certificates_remove ();
