@@ -70,8 +70,9 @@
  * a listener, and none for a client that has not begun. When others want a turn, a client that has been at it for a
  * second has to go.
  *
- * Such a connection belongs to its process: it cannot be sent to another one, and a process that was forked cannot use
- * it.
+ * Such a connection belongs to its process: it cannot be sent to another one. The copy of a process that `fork()` makes
+ * cannot use it, and, when there have been handshakes of TLS before, can have none of its own: GIO's threads are not in
+ * it. That is `G_IO_ERROR_NOT_SUPPORTED`.
  *
  * ## Threads and forks
  *

@@ -8,6 +8,7 @@
 #include "mp-glib/platform/mp-socket-private.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -54,6 +55,49 @@ struct _MpTls
 static GMutex lock;
 static GQueue idle_contexts = G_QUEUE_INIT;
 static GQueue given_up = G_QUEUE_INIT;
+
+/* This process is the copy of one that has had handshakes: GLib counts on threads that are not here. */
+static gboolean is_copy;
+
+static void
+before_fork (void)
+{
+  g_mutex_lock (&lock);
+}
+
+static void
+after_fork_in_parent (void)
+{
+  g_mutex_unlock (&lock);
+}
+
+/* Their descriptors are those of the parent's, and what was given up waits for its threads. */
+static void
+after_fork_in_child (void)
+{
+  g_queue_init (&idle_contexts);
+  g_queue_init (&given_up);
+  is_copy = TRUE;
+  g_mutex_unlock (&lock);
+}
+
+static gboolean
+prepare_for_forks (GError **error)
+{
+  static gsize done;
+
+  if (g_once_init_enter (&done))
+    {
+      pthread_atfork (before_fork, after_fork_in_parent, after_fork_in_child);
+      g_once_init_leave (&done, 1);
+    }
+  if (!is_copy)
+    return TRUE;
+
+  g_set_error (error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED, "TLS: this process was forked from one that uses it, and "
+               "has not got GIO's threads");
+  return FALSE;
+}
 
 gboolean
 mp_tls_check_support (GError **error)
@@ -337,9 +381,7 @@ mp_tls_sweep (void)
     return 0;
 
   while ((self = g_queue_pop_head (&queue)) != NULL)
-    if (self->pid != getpid ())
-      continue;   /* a thread of another process never ends in this one */
-    else if (attend (self))
+    if (attend (self))
       free_now (self);
     else
       g_queue_push_tail (&left, self);
@@ -529,6 +571,9 @@ static gboolean
 begin (MpTls   *self,
        GError **error)
 {
+  if (!prepare_for_forks (error))
+    return FALSE;
+
   self->context = take_context (error);
   if (self->context == NULL || !make_session (self, error))
     return FALSE;
