@@ -262,11 +262,13 @@ test_close_while_waiting (void)
 
   for (i = 0; i < 200; i++)
     {
-      g_autoptr(MpListener) listener = listen_ok (NULL, NULL);
+      g_autofree char *path = make_path ();
+      g_autoptr(MpListener) listener = listen_ok (path, NULL);
       GThread *thread = g_thread_new ("close", close_thread, listener);
 
       assert_accept_fails (listener, LONG_TIME, G_IO_ERROR, G_IO_ERROR_CLOSED);
       g_thread_join (thread);
+      g_assert_false (g_file_test (path, G_FILE_TEST_EXISTS));
     }
 }
 

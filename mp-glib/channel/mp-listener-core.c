@@ -18,6 +18,9 @@ enum { TOKEN_SOCKET = 1, TOKEN_TIMER, TOKEN_READY };
 /* Clients whose signal has not come yet: then the others wait in the socket's backlog. */
 #define MAX_READY 16
 
+/* A driver does nothing that lasts. */
+#define CLOSE_WAIT_US G_USEC_PER_SEC
+
 MpListenerCore *
 mp_listener_core_new (void)
 {
@@ -367,7 +370,8 @@ turn (MpListenerCore *core)
   update_socket (core);
 }
 
-/* Those who wait are told, and have the descriptor in a set of their own: it is closed when the last of them is gone. */
+/* Those who wait are told, and have the descriptor in a set of their own: it is closed when the last of them is
+ * gone. */
 void
 mp_listener_core_release (MpListenerCore *core)
 {
@@ -492,6 +496,7 @@ mp_listener_core_drive (MpListenerCore *core)
     }
 
   core->driving = TRUE;
+  core->driver = g_thread_self ();
   while (core->again)
     {
       core->again = FALSE;
@@ -534,18 +539,31 @@ mp_listener_core_stop (MpListenerCore *core)
   g_clear_pointer (&posts, mp_hub_unref_context);
 }
 
+static gboolean
+is_at_rest (gpointer data)
+{
+  return !((MpListenerCore *) data)->driving;
+}
+
 void
 mp_listener_core_close (MpListenerCore *core)
 {
-  gboolean was_closed;
+  gboolean was_closed, is_driver;
 
   mp_hub_lock ();
   mp_listener_core_prepare (core);
   was_closed = core->closed;
+  is_driver = core->driving && core->driver == g_thread_self ();
   core->closed = TRUE;
   mp_hub_unlock ();
 
   mp_listener_core_stop (core);
-  if (!was_closed)
-    mp_listener_core_drive (core);
+  if (was_closed)
+    return;
+
+  mp_listener_core_drive (core);
+  /* Another thread may be at it: the address can be had by others when this returns. Nothing of the user's runs
+   * meanwhile, because no post belongs to this wait. */
+  if (!is_driver)
+    mp_hub_wait (&core->driver, is_at_rest, core, "listener close", CLOSE_WAIT_US, NULL, NULL);
 }

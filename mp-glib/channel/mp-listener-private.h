@@ -80,6 +80,7 @@ typedef struct _MpListenerCore
   gboolean      looking;         /* somebody asks whether there is a client, and takes none */
   gboolean      closed;
   gboolean      driving;         /* a thread is at work: what follows after these is its */
+  GThread      *driver;          /* the last one */
   gboolean      again;           /* there may be more to do */
   struct sockaddr_storage last_accepted;
   socklen_t     last_accepted_size;   /* 0: none */
