@@ -484,11 +484,12 @@ hand_to_wire (MpConnection *self,
 static gboolean
 goes_alone (MpOp *op)
 {
-  return op->blocking || (op->has_encoded && op->encoded.fds != NULL);
+  return op->blocking || op->flushes || (op->has_encoded && op->encoded.fds != NULL);
 }
 
 static void
-fill_wire (MpConnection *self)
+fill_wire (MpConnection *self,
+           GQueue       *finished)
 {
   while (self->senders.head != NULL)
     {
@@ -497,6 +498,11 @@ fill_wire (MpConnection *self)
 
       if (alone && mp_wire_get_pending (self->wire) > 0)
         return;
+      if (op->flushes)
+        {
+          finish_op (self, &self->senders, op, NULL, finished);
+          continue;
+        }
       hand_to_wire (self, op);
       if (alone || mp_wire_get_pending (self->wire) >= GATHER_SIZE)
         return;
@@ -533,7 +539,7 @@ pump_output (MpConnection *self,
   while (self->wire != NULL && !self->closed && self->out_error == NULL)
     {
       if (mp_wire_get_pending (self->wire) == 0)
-        fill_wire (self);
+        fill_wire (self, finished);
       if (mp_wire_get_pending (self->wire) == 0)
         break;
 

@@ -62,6 +62,7 @@ typedef struct
   gboolean         sends;
   gboolean         blocking;
   gboolean         polls;         /* takes nothing: is done when there is something */
+  gboolean         flushes;       /* sends nothing: is done when nothing is in the wire */
   gboolean         bounded;       /* takes no message of more bytes than … */
   guint64          max_length;
   gboolean         fills;         /* … but all that fit are put into the caller's memory: */

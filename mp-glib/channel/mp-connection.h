@@ -147,6 +147,20 @@ gboolean      mp_connection_recv_bytes_into_finish (MpConnection      *self,
                                                  gsize                *length,
                                                  GError              **error);
 MP_AVAILABLE_IN_ALL
+gboolean      mp_connection_flush               (MpConnection         *self,
+                                                 gint64                timeout_us,
+                                                 GCancellable         *cancellable,
+                                                 GError              **error);
+MP_AVAILABLE_IN_ALL
+void          mp_connection_flush_async         (MpConnection         *self,
+                                                 GCancellable         *cancellable,
+                                                 GAsyncReadyCallback   callback,
+                                                 gpointer              user_data);
+MP_AVAILABLE_IN_ALL
+gboolean      mp_connection_flush_finish        (MpConnection         *self,
+                                                 GAsyncResult         *result,
+                                                 GError              **error);
+MP_AVAILABLE_IN_ALL
 gboolean      mp_connection_send_blob           (MpConnection         *self,
                                                  const char           *tag,
                                                  const guint8         *data,

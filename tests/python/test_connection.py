@@ -6,6 +6,7 @@ import array
 import asyncio
 import os
 import select
+import signal
 import threading
 import unittest
 
@@ -22,6 +23,11 @@ def echo(connection):
                 connection.send(connection.recv())
             except EOFError:
                 return
+
+
+def receive_when_told(connection, word):
+    word.recv()
+    os._exit(len(connection.recv_bytes()) % 100)
 
 
 def give_back(connection):
@@ -172,6 +178,27 @@ class ConnectionTest(unittest.TestCase):
                 thread.join()
                 self.assertEqual(received, data)
                 self.assertIs(type(received), bytes)
+
+    def test_signal_in_the_middle(self):
+        """One whose handler returns ends no message halfway: nothing else would let the rest of it leave."""
+        word, told = Mp.Pipe()
+        process = Mp.Process(target=receive_when_told, args=(self.second, told))
+        process.start()
+        self.second.close()
+        calls = []
+
+        def handler(*_args):
+            calls.append(None)
+            if len(calls) == 3:
+                word.send('go on')
+
+        self.addCleanup(signal.signal, signal.SIGALRM, signal.signal(signal.SIGALRM, handler))
+        self.addCleanup(signal.setitimer, signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)
+        self.first.send_bytes(bytes(50000017))
+        self.assertGreaterEqual(len(calls), 3)
+        process.join(support.TIMEOUT)
+        self.assertEqual(process.exitcode, 17)
 
     def test_poll(self):
         self.assertIs(self.first.poll(), False)

@@ -25,6 +25,7 @@ WHOLE = 32768
 _NOTHING, _VALUE, _BYTES, _BLOB = range(4)
 
 # Looked up once: that takes as long as some calls.
+_flush = _Mp.Connection.flush
 _get_bytes = _Mp.blob_get_bytes
 _recv_blob = _Mp.Connection.recv_blob
 _send_blob = _Mp.Connection.send_blob
@@ -163,7 +164,10 @@ class Connection(_Mp.Connection):
             _mp_call.plain(_Mp.Connection.close, self)
 
     def send(self, obj, timeout=None):
-        """Sends a value, or a GLib.Variant as itself."""
+        """Sends a value, or a GLib.Variant as itself.
+
+        With a @timeout a message may be sent of which a part has left when it is over: what is left goes with the next
+        call here."""
         if self._closed or not self.writable:
             self._check('write')
         self._send(*self._message(obj), timeout=timeout)
@@ -192,6 +196,9 @@ class Connection(_Mp.Connection):
                 if not errors.is_timeout(error):
                     raise self._translate(error) from error
         self._blocking(function, *args, timeout=timeout)
+        if timeout is None:
+            # A signal may have ended the call in the middle of the message.
+            self._blocking(_flush)
 
     def recv(self, timeout=None):
         """Receives what send() has sent. Raises EOFError when nothing is left and the other end is closed.
