@@ -319,6 +319,11 @@ install_settings (void)
    */
   props[PROP_CONTEXT] = g_param_spec_object ("context", NULL, NULL, MP_TYPE_CONTEXT,
                                              G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS);
+}
+
+static void
+install_more_settings (void)
+{
   /**
    * MpProcess:daemon: (getter get_daemon) (setter set_daemon)
    *
@@ -403,6 +408,7 @@ mp_process_class_init (MpProcessClass *klass)
   klass->run = mp_process_real_run;
 
   install_settings ();
+  install_more_settings ();
   install_facts ();
   g_object_class_install_properties (object_class, N_PROPS, props);
 
