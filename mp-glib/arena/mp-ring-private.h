@@ -44,6 +44,18 @@ gboolean  mp_ring_take_end    (MpRing     *self,
 void      mp_ring_close_fd    (MpRing     *self);
 void      mp_ring_free        (MpRing     *self);     /* lets go of its end */
 
+/* Whether this process has an end of it: not a forked copy of one that has. */
+gboolean  mp_ring_has_end     (MpRing     *self);
+/* Whether anybody has taken the other end, alive or not; and whether it has been let go of since. */
+gboolean  mp_ring_peer_has_come  (MpRing  *self);
+gboolean  mp_ring_peer_has_left  (MpRing  *self);
+/* Reader: where it stands in the stream, and where that ends now. */
+guint64   mp_ring_get_read    (MpRing     *self);
+guint64   mp_ring_get_written (MpRing     *self);
+/* Writer: for so many bytes, with the 8 of a record's length. */
+gboolean  mp_ring_has_room    (MpRing     *self,
+                               gsize       room);
+
 /* Never sleep. FALSE: no room now (write), nothing there (read); a record larger than half of the ring is TOO_LARGE. */
 gboolean  mp_ring_try_write   (MpRing        *self,
                                gconstpointer  data,

@@ -530,3 +530,51 @@ mp_ring_peer_is_alive (MpRing *self)
 
   return self->end != MP_RING_NO_END && mp_file_lock_is_taken (fd, !self->end, 1);
 }
+
+gboolean
+mp_ring_has_end (MpRing *self)
+{
+  return self->end != MP_RING_NO_END;
+}
+
+static guint32
+get_peer_hold (MpRing *self)
+{
+  MpRingSide *other = self->end != MP_RING_NO_END ? self->other : NULL;
+
+  return other != NULL ? __atomic_load_n (&other->hold, __ATOMIC_ACQUIRE) : MP_RING_NEVER_TAKEN;
+}
+
+gboolean
+mp_ring_peer_has_come (MpRing *self)
+{
+  return get_peer_hold (self) == MP_RING_TAKEN;
+}
+
+gboolean
+mp_ring_peer_has_left (MpRing *self)
+{
+  return get_peer_hold (self) == MP_RING_LET_GO;
+}
+
+guint64
+mp_ring_get_read (MpRing *self)
+{
+  return self->position;
+}
+
+guint64
+mp_ring_get_written (MpRing *self)
+{
+  if (self->end == MP_RING_READER)
+    mp_ring_look (self);   /* what is wrong with it the next reading call says */
+  return self->peer;
+}
+
+gboolean
+mp_ring_has_room (MpRing *self,
+                  gsize   room)
+{
+  return self->end == MP_RING_WRITER && !self->broken &&
+         (mp_ring_available (self) >= room || (mp_ring_look (self) && mp_ring_available (self) >= room));
+}

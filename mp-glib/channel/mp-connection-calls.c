@@ -160,6 +160,35 @@ tell_others (MpConnection *self,
   return any || self->n_told != n_told;
 }
 
+/* Looks for what comes by shared memory, for about as long as it would take to fall asleep and be woken. FALSE: that is
+ * not to be done now. */
+static gboolean
+look_for_a_while (MpConnection *self,
+                  MpOp         *op,
+                  Wait         *wait)
+{
+  gint64 until = 0;
+  gboolean again;
+
+  if (!op->sends && self->wire != NULL && mp_wire_has_lane (self->wire) && mp_deadline_left (wait->deadline) != 0)
+    until = mp_spin_begin (&self->spin);
+  if (until == 0)
+    return FALSE;
+
+  mp_wire_watch_lane (self->wire);
+  self->n_polling++;
+  do
+    {
+      pthread_mutex_unlock (&self->lock);
+      again = mp_spin_again (until) && !g_cancellable_is_cancelled (wait->cancellable);
+      pthread_mutex_lock (&self->lock);
+    }
+  while (again && op->state != MP_OP_IDLE && !self->closed && !mp_wire_look_at_lane (self->wire));
+  mp_spin_end (&self->spin, until, op->state == MP_OP_IDLE || self->closed || mp_wire_look_at_lane (self->wire));
+  mp_connection_end_polling (self);
+  return TRUE;
+}
+
 /* Puts a call into its queue and waits until it is done. Takes it back when the time is over first. */
 static gboolean
 run_op (MpConnection  *self,
@@ -169,7 +198,7 @@ run_op (MpConnection  *self,
 {
   GQueue finished = G_QUEUE_INIT;
   GError *local_error = NULL;
-  gboolean ok;
+  gboolean ok, looked = FALSE;
 
   if (g_cancellable_is_cancelled (wait->cancellable))
     return set_cancelled (wait, error);
@@ -189,7 +218,11 @@ run_op (MpConnection  *self,
           gboolean told = tell_others (self, &finished);
 
           if (op->state != MP_OP_IDLE)
-            sleep_once (self, wait, mp_connection_get_wanted (self), told, &local_error);
+            {
+              looked = !looked && !told && look_for_a_while (self, op, wait);
+              if (!looked)
+                sleep_once (self, wait, mp_connection_get_wanted (self), told, &local_error);
+            }
           mp_connection_pump (self, &finished);
         }
 

@@ -5,6 +5,7 @@
 #include "mp-glib/base/mp-waitable-private.h"
 #include "mp-glib/channel/mp-connection.h"
 #include "mp-glib/channel/mp-tls-private.h"
+#include "mp-glib/platform/mp-spin-private.h"
 
 #include <pthread.h>
 
@@ -33,6 +34,7 @@ typedef enum
   MP_CONNECTION_STREAM     = 1 << 2,   /* CPython's framing, see MP_STREAM_KIND: messages are bytes, also as values */
   MP_CONNECTION_FOREIGN    = 1 << 3,   /* the other end is no worker of ours: only isolated objects go there */
   MP_CONNECTION_NO_HANDLES = 1 << 4,   /* nor those, because it is no socket of this machine */
+  MP_CONNECTION_NO_LANES   = 1 << 5,   /* nothing is known of who has made the socket: see mp-wire-lane.c */
 } MpConnectionFlags;
 
 typedef enum
@@ -114,6 +116,7 @@ struct _MpConnection
   GQueue        in_wire;        /* of MpOp that wait for the wire to have sent all */
   GQueue        sleepers;       /* of MpSleeper */
   guint         n_told;         /* asynchronous calls whose end was posted */
+  MpSpin        spin;           /* of blocking calls that receive */
   guint         n_polling;      /* threads that have the descriptor in a poll: it is not closed under them */
 
   GPtrArray    *watches;        /* (owned) of MpConnectionWatch */

@@ -14,7 +14,8 @@
 #define KIND               "connection"
 #define STATE_TYPE         "(ut)"   /* MpConnectionFlags, max-message-size */
 #define ALL_FLAGS          (MP_CONNECTION_DUPLEX | MP_CONNECTION_STREAM | MP_CONNECTION_FOREIGN | \
-                            MP_CONNECTION_NO_HANDLES)
+                            MP_CONNECTION_NO_HANDLES | MP_CONNECTION_NO_LANES)
+#define LANE_IN_USE        (1u << 31)   /* beside those: what comes next is in the ring, the second descriptor */
 #define SEND_BUFFER        (1 << 20)
 #define DEFAULT_MAX_SIZE   (G_GUINT64_CONSTANT (1) << 32)
 
@@ -26,7 +27,8 @@
  * A message is a [struct@GLib.Variant] or a [struct@GLib.Bytes]. It arrives as a whole or not at all, and in order.
  * [func@Mp.pipe_new] makes the two ends; an end travels to another process as a part of a function's arguments or of a
  * message, see [iface@Mp.Shareable], and is the other process's then: close this one's, because two processes that read
- * from one end take the halves of each other's messages.
+ * from one end take the halves of each other's messages. What two processes send from one end arrives whole while it is
+ * short, and that of each in its order, but not in an order between them.
  *
  * ```c
  * g_autoptr(MpConnection) parent = NULL, child = NULL;
@@ -127,16 +129,18 @@ mp_connection_describe (MpShareable  *shareable,
 {
   MpConnection *self = MP_CONNECTION (shareable);
   GVariant *state = NULL;
-  int fd = -1;
+  gboolean in_use = FALSE;
+  int fd = -1, ring_fd = -1;
   int saved_errno;
 
   pthread_mutex_lock (&self->lock);
-  if (check_idle (self, error))
+  if (check_idle (self, error) && mp_wire_leave_lanes (self->wire, &ring_fd, &in_use, error))
     {
       fd = mp_fd_dup (mp_wire_get_fd (self->wire));
       saved_errno = errno;
       if (fd >= 0)
-        state = g_variant_ref_sink (g_variant_new (STATE_TYPE, (guint32) self->flags, self->max_size));
+        state = g_variant_ref_sink (g_variant_new (STATE_TYPE, self->flags | (in_use ? LANE_IN_USE : 0),
+                                                   self->max_size));
       else
         g_set_error (error, G_IO_ERROR, g_io_error_from_errno (saved_errno), "Cannot send a connection: %s",
                      g_strerror (saved_errno));
@@ -145,6 +149,10 @@ mp_connection_describe (MpShareable  *shareable,
 
   if (fd >= 0)
     g_array_append_val (fds, fd);
+  if (fd >= 0 && ring_fd >= 0)
+    g_array_append_val (fds, ring_fd);
+  else
+    mp_fd_close (&ring_fd);
   return state;
 }
 
@@ -176,13 +184,15 @@ mp_connection_adopt (GVariant  *state,
   MpConnectionFlags flags = 0;
   guint64 max_size = 0;
   guint32 word = 0;
-  gboolean ok = n_fds == 1 && g_variant_is_of_type (state, G_VARIANT_TYPE (STATE_TYPE));
+  gboolean ok = n_fds >= 1 && n_fds <= 2 && g_variant_is_of_type (state, G_VARIANT_TYPE (STATE_TYPE));
+  MpConnection *self;
 
   if (ok)
     {
       g_variant_get (state, STATE_TYPE, &word, &max_size);
-      flags = word;
-      ok = check_socket (fds[0], flags);
+      flags = word & ~LANE_IN_USE;
+      ok = check_socket (fds[0], flags) &&
+           (n_fds == 2 ? (flags & MP_CONNECTION_STREAM) == 0 : (word & LANE_IN_USE) == 0);
     }
   if (!ok)
     {
@@ -195,7 +205,11 @@ mp_connection_adopt (GVariant  *state,
   max_size = MIN (max_size, G_MAXINT64);
   if (flags & MP_CONNECTION_STREAM)
     return MP_SHAREABLE (mp_connection_new_stream (g_steal_fd (&fds[0]), flags & MP_CONNECTION_DUPLEX, max_size));
-  return MP_SHAREABLE (mp_connection_new_taking (g_steal_fd (&fds[0]), flags, max_size));
+
+  self = mp_connection_new_taking (g_steal_fd (&fds[0]), flags, max_size);
+  if (n_fds == 2 && !mp_wire_take_lane (self->wire, g_steal_fd (&fds[1]), (word & LANE_IN_USE) != 0, error))
+    g_clear_object (&self);
+  return (MpShareable *) self;
 }
 
 static gboolean
@@ -483,8 +497,14 @@ mp_connection_new_taking (int               fd,
                           MpConnectionFlags flags,
                           guint64           max_size)
 {
-  return new_over_wire (flags & MP_CONNECTION_STREAM ? mp_wire_new_stream (fd, max_size) : mp_wire_new (fd, max_size),
-                        flags, max_size);
+  MpWire *wire;
+
+  if (flags & MP_CONNECTION_STREAM)
+    return new_over_wire (mp_wire_new_stream (fd, max_size), flags, max_size);
+
+  wire = mp_wire_new (fd, max_size);
+  mp_wire_set_up_lanes (wire, (flags & (MP_CONNECTION_FOREIGN | MP_CONNECTION_NO_LANES)) == 0);
+  return new_over_wire (wire, flags, max_size);
 }
 
 MpConnection *
@@ -601,7 +621,7 @@ mp_connection_new_from_fd (int      fd,
       return NULL;
     }
 
-  return mp_connection_new_taking (fd, MP_CONNECTION_DUPLEX, DEFAULT_MAX_SIZE);
+  return mp_connection_new_taking (fd, MP_CONNECTION_DUPLEX | MP_CONNECTION_NO_LANES, DEFAULT_MAX_SIZE);
 }
 
 /**

@@ -450,6 +450,8 @@ mp_wire_next (MpWire   *self,
     return mp_wire_ring_next (self, frame, error);
   if (G_UNLIKELY (self->in.is_stream))
     return socket_next (self, frame, TRUE, error);
+  if (self->lane_in.is_known)
+    return mp_wire_lane_next (self, frame, error);
   return socket_next (self, frame, FALSE, error);
 }
 
@@ -632,5 +634,7 @@ mp_wire_fill (MpWire    *self,
 {
   if (self->ring_in.in_use)
     return mp_wire_ring_fill (self, block, error);
+  if (self->lane_in.is_known)
+    return mp_wire_lane_fill (self, error);
   return mp_wire_socket_fill (self, block, error);
 }

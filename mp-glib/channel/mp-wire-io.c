@@ -27,7 +27,9 @@ mp_wire_is_over_io (MpWire *self)
 gboolean
 mp_wire_may_have_more (MpWire *self)
 {
-  return self->io != NULL && !self->in.at_eof && self->io->funcs->may_have_more (self->io);
+  if (self->io == NULL)
+    return mp_wire_lane_has_news (self);
+  return !self->in.at_eof && self->io->funcs->may_have_more (self->io);
 }
 
 static guint

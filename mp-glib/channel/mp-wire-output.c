@@ -416,6 +416,8 @@ flush (MpWire    *self,
 {
   if (self->ring_out.in_use)
     return mp_wire_ring_flush (self, block, FALSE, error);
+  if (self->lane_out.is_allowed)
+    return mp_wire_lane_flush (self, error);
   return mp_wire_socket_flush (self, G_MAXUINT64, block, error);
 }
 
@@ -438,6 +440,7 @@ mp_wire_drop_output (MpWire *self)
 {
   mp_wire_output_clear (&self->out);
   self->ring_out.by_socket = 0;
+  self->lane_out.at_start = FALSE;
 }
 
 gsize

@@ -104,6 +104,33 @@ typedef struct
   gsize     start, end;     /* … this is left: whole frames */
 } MpWireRingIn;
 
+/* The ring that this end has made, see mp-wire-lane.c. */
+typedef struct
+{
+  gboolean  is_allowed;     /* to make one */
+  gboolean  in_use;         /* what is sent goes there */
+  gboolean  at_start;       /* nothing but whole frames has left by the socket */
+  MpRing   *ring;           /* (owned) (nullable) */
+  guint     n_short;        /* frames that could have gone there, since … */
+  guint     n_offers;       /* … the last of so many rings */
+  guint     patience;       /* how often to look for room */
+} MpWireLaneOut;
+
+/* The other end's. */
+typedef struct
+{
+  gboolean  is_known;       /* the other end may offer one */
+  gboolean  is_allowed;     /* to take it */
+  gboolean  in_use;         /* what comes next is there */
+  gboolean  asleep;         /* the other end has been told so */
+  MpRing   *ring;           /* (owned) (nullable) */
+  guint8   *record;         /* (owned) (nullable): of the last one read … */
+  gsize     start, end;     /* … this is left: whole frames */
+  guint     n_taken;        /* frames since the socket was looked at */
+  gboolean  is_due;         /* a frame is in the socket's buffer, whose turn is … */
+  guint64   due;            /* … when the ring has been read up to here */
+} MpWireLaneIn;
+
 struct _MpWire
 {
   int           fd;
@@ -112,6 +139,8 @@ struct _MpWire
   MpWireInput   in;
   MpWireRingOut ring_out;
   MpWireRingIn  ring_in;
+  MpWireLaneOut lane_out;
+  MpWireLaneIn  lane_in;
 };
 
 void      mp_wire_output_clear (MpWireOutput *self);
@@ -176,7 +205,21 @@ guint     mp_wire_stream_head  (guint8        head[MP_STREAM_MAX_HEAD + MP_STREA
                                 guint64       length,
                                 gboolean      is_value);
 
+/* mp-wire-lane.c */
+void      mp_wire_lanes_clear  (MpWire       *self);
+gboolean  mp_wire_lane_flush   (MpWire       *self,
+                                GError      **error);
+gboolean  mp_wire_lane_next    (MpWire       *self,
+                                MpFrame      *frame,
+                                GError      **error);
+gssize    mp_wire_lane_fill    (MpWire       *self,
+                                GError      **error);
+gboolean  mp_wire_lane_has_news (MpWire      *self);
+
 /* mp-wire-ring.c */
+/* Bytes of the frames at the front that go together through a ring; 0: the first one must go by the socket. */
+gsize     mp_wire_measure_run  (MpWireOutput *self,
+                                gsize         limit);
 void      mp_wire_rings_clear  (MpWire       *self);
 gboolean  mp_wire_ring_flush   (MpWire       *self,
                                 gboolean      block,

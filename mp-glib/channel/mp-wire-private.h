@@ -140,6 +140,34 @@ gboolean  mp_wire_ring         (MpWire         *self,
 /* What is pending waits for the socket to become writable, and not only for room in the ring, of which nobody tells. */
 gboolean  mp_wire_waits_for_socket (MpWire     *self);
 
+/* Lanes: rings that two ends make for themselves, each for what it sends, when there are many short frames; see
+ * mp-wire-lane.c. For wires that are not streams, and whose calls do not block: mp_wire_flush() and mp_wire_fill() with
+ * @block FALSE. Kinds of frames that are the wire's own: */
+#define MP_WIRE_LANE_OFFER 0xfff4   /* in the socket, with the descriptor of a ring */
+#define MP_WIRE_LANE_GO    0xfff5   /* in the socket: what follows comes by the ring */
+#define MP_WIRE_LANE_END   0xfff6   /* in the ring: what follows comes by the socket */
+
+/* The other end may make one. @is_allowed: this one too, and takes what the other offers. */
+void      mp_wire_set_up_lanes (MpWire         *self,
+                                gboolean        is_allowed);
+/* The other end's is in use. */
+gboolean  mp_wire_has_lane     (MpWire         *self);
+/* next() or fill() gives something that is in it. No system call. */
+gboolean  mp_wire_look_at_lane (MpWire         *self);
+/* This end looks by itself, for the time being: fill(), or has_news(), must follow before it waits for the descriptor. */
+void      mp_wire_watch_lane   (MpWire         *self);
+/* Another process goes on with this end, which is idle: leaves the own ring, and lets go of the other's end, of which
+ * @fd is the descriptor, or -1. */
+gboolean  mp_wire_leave_lanes  (MpWire         *self,
+                                int            *fd,
+                                gboolean       *in_use,
+                                GError        **error);
+/* What that process does with it, which takes @fd. */
+gboolean  mp_wire_take_lane    (MpWire         *self,
+                                int             fd,
+                                gboolean        in_use,
+                                GError        **error);
+
 /* The framing of CPython's multiprocessing.connection (Lib/multiprocessing/connection.py, class Connection): a message
  * is its length, 4 bytes, big-endian, signed, and its bytes. For a length beyond 0x7fffffff the 4 bytes are -1, and the
  * length follows, 8 bytes, big-endian. There are no kinds, no tags, no zeros behind: mp_wire_queue() sends bytes,

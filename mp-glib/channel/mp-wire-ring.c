@@ -66,10 +66,9 @@ peek_header (MpWireOutput *self,
   return (const MpFrameHeader *) (gconstpointer) (self->buffer + self->start + offset);
 }
 
-/* Bytes of the frames at the front that go together through the ring; 0: the first one must go by the socket. */
-static gsize
-measure_run (MpWireOutput *self,
-             gsize         limit)
+gsize
+mp_wire_measure_run (MpWireOutput *self,
+                     gsize         limit)
 {
   MpWireChunk *chunk = &self->chunks[self->first];
   gsize run = 0;
@@ -158,7 +157,7 @@ flush_some (MpWire    *self,
       return ok && ring_out->by_socket == 0;
     }
 
-  run = measure_run (out, mp_ring_get_size (ring_out->ring) / RECORD_PART);
+  run = mp_wire_measure_run (out, mp_ring_get_size (ring_out->ring) / RECORD_PART);
   if (run > 0)
     {
       if (!write_record (self, out->buffer + out->start, run, block, error))

@@ -54,6 +54,7 @@ mp_wire_free (MpWire *self)
   mp_wire_output_clear (&self->out);
   mp_wire_input_clear (&self->in);
   mp_wire_rings_clear (self);
+  mp_wire_lanes_clear (self);
   if (self->io != NULL)
     self->io->funcs->free (self->io);
   else
@@ -78,7 +79,8 @@ mp_wire_steal_fd (MpWire *self)
 gboolean
 mp_wire_is_idle (MpWire *self)
 {
-  return mp_wire_get_pending (self) == 0 && mp_wire_input_is_empty (&self->in);
+  return mp_wire_get_pending (self) == 0 && mp_wire_input_is_empty (&self->in) &&
+         self->lane_in.start == self->lane_in.end;
 }
 
 void

@@ -1,0 +1,584 @@
+/* mp-wire-lane.c — SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include "mp-glib/channel/mp-wire-parts-private.h"
+
+#include "mp-glib/arena/mp-torture-private.h"
+#include "mp-glib/base/mp-error.h"
+#include "mp-glib/platform/mp-fd-private.h"
+#include "mp-glib/platform/mp-socket-private.h"
+#include "mp-glib/platform/mp-spin-private.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* A system call for each short message is what a socket cannot do without, and most of its cost. So an end that has
+ * sent some puts the next ones into a ring of memory that it shares with the other end.
+ *
+ * It makes the ring, holds the writer's end of it, and sends its descriptor. Who receives may take the reader's end;
+ * that the writer sees in the memory itself, so that no answer needs to be read. It then says in the socket that it
+ * goes on in the ring; and in the ring, that it goes on in the socket: for a frame that is long or brings descriptors,
+ * or when there is no room. All it sends has one order by that. It goes back when there is room again.
+ *
+ * What a frame in the socket does while its writer is in the ring is that of another process that has the same end: it
+ * is taken as it comes. Only one process holds an end of the ring (mp_ring_take_end()): others, a forked copy of the
+ * writer among them, use the socket, and nothing else. */
+
+#define RING_SIZE     (256 * 1024)
+#define MAX_RING_SIZE (1024 * 1024)        /* that is taken from the other end */
+#define MAX_RUN       (16 * 1024)          /* bytes of frames that go together */
+#define MARK_ROOM     (2 * sizeof (MpFrameHeader))   /* the mark that leads back to the socket, as a record */
+#define MIN_SHORT     64u                  /* frames by the socket before a ring is offered … */
+#define MAX_WAITING   8192                 /* more than that while it is not taken: the socket does not hold so many */
+#define MAX_OFFERS    4                    /* … which costs memory, and is not done again and again */
+#define MAX_LANES     128                  /* in this process, because each takes descriptors */
+#define MAX_FRAMES    64                   /* from the ring, before the socket is looked at */
+#define MIN_PATIENCE  16                   /* looks for room, a pause between two of them */
+#define MAX_PATIENCE  1024
+
+static int n_lanes;   /* atomic */
+
+static gboolean
+may_have_another (void)
+{
+  return g_atomic_int_get (&n_lanes) < MAX_LANES;
+}
+
+static MpRing *
+count_ring (MpRing *ring)
+{
+  if (ring != NULL)
+    g_atomic_int_inc (&n_lanes);
+  return ring;
+}
+
+static void
+ring_free (MpRing *ring)
+{
+  g_atomic_int_add (&n_lanes, -1);
+  mp_ring_free (ring);
+}
+
+void
+mp_wire_set_up_lanes (MpWire   *self,
+                      gboolean  is_allowed)
+{
+  g_return_if_fail (!self->in.is_stream && self->ring_in.ring == NULL);
+
+  self->lane_in.is_known = TRUE;
+  self->lane_in.is_allowed = self->lane_out.is_allowed = is_allowed;
+  self->lane_out.at_start = TRUE;
+}
+
+void
+mp_wire_lanes_clear (MpWire *self)
+{
+  g_clear_pointer (&self->lane_out.ring, ring_free);
+  g_clear_pointer (&self->lane_in.ring, ring_free);
+  g_clear_pointer (&self->lane_in.record, g_free);
+}
+
+/* Output. */
+
+/* A frame that is not queued, because what is queued can be taken back. FALSE: it does not fit into the socket now;
+ * what else is wrong with that shows with the next frame. */
+static gboolean
+send_word (MpWire  *self,
+           guint16  kind,
+           int      fd)
+{
+  MpFrameHeader header = { 0, 0, kind, fd >= 0 ? 1 : 0 };
+  struct iovec iov = { &header, sizeof header };
+  gssize n = mp_socket_send (self->fd, &iov, 1, &fd, fd >= 0 ? 1 : 0, FALSE);
+
+  if (n >= 0 && n != sizeof header)
+    errno = EPROTO;   /* so few bytes go together */
+  return n == sizeof header;
+}
+
+static void
+end_lane (MpWireLaneOut *lane)
+{
+  g_clear_pointer (&lane->ring, ring_free);
+  lane->in_use = FALSE;
+  lane->n_short = 0;
+}
+
+static void
+offer_ring (MpWire *self)
+{
+  MpWireLaneOut *lane = &self->lane_out;
+
+  if (lane->n_short < MIN_SHORT << lane->n_offers || lane->n_offers == MAX_OFFERS || !may_have_another ())
+    return;
+
+  lane->n_offers++;
+  lane->n_short = 0;
+  lane->patience = MAX_PATIENCE;
+  lane->ring = count_ring (mp_ring_new (RING_SIZE, NULL));
+  if (lane->ring == NULL)
+    return;
+  if (mp_ring_take_end (lane->ring, MP_RING_WRITER, NULL) &&
+      send_word (self, MP_WIRE_LANE_OFFER, mp_ring_get_fd (lane->ring)))
+    mp_ring_close_fd (lane->ring);
+  else
+    end_lane (lane);
+}
+
+/* What is queued begins with a whole frame, and all before it has left. */
+static void
+enter_lane (MpWire *self)
+{
+  MpWireLaneOut *lane = &self->lane_out;
+
+  if (lane->ring == NULL)
+    offer_ring (self);
+  else if (!mp_ring_has_end (lane->ring) || mp_ring_peer_has_left (lane->ring))
+    end_lane (lane);
+  else if (mp_ring_peer_has_come (lane->ring) && mp_ring_has_room (lane->ring, mp_ring_get_size (lane->ring) / 2) &&
+           send_word (self, MP_WIRE_LANE_GO, -1))
+    lane->in_use = TRUE;
+  else if (!mp_ring_peer_has_come (lane->ring) && lane->n_short > MAX_WAITING)
+    end_lane (lane);   /* it was not wanted */
+}
+
+/* There is always room for the mark. */
+static void
+leave_lane (MpWire *self)
+{
+  MpWireLaneOut *lane = &self->lane_out;
+  MpFrameHeader mark = { 0, 0, MP_WIRE_LANE_END, 0 };
+
+  MP_TORTURE_POINT ("wire-lane-leaving");
+  if (mp_ring_has_end (lane->ring))
+    mp_ring_try_write (lane->ring, &mark, sizeof mark, NULL);
+  lane->in_use = FALSE;
+  MP_TORTURE_POINT ("wire-lane-left");
+}
+
+/* The one who reads is often just about to make some. */
+static gboolean
+wait_for_room (MpWireLaneOut *lane,
+               gsize          needed)
+{
+  gsize enough = MAX (needed, mp_ring_get_size (lane->ring) / 8);
+  guint i;
+
+  for (i = 0; i < lane->patience; i++)
+    {
+      if (mp_ring_has_room (lane->ring, enough))
+        {
+          lane->patience = MIN (2 * lane->patience, MAX_PATIENCE);
+          return TRUE;
+        }
+      mp_spin_pause ();
+    }
+  lane->patience = MAX (lane->patience / 2, MIN_PATIENCE);
+  return FALSE;
+}
+
+/* FALSE: from here on it goes by the socket. */
+static gboolean
+write_run (MpWire *self)
+{
+  MpWireLaneOut *lane = &self->lane_out;
+  MpWireOutput *out = &self->out;
+  gsize run = mp_wire_measure_run (out, MAX_RUN);
+  gsize needed = run + 2 * sizeof (guint64) + MARK_ROOM;
+
+  if (run == 0 || mp_ring_peer_has_left (lane->ring) ||
+      (!mp_ring_has_room (lane->ring, needed) && !wait_for_room (lane, needed)) ||
+      !mp_ring_try_write (lane->ring, out->buffer + out->start, run, NULL))
+    return FALSE;
+
+  MP_TORTURE_POINT ("wire-lane-written");
+  mp_wire_output_consume (out, run);
+  return TRUE;
+}
+
+static gboolean
+ring_bell (MpWire  *self,
+           GError **error)
+{
+  if (!mp_ring_peer_sleeps (self->lane_out.ring))
+    return TRUE;
+
+  MP_TORTURE_POINT ("wire-lane-bell-due");
+  if (send_word (self, MP_WIRE_BELL, -1) || errno == EAGAIN || errno == EWOULDBLOCK)
+    return TRUE;
+  return mp_wire_set_send_error (error);
+}
+
+gboolean
+mp_wire_lane_flush (MpWire  *self,
+                    GError **error)
+{
+  MpWireLaneOut *lane = &self->lane_out;
+  gboolean ok, is_short;
+
+  if (self->out.queued == self->out.sent)
+    return TRUE;
+
+  if (!lane->in_use && lane->at_start)
+    enter_lane (self);
+  if (lane->in_use && !mp_ring_has_end (lane->ring))
+    end_lane (lane);   /* a forked copy: the ring is the other's */
+  while (lane->in_use && self->out.queued > self->out.sent)
+    if (!write_run (self))
+      leave_lane (self);
+  if (self->out.queued == self->out.sent)
+    return ring_bell (self, error);
+
+  is_short = lane->at_start && mp_wire_measure_run (&self->out, MAX_RUN) > 0;
+  ok = mp_wire_socket_flush (self, G_MAXUINT64, FALSE, error);
+  lane->at_start = ok && self->out.queued == self->out.sent;
+  if (lane->at_start && is_short)
+    lane->n_short++;
+  return ok;
+}
+
+/* Input. */
+
+/* FALSE: another process reads there. */
+static gboolean
+hold_ring (MpWireLaneIn *lane)
+{
+  if (mp_ring_has_end (lane->ring))
+    return TRUE;
+  if (!mp_ring_take_end (lane->ring, MP_RING_READER, NULL))
+    return FALSE;
+  mp_ring_sleeps_often (lane->ring);
+  return TRUE;
+}
+
+static gboolean
+has_record (MpWireLaneIn *lane)
+{
+  return hold_ring (lane) && mp_ring_has_record (lane->ring);
+}
+
+gboolean
+mp_wire_has_lane (MpWire *self)
+{
+  return self->lane_in.in_use;
+}
+
+gboolean
+mp_wire_look_at_lane (MpWire *self)
+{
+  MpWireLaneIn *lane = &self->lane_in;
+
+  return lane->start < lane->end || (lane->in_use && has_record (lane));
+}
+
+static void
+wake (MpWireLaneIn *lane)
+{
+  if (lane->asleep)
+    mp_ring_awake (lane->ring);
+  lane->asleep = FALSE;
+}
+
+void
+mp_wire_watch_lane (MpWire *self)
+{
+  if (self->lane_in.in_use)
+    wake (&self->lane_in);
+}
+
+/* FALSE: there is something. Else whoever writes there will ring. */
+static gboolean
+fall_asleep (MpWireLaneIn *lane)
+{
+  if (!hold_ring (lane))
+    return TRUE;
+  lane->asleep = mp_ring_going_to_sleep (lane->ring);
+  return lane->asleep;
+}
+
+gboolean
+mp_wire_lane_has_news (MpWire *self)
+{
+  MpWireLaneIn *lane = &self->lane_in;
+
+  return lane->in_use && (lane->start < lane->end || !fall_asleep (lane));
+}
+
+static void
+set_ring (MpWire *self,
+          MpRing *ring)
+{
+  MpWireLaneIn *lane = &self->lane_in;
+
+  g_clear_pointer (&lane->ring, ring_free);
+  lane->ring = count_ring (ring);
+  if (lane->record == NULL)
+    lane->record = g_malloc (MAX_RUN);
+}
+
+/* It may still come to be used. */
+static gboolean
+is_in_hand (MpRing *ring)
+{
+  return mp_ring_has_end (ring) && !mp_ring_peer_has_left (ring) && mp_ring_peer_is_alive (ring);
+}
+
+/* Who offers a ring while there is another one is another process with the same end: it does without. */
+static gboolean
+take_offer (MpWire  *self,
+            MpFrame *frame)
+{
+  MpWireLaneIn *lane = &self->lane_in;
+  g_autoptr(GError) error = NULL;
+  gboolean lost = frame->fds_lost, one = frame->n_fds == 1;
+  int fd = one ? g_steal_fd (&frame->fds[0]) : -1;
+  MpRing *ring;
+
+  mp_frame_clear (frame);
+  if (lost)
+    return TRUE;
+  if (!one)
+    return mp_wire_set_broken (&self->in, MP_ERROR_PROTOCOL, "an offer of nothing");
+  if (!lane->is_allowed || lane->in_use || !may_have_another () || (lane->ring != NULL && is_in_hand (lane->ring)))
+    {
+      mp_fd_close (&fd);
+      return TRUE;
+    }
+
+  ring = mp_ring_adopt (fd, &error);
+  if (ring != NULL && mp_ring_get_size (ring) <= MAX_RING_SIZE && mp_ring_take_end (ring, MP_RING_READER, &error))
+    {
+      mp_ring_sleeps_often (ring);
+      set_ring (self, ring);
+      return TRUE;
+    }
+
+  g_clear_pointer (&ring, mp_ring_free);
+  return error == NULL || !g_error_matches (error, MP_ERROR, MP_ERROR_PROTOCOL) ||
+         mp_wire_set_broken (&self->in, MP_ERROR_PROTOCOL, error->message);
+}
+
+/* FALSE: none there, or it is none. */
+static gboolean
+read_record (MpWire *self)
+{
+  MpWireLaneIn *lane = &self->lane_in;
+  g_autoptr(GError) error = NULL;
+  gsize size = 0;
+
+  if (!hold_ring (lane))
+    return FALSE;
+  if (mp_ring_try_read (lane->ring, lane->record, MAX_RUN, &size, &error))
+    {
+      lane->start = 0;
+      lane->end = size;
+      return TRUE;
+    }
+  if (error != NULL || size > 0)
+    mp_wire_set_broken (&self->in, MP_ERROR_PROTOCOL, "its ring is damaged");
+  return FALSE;
+}
+
+/* The next frame of the record in hand. */
+static gboolean
+take_frame (MpWire  *self,
+            MpFrame *frame)
+{
+  MpWireLaneIn *lane = &self->lane_in;
+  const guint8 *data = lane->record + lane->start;
+  gsize left = lane->end - lane->start;
+  const MpFrameHeader *header = (const MpFrameHeader *) (gconstpointer) data;
+
+  if (left < sizeof *header || header->length > left - sizeof *header ||
+      mp_pad8 (header->length) > left - sizeof *header || header->kind == 0 || header->n_fds > 0)
+    return mp_wire_set_broken (&self->in, MP_ERROR_PROTOCOL, "its head makes no sense");
+  if (header->length > self->in.max_length)
+    return mp_wire_set_too_large (&self->in, header->length);
+
+  *frame = (MpFrame) { .tag = header->tag, .kind = header->kind };
+  frame->data = data + sizeof *header;
+  frame->size = header->length;
+  lane->start += sizeof *header + mp_pad8 (header->length);
+  lane->n_taken++;
+  return mp_wire_check_zeros (&self->in, frame->data, frame->size);
+}
+
+/* What the wires say to each other in the socket. FALSE: that is none of it. */
+static gboolean
+obey (MpWire  *self,
+      MpFrame *frame)
+{
+  MpWireLaneIn *lane = &self->lane_in;
+
+  switch (frame->kind)
+    {
+    case MP_WIRE_BELL:
+      mp_frame_clear (frame);
+      return TRUE;
+    case MP_WIRE_LANE_OFFER:
+      take_offer (self, frame);
+      return TRUE;
+    case MP_WIRE_LANE_GO:
+      mp_frame_clear (frame);
+      if (lane->ring == NULL || lane->in_use)
+        mp_wire_set_broken (&self->in, MP_ERROR_PROTOCOL, "there is no ring");
+      else
+        lane->in_use = TRUE;
+      return TRUE;
+    default:
+      return FALSE;
+    }
+}
+
+/* Others that have the same end as the writer must be heard although the ring is never empty. What has come by the
+ * socket may also be the writer's own, who has left the ring meanwhile: then the word of that stands there before its
+ * end as it is now. */
+static gboolean
+is_turn_of_socket (MpWire *self)
+{
+  MpWireLaneIn *lane = &self->lane_in;
+
+  if (lane->start < lane->end)
+    return FALSE;
+  if (!lane->is_due && lane->n_taken >= MAX_FRAMES)
+    {
+      lane->n_taken = 0;
+      mp_wire_socket_fill (self, FALSE, NULL);   /* the end of the stream will be told of again */
+      lane->is_due = mp_wire_has_frame (self);
+      if (lane->is_due)
+        lane->due = mp_ring_get_written (lane->ring);
+    }
+  if (!lane->is_due || mp_ring_get_read (lane->ring) < lane->due)
+    return FALSE;
+
+  lane->is_due = FALSE;
+  return TRUE;
+}
+
+gboolean
+mp_wire_lane_next (MpWire   *self,
+                   MpFrame  *frame,
+                   GError  **error)
+{
+  MpWireLaneIn *lane = &self->lane_in;
+
+  while (self->in.broken == NULL)
+    {
+      if (lane->in_use && !is_turn_of_socket (self) && (lane->start < lane->end || read_record (self)))
+        {
+          if (!take_frame (self, frame))
+            break;
+          if (G_LIKELY (frame->kind != MP_WIRE_LANE_END))
+            return TRUE;
+          wake (lane);
+          lane->in_use = lane->is_due = FALSE;
+          if (lane->start < lane->end)
+            mp_wire_set_broken (&self->in, MP_ERROR_PROTOCOL, "it goes on behind its end");
+        }
+      else
+        {
+          if (!mp_wire_socket_next (self, frame, error))
+            return FALSE;
+          if (!obey (self, frame))
+            return TRUE;
+        }
+    }
+
+  mp_wire_report_broken (&self->in, error);
+  memset (frame, 0, sizeof *frame);
+  return FALSE;
+}
+
+/* When nothing is there this end sleeps, as the other sees it, when this returns 0. */
+gssize
+mp_wire_lane_fill (MpWire  *self,
+                   GError **error)
+{
+  MpWireLaneIn *lane = &self->lane_in;
+  g_autoptr(GError) local_error = NULL;
+  gssize n;
+
+  if (self->in.broken != NULL)
+    return mp_wire_report_broken (&self->in, error);
+  if (!lane->in_use)
+    return mp_wire_socket_fill (self, FALSE, error);
+
+  wake (lane);
+  if (mp_wire_look_at_lane (self))
+    return 1;
+  n = mp_wire_socket_fill (self, FALSE, &local_error);
+
+  /* What the other end has put into the ring it has put there before it went. */
+  if (mp_wire_look_at_lane (self))
+    return 1;
+  if (n < 0)
+    g_propagate_error (error, g_steal_pointer (&local_error));
+  if (n != 0)
+    return n;
+  return fall_asleep (lane) ? 0 : 1;
+}
+
+/* Another process. */
+
+gboolean
+mp_wire_leave_lanes (MpWire   *self,
+                     int      *fd,
+                     gboolean *in_use,
+                     GError  **error)
+{
+  MpWireLaneIn *lane = &self->lane_in;
+  int own;
+
+  if (self->lane_out.in_use)
+    leave_lane (self);
+  end_lane (&self->lane_out);
+  self->lane_out.is_allowed = FALSE;
+
+  *fd = -1;
+  *in_use = lane->in_use;
+  if (lane->ring == NULL)
+    return TRUE;
+
+  wake (lane);
+  own = mp_fd_dup (mp_ring_get_fd (lane->ring));
+  *fd = own >= 0 ? mp_fd_dup (own) : -1;
+  if (*fd < 0)
+    {
+      int saved_errno = errno;
+
+      mp_fd_close (&own);
+      g_set_error (error, G_IO_ERROR, g_io_error_from_errno (saved_errno), "Cannot send a connection: %s",
+                   g_strerror (saved_errno));
+      return FALSE;
+    }
+  /* Its end is free then; should nobody take it, this process does so again. */
+  g_clear_pointer (&lane->ring, ring_free);
+  lane->ring = count_ring (mp_ring_adopt (own, error));
+  if (lane->ring != NULL)
+    return TRUE;
+  lane->in_use = FALSE;
+  mp_fd_close (fd);
+  return FALSE;
+}
+
+gboolean
+mp_wire_take_lane (MpWire    *self,
+                   int        fd,
+                   gboolean   in_use,
+                   GError   **error)
+{
+  MpRing *ring = mp_ring_adopt (fd, error);
+
+  if (ring == NULL)
+    return FALSE;
+  if (mp_ring_get_size (ring) > MAX_RING_SIZE)
+    {
+      g_set_error (error, MP_ERROR, MP_ERROR_PROTOCOL, "Received a connection that is none");
+      mp_ring_free (ring);
+      return FALSE;
+    }
+
+  set_ring (self, ring);
+  self->lane_in.in_use = in_use;
+  return TRUE;
+}
