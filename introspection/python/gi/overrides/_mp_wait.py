@@ -7,7 +7,9 @@ from . import _mp_call
 
 _Mp = get_introspection_module('Mp')
 
+# Looked up once: that takes as long as the rest of it.
 _wait = _Mp.wait_with_fds
+_Connection = _Mp.Connection
 _Waitable = _Mp.Waitable
 
 
@@ -32,30 +34,28 @@ class _Plan:
     def __init__(self, object_list):
         self.items = list(object_list)
         self.objects, self.fds = [], []
-        self.object_places, self.fd_places = [], []
         self.ready = set()    # the places of those that are ready by themselves
+        object_places, fd_places = [], []
         for place, item in enumerate(self.items):
-            self._add(place, item)
-        self.places = self.object_places + self.fd_places
+            if self._is_object(place, item):
+                self.objects.append(item)
+                object_places.append(place)
+            else:
+                self.fds.append(_number_of(item))
+                fd_places.append(place)
+        self.places = object_places + fd_places
 
-    def _add(self, place, item):
-        if isinstance(item, _Mp.Connection):
-            item._check()
+    def _is_object(self, place, item):
+        if isinstance(item, _Connection):
+            if item._closed:
+                item._check()
             # One that only sends is as a descriptor: it tells when the other end is closed.
-            if not item.readable:
-                self._add_fd(place, item)
-                return
-        elif not isinstance(item, _Waitable):
-            self._add_fd(place, item)
-            return
-        elif getattr(item, '_kept', None):
+            return (item._ways or item._get_ways())[0]
+        if not isinstance(item, _Waitable):
+            return False
+        if getattr(item, '_kept', None):
             self.ready.add(place)
-        self.object_places.append(place)
-        self.objects.append(item)
-
-    def _add_fd(self, place, item):
-        self.fd_places.append(place)
-        self.fds.append(_number_of(item))
+        return True
 
     def pick(self, positions):
         found = self.ready.union(self.places[position] for position in positions)
