@@ -82,6 +82,8 @@ test_getters_first (void)
   gpointer objects[1] = { mp_queue_new (0, 0) };
   Waiter waiter = { NULL };
 
+  /* Or a thread that waits runs the callback. */
+  g_assert_true (g_main_context_acquire (NULL));
   mp_queue_get_async (objects[0], NULL, keep_result_cb, &result);
   waiter_begin (&waiter, objects, 1);
   put_ok (objects[0], 1);
@@ -94,6 +96,7 @@ test_getters_first (void)
   g_clear_object (&result);
   while (g_main_context_iteration (NULL, FALSE))
     ;
+  g_main_context_release (NULL);
   g_assert_finalize_object (objects[0]);
 }
 
