@@ -220,6 +220,34 @@ test_positions (void)
   pipe_clear (&pipe);
 }
 
+/* Of one object and by its number: in the kernel's eyes the same. */
+static void
+test_twice (void)
+{
+  g_autoptr(GAsyncResult) result = NULL;
+  g_autoptr(GArray) ready = NULL;
+  g_autoptr(GError) error = NULL;
+  gpointer objects[1];
+  int ends[2], fds[1];
+
+  g_assert_cmpint (pipe2 (ends, O_CLOEXEC), ==, 0);
+  objects[0] = mp_descriptor_new_take (ends[0], &error);
+  g_assert_no_error (error);
+  fds[0] = mp_descriptor_get_fd (objects[0]);
+  mp_wait_with_fds_async ((MpWaitable **) objects, 1, fds, 1, -1, NULL, keep_result_cb, &result);
+  while (g_main_context_iteration (NULL, FALSE))
+    ;
+  g_assert_cmpint (write (ends[1], "x", 1), ==, 1);
+  wait_for_result (&result);
+  ready = mp_wait_with_fds_finish (result, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (ready->len, ==, 2);
+  while (g_main_context_iteration (NULL, FALSE))
+    ;
+  g_assert_finalize_object (objects[0]);
+  close (ends[1]);
+}
+
 /* One object in many waits; and nobody else has it. */
 static void
 test_many_waits (void)
@@ -345,6 +373,7 @@ main (int   argc,
   g_test_add_func ("/wait-async/cancel-and-ready", test_cancel_and_ready);
   g_test_add_func ("/wait-async/error", test_error);
   g_test_add_func ("/wait-async/positions", test_positions);
+  g_test_add_func ("/wait-async/twice", test_twice);
   g_test_add_func ("/wait-async/many-waits", test_many_waits);
   g_test_add_func ("/wait-async/context", test_context);
   g_test_add_func ("/wait-async/server", test_server);

@@ -100,6 +100,38 @@ test_getters_first (void)
   g_assert_finalize_object (objects[0]);
 }
 
+/* What was told of, and has been got by somebody else when it is looked for. */
+static void
+test_got_by_others (void)
+{
+  g_autoptr(GAsyncResult) result = NULL;
+  g_autoptr(GPtrArray) ready = NULL;
+  MpWaitable *objects[1] = { MP_WAITABLE (mp_queue_new (0, 0)) };
+
+  mp_wait_async (objects, 1, -1, NULL, keep_result_cb, &result);
+  while (g_main_context_iteration (NULL, FALSE))
+    ;
+  g_assert_cmpuint (mp_async_count (), ==, 1);
+  put_ok (objects[0], 1);
+  while (mp_async_count () > 0)
+    g_thread_yield ();
+  get_ok (objects[0], 1);
+  while (mp_async_count () == 0)
+    g_main_context_iteration (NULL, TRUE);
+  g_assert_null (result);
+
+  put_ok (objects[0], 2);
+  wait_for_result (&result);
+  ready = mp_wait_finish (result, NULL);
+  g_assert_cmpuint (ready->len, ==, 1);
+  g_clear_object (&result);
+  get_ok (objects[0], 2);
+  g_clear_pointer (&ready, g_ptr_array_unref);
+  while (g_main_context_iteration (NULL, FALSE))
+    ;
+  g_assert_finalize_object (objects[0]);
+}
+
 /* Waits among asynchronous calls do not change whose turn it is. */
 static void
 number_cb (GObject      *object,
@@ -236,6 +268,7 @@ main (int   argc,
   g_test_add_func ("/wait-queues/items", test_items);
   g_test_add_func ("/wait-queues/wakes", test_wakes);
   g_test_add_func ("/wait-queues/getters-first", test_getters_first);
+  g_test_add_func ("/wait-queues/got-by-others", test_got_by_others);
   g_test_add_func ("/wait-queues/order-of-getters", test_order_of_getters);
   g_test_add_func ("/wait-queues/end", test_end);
   g_test_add_func ("/wait-queues/many", test_many);

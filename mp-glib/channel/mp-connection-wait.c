@@ -27,7 +27,6 @@ look (MpConnection  *self,
       GError       **error)
 {
   MpWaitState state = MP_WAIT_NOT_YET;
-  g_autoptr(GError) local_error = NULL;
 
   spot->fd = -1;
   /* Also what is to be sent goes on: perhaps that is what the other side waits for. */
@@ -36,8 +35,8 @@ look (MpConnection  *self,
 
   if (self->closed && self->in_error == NULL)
     state = MP_WAIT_READY;
-  else if (!mp_connection_check_in (self, &local_error))
-    g_propagate_error (error, g_steal_pointer (&local_error)), state = MP_WAIT_FAILED;
+  else if (!mp_connection_check_in (self, error))
+    state = MP_WAIT_FAILED;
   else if (has_something (self, condition))
     state = MP_WAIT_READY;
   else if (self->wire != NULL)
@@ -61,7 +60,6 @@ mp_connection_wait_look (MpWaitable    *waitable,
 
   pthread_mutex_lock (&self->lock);
   state = look (self, spot, condition, &finished, error);
-  mp_connection_update_fd (self);
   pthread_mutex_unlock (&self->lock);
 
   mp_connection_finish_ops (&finished);
