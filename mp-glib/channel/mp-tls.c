@@ -483,6 +483,39 @@ append_reason (GString              *text,
   for (i = 0; i < G_N_ELEMENTS (reasons); i++)
     if (flags & reasons[i].flag)
       g_string_append_printf (text, "%s %s", text->len == 0 ? ":" : ",", reasons[i].reason);
+  if (flags != 0 && text->len == 0)
+    g_string_append (text, ": it cannot be checked");
+}
+
+/* NULL: there is none that is refused. */
+static GError *
+check_certificate (GTlsConnection *tls)
+{
+  g_autoptr(GString) reasons = g_string_new (NULL);
+
+  if (g_tls_connection_get_peer_certificate (tls) != NULL)
+    append_reason (reasons, g_tls_connection_get_peer_certificate_errors (tls));
+  if (reasons->len == 0)
+    return NULL;
+
+  return g_error_new (G_TLS_ERROR, G_TLS_ERROR_BAD_CERTIFICATE, "TLS: the certificate of the other end is refused%s",
+                      reasons->str);
+}
+
+static GError *
+explain (MpTls          *self,
+         GTlsConnection *tls,
+         const GError   *error)
+{
+  GError *reason = error->domain == G_TLS_ERROR ? check_certificate (tls) : NULL;
+
+  /* The other end may have gone because of it, or meanwhile. */
+  if (reason != NULL)
+    return reason;
+  if (is_cut (self, error) && !g_error_matches (error, G_TLS_ERROR, G_TLS_ERROR_CERTIFICATE_REQUIRED))
+    return g_error_new (G_IO_ERROR, G_IO_ERROR_CLOSED, "TLS: the other end has closed the connection in the handshake");
+
+  return g_error_new (error->domain, error->code, "TLS: %s", error->message);
 }
 
 static void
@@ -493,26 +526,15 @@ handshake_cb (GObject      *object,
   MpTls *self = user_data;
   GTlsConnection *tls = G_TLS_CONNECTION (object);
   g_autoptr(GError) error = NULL;
-  g_autoptr(GString) reasons = g_string_new (NULL);
 
   if (!g_tls_connection_handshake_finish (tls, result, &error))
-    {
-      if (is_cut (self, error))
-        self->error = g_error_new (G_IO_ERROR, G_IO_ERROR_CLOSED, "TLS: the other end has closed the connection in the "
-                                   "handshake");
-      if (error->domain == G_TLS_ERROR && g_tls_connection_get_peer_certificate (tls) != NULL)
-        append_reason (reasons, g_tls_connection_get_peer_certificate_errors (tls));
-      if (self->error == NULL && reasons->len > 0)
-        self->error = g_error_new (G_TLS_ERROR, G_TLS_ERROR_BAD_CERTIFICATE, "TLS: the certificate of the other end is "
-                                   "refused%s", reasons->str);
-      if (self->error == NULL)
-        self->error = g_error_new (error->domain, error->code, "TLS: %s", error->message);
-    }
+    self->error = explain (self, tls, error);
   else if (g_tls_connection_get_protocol_version (tls) < G_TLS_PROTOCOL_VERSION_TLS_1_3)
-    {
-      self->error = g_error_new (G_TLS_ERROR, G_TLS_ERROR_HANDSHAKE, "TLS: the other end knows nothing newer than "
-                                 "TLS 1.2; at least 1.3 is needed");
-    }
+    self->error = g_error_new (G_TLS_ERROR, G_TLS_ERROR_HANDSHAKE, "TLS: the other end knows nothing newer than "
+                               "TLS 1.2; at least 1.3 is needed");
+  else
+    /* GIO resumes sessions of this process that were made with other settings, and lets them pass. */
+    self->error = check_certificate (tls);
 
   self->finished = TRUE;
 }

@@ -168,6 +168,25 @@ class TestTls(unittest.TestCase):
                 server.close()
                 ended.get()
 
+    def test_no_stale_trust(self):
+        """A session that goes on where an earlier one ended is not trusted because that was."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.path('server.pem'), self.path('server.key'))
+        with socket.create_server(('127.0.0.1', 0)) as listener:
+            for i in range(3):
+                client = InThread(Mp.Client, listener.getsockname(), tls=True, timeout=support.TIMEOUT,
+                                  tls_database=self.authority('authority' if i < 2 else 'stranger'))
+                try:
+                    server = context.wrap_socket(listener.accept()[0], server_side=True)
+                except OSError:
+                    break
+                with server:
+                    if i < 2:
+                        server.sendall(b'\0\0\0\x04more')
+                        self.assertEqual(client.get().recv_bytes(), b'more')
+                        client.get().close()
+            self.assertRaises(ssl.SSLCertVerificationError, client.get)
+
     def test_ssl_server(self):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.path('server.pem'), self.path('server.key'))
