@@ -104,6 +104,22 @@ typedef struct _MpListenerCore
   GQueue        tls_under_way;   /* and who have it, for longest first */
 } MpListenerCore;
 
+/* Where one listens. */
+typedef struct
+{
+  GSocketConnectable *connectable;      /* (owned) (nullable): asked for */
+  char               *address;          /* (owned) (nullable): asked for, then as it is */
+  GSocketAddress     *socket_address;   /* (owned) (nullable): as it is */
+  int                 backlog;
+  gboolean            allow_abstract;
+} MpListenerAddress;
+
+/* mp-listener-address.c. The socket, which listens; its file is noted in @core. -1: with error. */
+int             mp_listener_bind        (MpListenerCore       *core,
+                                         MpListenerAddress    *self,
+                                         GCancellable         *cancellable,
+                                         GError              **error);
+
 MpListenerCore *mp_listener_core_new    (void);
 MpListenerCore *mp_listener_core_ref    (MpListenerCore       *core);
 void            mp_listener_core_unref  (MpListenerCore       *core);

@@ -6,17 +6,10 @@
 #include "mp-glib/base/mp-error.h"
 #include "mp-glib/channel/mp-address-private.h"
 
-#include <errno.h>
-#include <gio/gunixsocketaddress.h>
-#include <glib/gstdio.h>
-
 #define DEFAULT_BACKLOG              128
 #define DEFAULT_MAX_SIZE             (G_GUINT64_CONSTANT (64) << 20)
 #define DEFAULT_HANDSHAKE_TIMEOUT_US (10 * G_USEC_PER_SEC)
 #define DEFAULT_MAX_PENDING          64
-
-/* Of one name. */
-#define MAX_ADDRESSES 64
 
 /**
  * MpListener:
@@ -83,13 +76,9 @@
  */
 struct _MpListener
 {
-  GObject             parent_instance;
-  MpListenerCore     *core;             /* (owned) */
-  GSocketConnectable *connectable;      /* (owned) (nullable): asked for */
-  char               *address;          /* (owned) (nullable): asked for, then as it is */
-  GSocketAddress     *socket_address;   /* (owned) (nullable): as it is */
-  int                 backlog;
-  gboolean            allow_abstract;
+  GObject            parent_instance;
+  MpListenerCore    *core;              /* (owned) */
+  MpListenerAddress  where;
 };
 
 enum {
@@ -107,194 +96,6 @@ static void mp_listener_initable_init (GInitableIface *iface);
 G_DEFINE_FINAL_TYPE_WITH_CODE (MpListener, mp_listener, G_TYPE_OBJECT,
                                G_IMPLEMENT_INTERFACE (G_TYPE_INITABLE, mp_listener_initable_init)
                                G_IMPLEMENT_INTERFACE (MP_TYPE_WAITABLE, mp_listener_waitable_init))
-
-/* Listening. */
-
-static gboolean
-set_system_error (GError     **error,
-                  int          code,
-                  const char  *where)
-{
-  if (code == EEXIST)
-    g_set_error (error, G_IO_ERROR, G_IO_ERROR_EXISTS, "listener: cannot listen at %s: there is something that is no "
-                 "socket", where);
-  else if (code == EADDRINUSE)
-    g_set_error (error, G_IO_ERROR, G_IO_ERROR_ADDRESS_IN_USE, "listener: cannot listen at %s: somebody does already",
-                 where);
-  else
-    g_set_error (error, G_IO_ERROR, g_io_error_from_errno (code), "listener: cannot listen at %s: %s", where,
-                 g_strerror (code));
-  return FALSE;
-}
-
-/* The address that a socket has got: of TCP, the port. */
-static GSocketAddress *
-get_bound (int fd)
-{
-  struct sockaddr_storage bound;
-  socklen_t size = sizeof bound;
-
-  if (getsockname (fd, (struct sockaddr *) &bound, &size) < 0)
-    return NULL;
-  return g_socket_address_new_from_native (&bound, size);
-}
-
-/* For who comes after the program has changed its directory, if it has room in an address. */
-static char *
-make_absolute (const char *path)
-{
-  g_autofree char *absolute = g_canonicalize_filename (path, NULL);
-
-  return g_strdup (strlen (absolute) <= MP_ADDRESS_MAX_PATH ? absolute : path);
-}
-
-static int
-listen_at_path (MpListener *self,
-                const char *path)
-{
-  g_autofree char *absolute = make_absolute (path);
-  int fd = mp_listen_at_path (path, self->backlog, &self->core->file);
-
-  if (fd >= 0)
-    self->socket_address = g_unix_socket_address_new (absolute);
-  return fd;
-}
-
-static int
-listen_at (MpListener      *self,
-           GSocketAddress  *address,
-           GError         **error)
-{
-  g_autofree char *text = mp_address_to_string (G_SOCKET_CONNECTABLE (address));
-  struct sockaddr_storage native;
-  int fd;
-
-  if (!mp_listener_tls_check_address (self->core, address, error))
-    return -1;
-
-  if (G_IS_UNIX_SOCKET_ADDRESS (address) &&
-      g_unix_socket_address_get_address_type (G_UNIX_SOCKET_ADDRESS (address)) == G_UNIX_SOCKET_ADDRESS_PATH)
-    {
-      fd = listen_at_path (self, g_unix_socket_address_get_path (G_UNIX_SOCKET_ADDRESS (address)));
-    }
-  else
-    {
-      if (!g_socket_address_to_native (address, &native, sizeof native, error))
-        return -1;
-      fd = mp_listen_at ((struct sockaddr *) &native, g_socket_address_get_native_size (address), self->backlog);
-    }
-
-  if (fd < 0)
-    set_system_error (error, errno, text);
-  else if (self->socket_address == NULL)
-    self->socket_address = get_bound (fd);
-  return fd;
-}
-
-/* All addresses, those of IPv6 last. This may ask a name server. */
-static GPtrArray *
-list_addresses (GSocketConnectable  *connectable,
-                GCancellable        *cancellable,
-                GError             **error)
-{
-  g_autoptr(GSocketAddressEnumerator) enumerator = g_socket_connectable_enumerate (connectable);
-  g_autoptr(GPtrArray) addresses = g_ptr_array_new_with_free_func (g_object_unref);
-  GError *local_error = NULL;
-  GSocketAddress *address;
-  guint n_first = 0;
-
-  while (addresses->len < MAX_ADDRESSES &&
-         (address = g_socket_address_enumerator_next (enumerator, cancellable, &local_error)) != NULL)
-    if (g_socket_address_get_family (address) == G_SOCKET_FAMILY_IPV6)
-      g_ptr_array_add (addresses, address);
-    else
-      g_ptr_array_insert (addresses, n_first++, address);
-
-  if (addresses->len > 0)
-    {
-      g_clear_error (&local_error);
-      return g_steal_pointer (&addresses);
-    }
-
-  if (local_error == NULL)
-    g_set_error (&local_error, G_IO_ERROR, G_IO_ERROR_HOST_NOT_FOUND, "listener: the address stands for none");
-  g_propagate_error (error, local_error);
-  return NULL;
-}
-
-static int
-listen_at_connectable (MpListener          *self,
-                       GSocketConnectable  *connectable,
-                       GCancellable        *cancellable,
-                       GError             **error)
-{
-  g_autoptr(GPtrArray) addresses = list_addresses (connectable, cancellable, error);
-  GError *local_error = NULL;
-  int fd = -1;
-  guint i;
-
-  /* The first error is the one to tell: the others may be those of a family that this machine has not. */
-  for (i = 0; addresses != NULL && i < addresses->len && fd < 0; i++)
-    fd = listen_at (self, g_ptr_array_index (addresses, i), local_error == NULL ? &local_error : NULL);
-
-  if (fd >= 0)
-    g_clear_error (&local_error);
-  else if (local_error != NULL)
-    g_propagate_error (error, local_error);
-  return fd;
-}
-
-static int
-listen_in_own_directory (MpListener  *self,
-                         GError     **error)
-{
-  g_autofree char *directory = g_dir_make_tmp ("mp-listener-XXXXXX", error);
-  g_autofree char *path = NULL;
-  int fd;
-
-  if (directory == NULL)
-    return -1;
-
-  path = g_build_filename (directory, "socket", NULL);
-  if (strlen (path) > MP_ADDRESS_MAX_PATH)
-    {
-      g_set_error (error, G_IO_ERROR, G_IO_ERROR_FILENAME_TOO_LONG, "listener: the path %s is too long for a socket",
-                   path);
-      fd = -1;
-    }
-  else
-    {
-      fd = listen_at_path (self, path);
-      if (fd < 0)
-        set_system_error (error, errno, path);
-    }
-
-  if (fd >= 0)
-    self->core->directory = g_steal_pointer (&directory);
-  else
-    g_rmdir (directory);
-  return fd;
-}
-
-static int
-listen_somewhere (MpListener    *self,
-                  GCancellable  *cancellable,
-                  GError       **error)
-{
-  MpAddressFlags flags = MP_ADDRESS_FLAGS_LISTEN | (self->allow_abstract ? MP_ADDRESS_FLAGS_ALLOW_ABSTRACT : 0);
-
-  if (self->connectable == NULL && self->address == NULL)
-    return mp_listener_tls_check_address (self->core, NULL, error) ? listen_in_own_directory (self, error) : -1;
-
-  if (self->connectable == NULL)
-    {
-      self->connectable = mp_address_parse (self->address, flags, error);
-      if (self->connectable == NULL)
-        return -1;
-    }
-  return mp_address_check (self->connectable, flags, error)
-         ? listen_at_connectable (self, self->connectable, cancellable, error) : -1;
-}
 
 static gboolean
 mp_listener_initable_real_init (GInitable     *initable,
@@ -316,13 +117,13 @@ mp_listener_initable_real_init (GInitable     *initable,
   if (!mp_listener_tls_check (core, error))
     return FALSE;
 
-  fd = listen_somewhere (self, cancellable, error);
+  fd = mp_listener_bind (core, &self->where, cancellable, error);
   if (fd < 0 || !mp_listener_core_listen (core, fd, error))
     return FALSE;
 
-  g_free (self->address);
-  self->address = self->socket_address != NULL
-                  ? mp_address_to_string (G_SOCKET_CONNECTABLE (self->socket_address)) : NULL;
+  g_free (self->where.address);
+  self->where.address = self->where.socket_address != NULL
+                        ? mp_address_to_string (G_SOCKET_CONNECTABLE (self->where.socket_address)) : NULL;
   return TRUE;
 }
 
@@ -331,8 +132,6 @@ mp_listener_initable_init (GInitableIface *iface)
 {
   iface->init = mp_listener_initable_real_init;
 }
-
-/* The object. */
 
 static void
 mp_listener_get_property (GObject    *object,
@@ -345,16 +144,16 @@ mp_listener_get_property (GObject    *object,
   switch (prop_id)
     {
     case PROP_ADDRESS:
-      g_value_set_string (value, self->address);
+      g_value_set_string (value, self->where.address);
       break;
     case PROP_SOCKET_ADDRESS:
-      g_value_set_object (value, self->socket_address);
+      g_value_set_object (value, self->where.socket_address);
       break;
     case PROP_LAST_ACCEPTED:
       g_value_take_object (value, mp_listener_get_last_accepted (self));
       break;
     case PROP_BACKLOG:
-      g_value_set_int (value, self->backlog);
+      g_value_set_int (value, self->where.backlog);
       break;
     case PROP_AUTHKEY:
       g_value_set_boxed (value, self->core->authkey);
@@ -363,7 +162,7 @@ mp_listener_get_property (GObject    *object,
       g_value_set_boolean (value, self->core->allow_md5);
       break;
     case PROP_ALLOW_ABSTRACT:
-      g_value_set_boolean (value, self->allow_abstract);
+      g_value_set_boolean (value, self->where.allow_abstract);
       break;
     case PROP_MAX_MESSAGE_SIZE:
       g_value_set_uint64 (value, self->core->max_message_size);
@@ -399,13 +198,13 @@ mp_listener_set_property (GObject      *object,
   switch (prop_id)
     {
     case PROP_ADDRESS:
-      self->address = g_value_dup_string (value);
+      self->where.address = g_value_dup_string (value);
       break;
     case PROP_CONNECTABLE:
-      self->connectable = g_value_dup_object (value);
+      self->where.connectable = g_value_dup_object (value);
       break;
     case PROP_BACKLOG:
-      self->backlog = g_value_get_int (value);
+      self->where.backlog = g_value_get_int (value);
       break;
     case PROP_AUTHKEY:
       self->core->authkey = g_value_dup_boxed (value);
@@ -414,7 +213,7 @@ mp_listener_set_property (GObject      *object,
       self->core->allow_md5 = g_value_get_boolean (value);
       break;
     case PROP_ALLOW_ABSTRACT:
-      self->allow_abstract = g_value_get_boolean (value);
+      self->where.allow_abstract = g_value_get_boolean (value);
       break;
     case PROP_MAX_MESSAGE_SIZE:
       self->core->max_message_size = g_value_get_uint64 (value);
@@ -450,9 +249,9 @@ mp_listener_finalize (GObject *object)
   MpListener *self = MP_LISTENER (object);
 
   g_clear_pointer (&self->core, mp_listener_core_unref);
-  g_clear_object (&self->connectable);
-  g_clear_object (&self->socket_address);
-  g_free (self->address);
+  g_clear_object (&self->where.connectable);
+  g_clear_object (&self->where.socket_address);
+  g_free (self->where.address);
 
   G_OBJECT_CLASS (mp_listener_parent_class)->finalize (object);
 }
@@ -749,7 +548,7 @@ mp_listener_get_address (MpListener *self)
 {
   g_return_val_if_fail (MP_IS_LISTENER (self), NULL);
 
-  return self->address;
+  return self->where.address;
 }
 
 /**
@@ -767,7 +566,7 @@ mp_listener_get_socket_address (MpListener *self)
 {
   g_return_val_if_fail (MP_IS_LISTENER (self), NULL);
 
-  return self->socket_address;
+  return self->where.socket_address;
 }
 
 /**
