@@ -2,9 +2,12 @@
 """Messages through a pipe from Python, by mp-glib or multiprocessing: bench-pipe.py mp|multiprocessing WORK [ARGUMENT].
 
 pingpong one|two: 8 bytes there and back, both processes on one CPU or each on its own; messages SIZE and tuples: one
-way, on two CPUs; memory SIZE: what receiving takes beyond the message."""
+way, on two CPUs; memory SIZE: what receiving takes beyond the message; clients N PROGRAM: of one process, each with a
+message in a second."""
 
 import os
+import resource
+import subprocess
 import sys
 import time
 
@@ -125,6 +128,34 @@ def bench_memory(size):
     process.join()
 
 
+def bench_clients(n, program):
+    from multiprocessing.connection import Listener, wait
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+    memory = read_status('VmRSS:')
+    with Listener(family='AF_UNIX', backlog=128) as listener:
+        load = subprocess.Popen([program, 'load', listener.address, str(n)])
+        connections = [listener.accept() for _ in range(n)]
+        count = 0
+
+        def receive_until(end):
+            nonlocal count
+            while time.perf_counter() < end:
+                for connection in wait(connections, 0.1):
+                    connection.recv_bytes()
+                    count += 1
+
+        receive_until(time.perf_counter() + 2)
+        count, cpu_time = 0, time.process_time()
+        receive_until(time.perf_counter() + 4)
+        cpu_time = time.process_time() - cpu_time
+        report('message_us', cpu_time * 1e6 / count)
+        report('second_us', cpu_time * 1e6 / 4)
+        report('client_kib', (read_status('VmHWM:') - memory) / n)
+    for connection in connections:
+        connection.close()
+    load.wait()
+
+
 if __name__ == '__main__':
     work = sys.argv[2]
     if work == 'pingpong':
@@ -135,5 +166,7 @@ if __name__ == '__main__':
         bench_messages(0)
     elif work == 'memory':
         bench_memory(int(sys.argv[3]))
+    elif work == 'clients':
+        bench_clients(int(sys.argv[3]), sys.argv[4])
     else:
         sys.exit(__doc__)

@@ -35,6 +35,7 @@ CPYTHON = os.path.join(HERE, 'bench-cpython.py')
 CPYTHON_SYNC = os.path.join(HERE, 'bench-cpython-sync.py')
 CPYTHON_MEMORY = os.path.join(HERE, 'bench-cpython-memory.py')
 OVERRIDES = os.path.join(HERE, 'bench-overrides.py')
+CLIENTS = os.path.join(PROGRAMS, 'bench-clients')
 PIPE_PY = os.path.join(HERE, 'bench-pipe.py')
 QUEUE_PY = os.path.join(HERE, 'bench-queue.py')
 SINGLE = os.path.join(HERE, 'bench-overrides-sync.py')
@@ -74,6 +75,11 @@ def make_pipe_rows():
                         'socketpair', [('cpython', '>=', factor)]))
     rows.append(Row('pipe, 64 MiB: memory of the receiver beyond it', 'pipe', ['pipe', 'memory', str(1 << 26)],
                     'extra_kib', 'socketpair', [('limit', '<=', 1024)]))
+    rows += [
+        Row('1000 clients, a message a second each: CPU in 1 s', 'clients', ['clients', '1000'], 'second_us', 'epoll'),
+        Row('the same: CPU per message', 'clients', ['clients', '1000'], 'message_us', 'epoll'),
+        Row('the same: memory per client', 'clients', ['clients', '1000'], 'client_kib', 'epoll'),
+    ]
     for name, size, factor in ('64 B', 64, 0.5), ('1 MiB', 1 << 20, 2):
         rows.append(Row(f'Python: pipe, messages of {name}, one way', 'pipe-py', ['pipe-py', 'messages', str(size)],
                         'messages/s', None, [('cpython', '>=', factor)]))
@@ -191,6 +197,9 @@ def find_command(system, arguments):
                 'raw': [RAW_PIPE, *arguments[1:]] if arguments[1] != 'variants' else None,
                 'cpython': [sys.executable, PIPE_PY, 'multiprocessing',
                             *(['tuples'] if arguments[1] == 'variants' else arguments[1:])]}[system]
+    if arguments[0] == 'clients':
+        return {'mp': [CLIENTS, 'mp', arguments[1]], 'raw': [CLIENTS, 'epoll', arguments[1]],
+                'cpython': [sys.executable, PIPE_PY, 'multiprocessing', *arguments, CLIENTS]}[system]
     if arguments[0] == 'pipe-py':
         other = {'mp': 'mp', 'cpython': 'multiprocessing'}.get(system)
         return other and [sys.executable, PIPE_PY, other, *arguments[1:]]
