@@ -28,7 +28,11 @@
 #define MAX_RING_SIZE (1024 * 1024)        /* that is taken from the other end */
 #define MAX_RUN       (16 * 1024)          /* bytes of frames that go together */
 #define MARK_ROOM     (2 * sizeof (MpFrameHeader))   /* the mark that leads back to the socket, as a record */
-#define MIN_SHORT     64u                  /* frames by the socket before a ring is offered … */
+#ifdef MP_TORTURE                          /* whose ends do not live long: */
+# define MIN_SHORT    4u
+#else
+# define MIN_SHORT    64u                  /* frames by the socket before a ring is offered … */
+#endif
 #define MAX_WAITING   8192                 /* more than that while it is not taken: the socket does not hold so many */
 #define MAX_OFFERS    4                    /* … which costs memory, and is not done again and again */
 #define MAX_LANES     128                  /* in this process, because each takes descriptors */

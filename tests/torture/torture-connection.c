@@ -16,8 +16,9 @@
 
 /* MpConnection, with its own framing and with CPython's: two ends send each other numbered messages, of bytes and
  * values, some with descriptors, some much longer than what the socket holds; with calls that are given up in the
- * middle. What arrives is whole, in order and once. When an end is killed the other sees the end of the stream, and has
- * got all that had left then. The descriptor for event loops tells of all that is there. */
+ * middle; in some sessions so many short ones that they go through shared memory. What arrives is whole, in order and
+ * once. When an end is killed the other sees the end of the stream, and has got all that had left then. The descriptor
+ * for event loops tells of all that is there. */
 
 enum { BROKEN_NOTHING, BROKEN_LOSES, BROKEN_TWICE, BROKEN_SOCKET };
 
@@ -51,6 +52,7 @@ static guint         which, side;
 static GMainContext *context;
 static MpConnection *connection;
 static gboolean      connection_is_stream;
+static gboolean      connection_is_busy;
 static guint64       session;
 static guint32       n_sent, n_got;
 static guint8       *content;
@@ -87,6 +89,7 @@ set_session (int      fd,
   connection = is_stream ? mp_connection_new_stream (fd, MP_CONNECTION_DUPLEX, 2 * MAX_LENGTH)
                          : mp_connection_new_taking (fd, MP_CONNECTION_DUPLEX, 2 * MAX_LENGTH);
   connection_is_stream = is_stream;
+  connection_is_busy = number % 2 == 0;
   session = number;
   n_sent = n_got = 0;
 }
@@ -151,7 +154,7 @@ static gsize
 make_message (guint32 number,
               guint32 n_fds)
 {
-  guint chance = torture_random (100);
+  guint chance = torture_random (connection_is_busy ? 3000 : 100);
   Lead lead = { session, number, torture_random (chance == 0 ? MAX_LENGTH : chance < 10 ? 70000 : 200), n_fds, 0 };
 
   for (guint i = 0; i < lead.length; i++)
@@ -222,7 +225,7 @@ static void
 send_one (void)
 {
   guint how = torture_random (3);
-  guint32 n_fds = how == 2 && torture_random (8) == 0 ? 1 + torture_random (2) : 0;
+  guint32 n_fds = how == 2 && torture_random (connection_is_busy ? 200 : 8) == 0 ? 1 + torture_random (2) : 0;
   gsize size = make_message (n_sent + 1, n_fds);
   g_autoptr(GError) error = NULL;
   gboolean ok = torture_broken == BROKEN_LOSES && torture_random (50) == 0;
@@ -414,7 +417,7 @@ check_descriptor (void)
 static void
 step (void)
 {
-  guint n = 1 + torture_random (8);
+  guint n;
 
   if (connection == NULL)
     {
@@ -423,6 +426,7 @@ step (void)
       else
         accept_session ();
     }
+  n = 1 + torture_random (connection_is_busy ? 150 : 8);
   for (guint i = 0; connection != NULL && i < n; i++)
     send_one ();
   for (guint i = 0; connection != NULL && i < n + 2; i++)
@@ -451,7 +455,7 @@ figures (GString *text)
                           sum.n_given_up, sum.n_ends);
 }
 
-static const char *const points[] = { "connection-", "wire-sent", "wire-received", NULL };
+static const char *const points[] = { "connection-", "wire-sent", "wire-received", "wire-lane-", NULL };
 static const char *const variants[] = { "loses", "twice", "socket", NULL };
 
 const TorturePrimitive torture_connection = {
