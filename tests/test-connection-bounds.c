@@ -402,8 +402,8 @@ test_no_room (gconstpointer data)
   pipe_clear (&pipe);
 }
 
-/* Descriptors that nothing asked for are closed at once; the message is right if they were announced, and else the last:
- * whoever sends such is cut off. */
+/* Descriptors that nothing asked for are closed at once; the message is right if they were announced, and else the
+ * last: whoever sends such is cut off. */
 static void
 check_unasked (Kind     kind,
                gboolean announced,

@@ -88,12 +88,15 @@ send_thread (gpointer data)
   Call *call = data;
   g_autoptr(GError) error = NULL;
 
-  call->code = mp_connection_send_bytes (call->connection, call->bytes, -1, call->cancellable, &error) ? -1 : error->code;
+  if (mp_connection_send_bytes (call->connection, call->bytes, -1, call->cancellable, &error))
+    call->code = -1;
+  else
+    call->code = error->code;
   return NULL;
 }
 
-/* A message that has begun to leave counts as sent, the one behind it does not; once the reader goes on all of the first
- * comes, nothing of the second, and what is sent then. */
+/* A message that has begun to leave counts as sent, the one behind it does not; once the reader goes on all of the
+ * first comes, nothing of the second, and what is sent then. */
 static void
 test_reader_stops (gconstpointer data)
 {
@@ -289,7 +292,8 @@ test_sender_killed (gconstpointer data)
         }
       else if (n % 3 == 1)
         {
-          g_assert_true (mp_connection_recv_bytes_into (connection, buffer, sizeof buffer, &length, LONG_TIME, NULL, NULL));
+          g_assert_true (mp_connection_recv_bytes_into (connection, buffer, sizeof buffer, &length, LONG_TIME, NULL,
+                                                        NULL));
           g_assert_cmpmem (buffer, length, "whole", 5);
           g_assert_false (mp_connection_recv_bytes_into (connection, buffer, sizeof buffer, &length, LONG_TIME, NULL,
                                                          &error));

@@ -179,7 +179,6 @@ static void
 test_fd_forget (void)
 {
   g_autoptr(MpConnection) connection = NULL;
-  g_autoptr(GError) error = NULL;
   int fds[2], copy, fd;
 
   g_assert_cmpint (mp_socket_pair (fds, 0), ==, 0);

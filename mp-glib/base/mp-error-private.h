@@ -9,8 +9,8 @@ G_BEGIN_DECLS
  *
  * Details are an a{sv}. Keys in use: "type" (s: remote type name), "traceback" (s), "worker" (s: name),
  * "pid" (i), "exit-status" (i: as in mp_process_get_exit_status()), "signal" (i), "stderr" (as: last lines),
- * "log" (as: last log records), "function" (s), "blob" (ay: the exception itself, for bindings); of a message that was too
- * long: "length" (t). */
+ * "log" (as: last log records), "function" (s), "blob" (ay: the exception itself, for bindings); of a message that was
+ * too long: "length" (t). */
 
 /* Remembers @details (sinks a floating one) for this very error text, for mp_error_dup_details(). */
 void      mp_error_attach_details (const GError *error,

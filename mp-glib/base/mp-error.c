@@ -74,8 +74,8 @@ mp_error_after_fork (void)
   pthread_mutex_unlock (&lock);
 }
 
-/* What an error of this domain has in front of it, as an extended one of GLib: not found by its text, because two messages
- * that were too long have the same. */
+/* What an error of this domain has in front of it, as an extended one of GLib: not found by its text, because two
+ * messages that were too long have the same. */
 typedef struct
 {
   GBytes *bytes;   /* (owned) (nullable) */
@@ -115,8 +115,8 @@ error_clear (GError *error)
  *
  * Gives the domain of [error@Mp.Error].
  *
- * To be called by a program that makes errors of this domain without the macro `MP_ERROR`, which does it, before it makes
- * the first.
+ * To be called by a program that makes errors of this domain without the macro `MP_ERROR`, which does it, before it
+ * makes the first.
  *
  * Returns: the quark
  *
@@ -149,9 +149,9 @@ mp_error_take_bytes (GError *error,
  *
  * Gets the message that an error carries.
  *
- * That is so for `MP_ERROR_BUFFER_TOO_SHORT` of [method@Mp.Connection.recv_bytes_into]: the message is whole, and nowhere
- * else. It goes with the error and its copies, but not through a language binding that makes an exception of its own of
- * the error.
+ * That is so for `MP_ERROR_BUFFER_TOO_SHORT` of [method@Mp.Connection.recv_bytes_into]: the message is whole, and
+ * nowhere else. It goes with the error and its copies, but not through a language binding that makes an exception of
+ * its own of the error.
  *
  * May be called in any thread.
  *

@@ -136,8 +136,8 @@ mp_connection_send_bytes_full_finish (MpConnection  *self,
  *
  * Sends memory of the caller's as one message, and waits until it has left.
  *
- * It is sent from where it lies, and is the caller's again when the call returns. When that is so before the message has
- * left wholly, what is left of it is copied. All else is as in [method@Mp.Connection.send_bytes].
+ * It is sent from where it lies, and is the caller's again when the call returns. When that is so before the message
+ * has left wholly, what is left of it is copied. All else is as in [method@Mp.Connection.send_bytes].
  *
  * Returns: whether the message is sent
  *
@@ -175,8 +175,8 @@ mp_connection_send_data (MpConnection  *self,
  *
  * Receives a message of bytes, if it is not too long.
  *
- * One that is longer stays where it is: that is `MP_ERROR_TOO_LARGE`, whose details ([func@Mp.Error.dup_details]) have its
- * `length`, and a call with a larger @max_length gets it. Unlike `MP_ERROR_TOO_LARGE` for a message beyond
+ * One that is longer stays where it is: that is `MP_ERROR_TOO_LARGE`, whose details ([func@Mp.Error.dup_details]) have
+ * its `length`, and a call with a larger @max_length gets it. Unlike `MP_ERROR_TOO_LARGE` for a message beyond
  * [property@Mp.Connection:max-message-size], this leaves the connection as it was. All else is as in
  * [method@Mp.Connection.recv_bytes].
  *

@@ -46,19 +46,19 @@
  * before the first byte of its message has left takes the message back. From the first byte on the message counts as
  * sent: the call succeeds, and the library completes the message, with whatever call comes next on this connection, a
  * receiving one too, or by itself while the main context runs in which the connection was made; what is left of it
- * is kept in memory until then, and messages behind it wait. So the connection stays usable, however long the other side
- * does not read. Only [method@Mp.Connection.close] does not wait for it, and says that it was lost; the other side sees
- * the end of the stream and nothing of the message then.
+ * is kept in memory until then, and messages behind it wait. So the connection stays usable, however long the other
+ * side does not read. Only [method@Mp.Connection.close] does not wait for it, and says that it was lost; the other side
+ * sees the end of the stream and nothing of the message then.
  *
- * A receiving call that ends in the middle of a message leaves what has come in for the next one. When the other side is
- * killed in the middle of a message, that is the end of the stream (`G_IO_ERROR_CLOSED`) after the last whole message; who
- * sends to it gets `G_IO_ERROR_BROKEN_PIPE`.
+ * A receiving call that ends in the middle of a message leaves what has come in for the next one. When the other side
+ * is killed in the middle of a message, that is the end of the stream (`G_IO_ERROR_CLOSED`) after the last whole
+ * message; who sends to it gets `G_IO_ERROR_BROKEN_PIPE`.
  *
  * ## How much is held
  *
- * While a message is not taken nothing more is read, beyond the 64 KiB or less that came in along with it: a slow handler
- * of [signal@Mp.Connection::message] slows down the other side, whose sending calls wait when the socket is full.
- * Memory for a large message is taken as it arrives, up to [property@Mp.Connection:max-message-size].
+ * While a message is not taken nothing more is read, beyond the 64 KiB or less that came in along with it: a slow
+ * handler of [signal@Mp.Connection::message] slows down the other side, whose sending calls wait when the socket is
+ * full. Memory for a large message is taken as it arrives, up to [property@Mp.Connection:max-message-size].
  *
  * A message may have up to 1012 descriptors beside it, for the objects in it. Descriptors that come with no message
  * that names them are closed, and the other side is cut off. When this process can open no more files, the message is
@@ -69,8 +69,8 @@
  * ## Listeners and clients
  *
  * A connection that came from a [class@Mp.Listener] or from [func@Mp.client_connect] leads to a program that may be
- * anything, CPython's `multiprocessing.connection` for instance: [property@Mp.Connection:foreign] is `TRUE`, wherever it
- * is handed on to. All messages are bytes there, and [method@Mp.Connection.recv_bytes] gives any of them;
+ * anything, CPython's `multiprocessing.connection` for instance: [property@Mp.Connection:foreign] is `TRUE`, wherever
+ * it is handed on to. All messages are bytes there, and [method@Mp.Connection.recv_bytes] gives any of them;
  * [method@Mp.Connection.recv] takes those that begin as values of this library do, and leaves others. Of objects only
  * those that are [method@Mp.Shareable.get_isolated] can be sent, and over TCP none: what is refused is refused with the
  * whole value, before any of it has left.

@@ -121,7 +121,8 @@ accept_session (void)
   guint64 word[2];
 
   if (poll (&fd, 1, 20) > 0 &&
-      mp_socket_recv (meeting[which][1], word, sizeof word, fds, &n_fds, &truncated, FALSE) == sizeof word && n_fds == 1)
+      mp_socket_recv (meeting[which][1], word, sizeof word, fds, &n_fds, &truncated, FALSE) == sizeof word &&
+      n_fds == 1)
     set_session (fds[0], word[1], word[0]);
 }
 
