@@ -8,10 +8,16 @@
 
 #include <fcntl.h>
 #include <gio/gunixsocketaddress.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 
@@ -352,6 +358,59 @@ test_killed (void)
   close (ends[1]);
 }
 
+static void
+forbid (guint32 first,
+        guint32 second,
+        int     error)
+{
+  struct sock_filter filter[] = {
+    BPF_STMT (BPF_LD | BPF_W | BPF_ABS, offsetof (struct seccomp_data, nr)),
+    BPF_JUMP (BPF_JMP | BPF_JEQ | BPF_K, first, 1, 0),
+    BPF_JUMP (BPF_JMP | BPF_JEQ | BPF_K, second, 0, 1),
+    BPF_STMT (BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
+    BPF_STMT (BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  struct sock_fprog program = { G_N_ELEMENTS (filter), filter };
+
+  if (prctl (PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl (PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) < 0)
+    _exit (77);
+}
+
+static void
+do_without (guint32 second,
+            int     error)
+{
+  int status;
+  pid_t pid = fork ();
+
+  if (pid == 0)
+    {
+      forbid (SYS_renameat2, second, error);
+      if (renameat2 (-1, "", -1, "", RENAME_NOREPLACE) == 0 || (errno != error && errno != EINVAL))
+        _exit (1);
+      test_left_behind ();
+      test_not_ours ();
+      test_no_socket ();
+      test_long_path ();
+      _exit (0);
+    }
+
+  g_assert_cmpint (waitpid (pid, &status, 0), ==, pid);
+  if (WIFEXITED (status) && WEXITSTATUS (status) == 77)
+    g_test_skip ("no seccomp");
+  else
+    g_assert_cmpint (status, ==, 0);
+}
+
+/* In a sandbox, or where the file system cannot do it. */
+static void
+test_without (void)
+{
+  do_without (SYS_renameat2, EINVAL);
+  do_without (SYS_renameat2, ENOSYS);
+  do_without (SYS_linkat, EPERM);
+}
+
 /* Many find the same one that was left behind at the same time: one gets the place, and keeps it. */
 static void
 test_race (void)
@@ -425,6 +484,7 @@ main (int   argc,
   g_test_add_func ("/listener/files/not-ours", test_not_ours);
   g_test_add_func ("/listener/files/moves", test_moves);
   g_test_add_func ("/listener/files/long-path", test_long_path);
+  g_test_add_func ("/listener/files/without", test_without);
   g_test_add_func ("/listener/files/mode", test_mode);
 
   status = g_test_run ();

@@ -165,25 +165,44 @@ listen_near (Newcomer *self,
   return listen (self->fd, backlog);
 }
 
-/* What renameat2() does not do everywhere. link() does not replace either. */
+static gboolean
+is_refused (int code)
+{
+  return code == EINVAL || code == ENOSYS || code == EPERM || code == EOPNOTSUPP;
+}
+
+/* What renameat2() does not do everywhere. link() does not replace either; where sockets cannot have two names, there
+ * is a moment between the look and the deed. */
 static int
 rename_without_replacing (int         directory,
                           const char *from,
                           const char *to)
 {
+  struct stat there;
+
   if (renameat2 (directory, from, directory, to, RENAME_NOREPLACE) == 0)
     return 0;
-  if (errno != EINVAL && errno != ENOSYS && errno != EPERM)
+  if (!is_refused (errno))
     return -1;
 
-  if (linkat (directory, from, directory, to, 0) < 0)
+  if (linkat (directory, from, directory, to, 0) == 0)
+    {
+      unlinkat (directory, from, 0);
+      return 0;
+    }
+  if (!is_refused (errno))
     return -1;
-  unlinkat (directory, from, 0);
-  return 0;
+
+  if (fstatat (directory, to, &there, AT_SYMLINK_NOFOLLOW) == 0)
+    {
+      errno = EEXIST;
+      return -1;
+    }
+  return errno == ENOENT ? renameat (directory, from, directory, to) : -1;
 }
 
-/* In the place of @stale, and of no other: two may have found it at the same time, and who is second must not take the
- * first for it. 0: done; 1: it is another one by now. */
+/* In the place of @stale, and of no other: two may have found it at the same time, and who is second must not take
+ * the first for it. 0: done; 1: it is another one by now. */
 static int
 replace (int                directory,
          const char        *from,
@@ -196,7 +215,7 @@ replace (int                directory,
     {
       if (errno == ENOENT)
         return 1;
-      if (errno != EINVAL && errno != ENOSYS && errno != EPERM)
+      if (!is_refused (errno))
         return -1;
       return renameat (directory, from, directory, to);
     }
