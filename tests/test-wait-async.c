@@ -4,6 +4,7 @@
 #include "wait-test.h"
 
 #include <fcntl.h>
+#include <sys/wait.h>
 
 /* Waiting without blocking. */
 
@@ -361,6 +362,50 @@ test_server (void)
     }
 }
 
+/* A copy of the process has none of the waits, and can wait for the same objects. */
+static void
+test_fork (void)
+{
+  g_autoptr(GAsyncResult) result = NULL;
+  g_autoptr(GPtrArray) ready = NULL;
+  gpointer objects[2];
+  int status = -1;
+  pid_t pid;
+  Pipe pipe;
+
+  pipe_open (&pipe);
+  objects[0] = pipe.first;
+  objects[1] = mp_queue_new (0, 0);
+  mp_wait_async ((MpWaitable **) objects, 2, -1, NULL, keep_result_cb, &result);
+  while (g_main_context_iteration (NULL, FALSE))
+    ;
+
+  pid = fork ();
+  if (pid == 0)
+    {
+      g_autofree char *numbers = NULL;
+
+      mp_queue_put (objects[1], g_variant_new_int32 (1), LONG_TIME, NULL, NULL);
+      numbers = wait_numbers (objects, 2, LONG_TIME, NULL, NULL);
+      if (g_strcmp0 (numbers, "1") != 0)
+        _exit (1);
+      g_variant_unref (mp_queue_get (objects[1], LONG_TIME, NULL, NULL));
+      numbers = (g_free (numbers), wait_numbers (objects, 2, 1000, NULL, NULL));
+      _exit (g_strcmp0 (numbers, "") == 0 && result == NULL ? 0 : 2);
+    }
+  g_assert_cmpint (waitpid (pid, &status, 0), ==, pid);
+  g_assert_cmpint (status, ==, 0);
+
+  send_ok (pipe.second, g_variant_new_int32 (1));
+  ready = finish_ok (&result);
+  g_assert_true (g_ptr_array_index (ready, 0) == objects[0] || g_ptr_array_index (ready, 0) == objects[1]);
+  g_clear_pointer (&ready, g_ptr_array_unref);
+  while (g_main_context_iteration (NULL, FALSE))
+    ;
+  g_assert_finalize_object (objects[1]);
+  pipe_clear (&pipe);
+}
+
 int
 main (int   argc,
       char *argv[])
@@ -377,6 +422,7 @@ main (int   argc,
   g_test_add_func ("/wait-async/many-waits", test_many_waits);
   g_test_add_func ("/wait-async/context", test_context);
   g_test_add_func ("/wait-async/server", test_server);
+  g_test_add_func ("/wait-async/fork", test_fork);
 
   return g_test_run ();
 }

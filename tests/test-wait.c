@@ -4,6 +4,7 @@
 #include "wait-test.h"
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 /* Waiting for connections and descriptors. */
@@ -457,6 +458,40 @@ test_get_fd (void)
   pipe_clear (&pipe);
 }
 
+/* Without a descriptor to be told by there is an error, and what is ready is found none the less. */
+static void
+test_no_descriptors (void)
+{
+  g_autofree char *numbers = NULL;
+  g_autoptr(GError) error = NULL;
+  struct rlimit before, none;
+  gpointer objects[1];
+  Pipe pipe;
+
+  if (!limit_is_real ())
+    return;
+
+  pipe_open (&pipe);
+  objects[0] = pipe.first;
+  assert_ready (objects, 1, 1, "");
+  g_assert_cmpint (getrlimit (RLIMIT_NOFILE, &before), ==, 0);
+  none = before;
+  none.rlim_cur = fcntl (0, F_DUPFD_CLOEXEC, 0);
+  close (none.rlim_cur);
+  g_assert_cmpint (setrlimit (RLIMIT_NOFILE, &none), ==, 0);
+
+  assert_ready (objects, 1, 0, "");
+  numbers = wait_numbers (objects, 1, LONG_TIME, NULL, &error);
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_TOO_MANY_OPEN_FILES);
+  send_ok (pipe.second, g_variant_new_int32 (1));
+  assert_ready (objects, 1, LONG_TIME, "0");
+
+  g_assert_cmpint (setrlimit (RLIMIT_NOFILE, &before), ==, 0);
+  recv_ok (pipe.first, "1");
+  assert_ready (objects, 1, 1, "");
+  pipe_clear (&pipe);
+}
+
 static void
 test_same_in_threads (void)
 {
@@ -497,6 +532,7 @@ main (int   argc,
   g_test_add_func ("/wait/fds", test_fds);
   g_test_add_func ("/wait/descriptors", test_descriptors);
   g_test_add_func ("/wait/get-fd", test_get_fd);
+  g_test_add_func ("/wait/no-descriptors", test_no_descriptors);
   g_test_add_func ("/wait/same-in-threads", test_same_in_threads);
 
   return g_test_run ();
