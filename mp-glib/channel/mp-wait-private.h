@@ -6,9 +6,9 @@
 
 G_BEGIN_DECLS
 
-/* What is waited for in one wait. It looks at everything once, with one system call for all descriptors. Only if nothing
- * is ready then, the objects are told to tell of what does not show at their descriptors: they write to the one eventfd
- * that the set has.
+/* What is waited for in one wait. It looks at everything once, with one system call for all descriptors. Only if
+ * nothing is ready then, the objects are told to tell of what does not show at their descriptors: they write to the
+ * one eventfd that the set has.
  *
  * One that blocks polls all the descriptors, which takes a fifth of the time that an epoll set takes to be filled and
  * emptied. One that is woken for nothing again and again, and one that does not block, make the epoll set, which is one

@@ -377,21 +377,21 @@ begin_call (MpWaitSet           *set,
  *
  * Waits until at least one of the objects is ready, and says which ones are.
  *
- * [iface@Mp.Waitable] says what that is for each kind. Nothing is taken from any of them: another thread or process may
- * take first what was there. One that is closed is ready. All that are ready are given, in the order of @objects, and one
- * that is there twice is given twice. When the time is over, an empty array is given, without an error; without any
- * objects that is what is waited for.
+ * [iface@Mp.Waitable] says what that is for each kind. Nothing is taken from any of them: another thread or process
+ * may take first what was there. One that is closed is ready. All that are ready are given, in the order of @objects,
+ * and one that is there twice is given twice. When the time is over, an empty array is given, without an error;
+ * without any objects that is what is waited for.
  *
  * An object may be waited for in several threads at once. There is no bound to the number of objects; the time that it
  * takes grows with it. While the call waits, it takes one or two descriptors, however many objects there are. A
- * connection goes on sending what it has to send, and callbacks and signals of the objects that are due run, in a thread
- * that may acquire their main context. To wait for a queue counts as getting from it.
+ * connection goes on sending what it has to send, and callbacks and signals of the objects that are due run, in a
+ * thread that may acquire their main context. To wait for a queue counts as getting from it.
  *
  * Errors: `G_IO_ERROR_CANCELLED`, also when @cancellable was cancelled before; `MP_ERROR_INTERRUPTED`, see
  * [func@Mp.set_interrupt_fd]; `G_IO_ERROR_NOT_SUPPORTED` for the sending end of a pipe, and for the current process;
- * `G_IO_ERROR_NOT_INITIALIZED` for a process that has not been started; `MP_ERROR_NOT_OWNER` for one that another process
- * has made; `G_IO_ERROR_TOO_MANY_OPEN_FILES`, `G_IO_ERROR_NO_SPACE` and others when the system has nothing left to wait
- * with.
+ * `G_IO_ERROR_NOT_INITIALIZED` for a process that has not been started; `MP_ERROR_NOT_OWNER` for one that another
+ * process has made; `G_IO_ERROR_TOO_MANY_OPEN_FILES`, `G_IO_ERROR_NO_SPACE` and others when the system has nothing
+ * left to wait with.
  *
  * Returns: (transfer container) (element-type Mp.Waitable): those that are ready; the array holds references
  *
@@ -431,8 +431,8 @@ mp_wait (MpWaitable * const  *objects,
  *
  * Waits until at least one of the objects is ready, without blocking: see [func@Mp.wait].
  *
- * @callback gets `NULL` as its source. It runs once, in the thread-default main context of the caller, never from within
- * this call. The objects live at least until then. The wait needs no thread, and two descriptors.
+ * @callback gets `NULL` as its source. It runs once, in the thread-default main context of the caller, never from
+ * within this call. The objects live at least until then. The wait needs no thread, and two descriptors.
  *
  * Since: 0.1
  */
