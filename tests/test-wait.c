@@ -492,6 +492,91 @@ test_no_descriptors (void)
   pipe_clear (&pipe);
 }
 
+/* Many short messages, which two busy ends do not send by the socket. */
+static gpointer
+many_thread (gpointer data)
+{
+  const guint n = is_slow () ? 2000 : 20000;
+
+  for (guint i = 0; i < n; i++)
+    send_ok (data, g_variant_new_uint32 (i));
+  mp_connection_close (data, NULL);
+  return NULL;
+}
+
+static void
+test_many_messages (void)
+{
+  gpointer objects[2];
+  GThread *thread;
+  guint n = 0;
+  Pipe pipes[2];
+
+  for (guint i = 0; i < 2; i++)
+    {
+      pipe_open (&pipes[i]);
+      objects[i] = pipes[i].first;
+    }
+  thread = g_thread_new ("sender", many_thread, pipes[1].second);
+  for (;;)
+    {
+      g_autoptr(GVariant) value = NULL;
+
+      assert_ready (objects, 2, LONG_TIME, "1");
+      value = mp_connection_recv (objects[1], 0, NULL, NULL);
+      if (value == NULL)
+        break;
+      g_assert_cmpuint (g_variant_get_uint32 (value), ==, n);
+      n++;
+    }
+  g_assert_cmpuint (n, ==, is_slow () ? 2000 : 20000);
+  g_thread_join (thread);
+  for (guint i = 0; i < 2; i++)
+    pipe_clear (&pipes[i]);
+}
+
+/* One message at a time, so that each has to wake the other end. */
+static gpointer
+answer_all_thread (gpointer data)
+{
+  gpointer objects[1] = { data };
+
+  for (;;)
+    {
+      g_autoptr(GVariant) value = NULL;
+
+      assert_ready (objects, 1, LONG_TIME, "0");
+      value = mp_connection_recv (data, 0, NULL, NULL);
+      if (value == NULL)
+        return NULL;
+      send_ok (data, value);
+    }
+}
+
+static void
+test_ping_pong (void)
+{
+  const guint n = is_slow () ? 300 : 3000;
+  gpointer objects[1];
+  GThread *thread;
+  Pipe pipe;
+
+  pipe_open (&pipe);
+  objects[0] = pipe.first;
+  thread = g_thread_new ("answerer", answer_all_thread, pipe.second);
+  for (guint i = 0; i < n; i++)
+    {
+      g_autofree char *text = g_strdup_printf ("%u", i);
+
+      send_ok (pipe.first, g_variant_new_uint32 (i));
+      assert_ready (objects, 1, LONG_TIME, "0");
+      recv_ok (pipe.first, text);
+    }
+  mp_connection_close (pipe.first, NULL);
+  g_thread_join (thread);
+  pipe_clear (&pipe);
+}
+
 static void
 test_same_in_threads (void)
 {
@@ -533,6 +618,8 @@ main (int   argc,
   g_test_add_func ("/wait/descriptors", test_descriptors);
   g_test_add_func ("/wait/get-fd", test_get_fd);
   g_test_add_func ("/wait/no-descriptors", test_no_descriptors);
+  g_test_add_func ("/wait/many-messages", test_many_messages);
+  g_test_add_func ("/wait/ping-pong", test_ping_pong);
   g_test_add_func ("/wait/same-in-threads", test_same_in_threads);
 
   return g_test_run ();
