@@ -316,10 +316,8 @@ test_keys (void)
 static void
 test_plain (void)
 {
-  g_autoptr(MpClientOptions) plain = NULL, options = NULL;
-  g_autoptr(GBytes) key = g_bytes_new_static ("secret", 6);
+  g_autoptr(MpClientOptions) options = NULL;
   g_autoptr(GError) error = NULL;
-  g_autofree char *address = NULL;
   MpListener *listener;
   MpConnection *connection;
   Meeting meeting;
@@ -540,6 +538,55 @@ test_stalled (void)
     g_thread_yield ();
 }
 
+/* A server that takes the connection and says nothing. */
+static void
+test_client_gives_up (void)
+{
+  g_autoptr(GCancellable) cancellable = g_cancellable_new ();
+  g_autoptr(MpClientOptions) options = NULL;
+  g_autoptr(GError) error = NULL;
+  g_autofree char *text = NULL;
+  GAsyncResult *result = NULL;
+  struct sockaddr_in address;
+  char byte;
+  int server, peer;
+
+  if (skip ())
+    return;
+
+  server = open_server (&address);
+  text = g_strdup_printf ("tcp:127.0.0.1:%d", ntohs (address.sin_port));
+  options = make_options (NULL, "authority", NULL);
+  g_assert_null (mp_client_connect_to (text, options, 100000, NULL, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT);
+  g_clear_error (&error);
+  peer = accept4 (server, NULL, NULL, SOCK_CLOEXEC);
+  close (peer);
+
+  mp_client_connect_to_async (text, options, cancellable, keep_result_cb, &result);
+  peer = -1;
+  while (peer < 0)
+    {
+      GPollFD fd = { server, G_IO_IN, 0 };
+
+      g_main_context_iteration (NULL, FALSE);
+      if (g_poll (&fd, 1, 10) > 0)
+        peer = accept4 (server, NULL, NULL, SOCK_CLOEXEC);
+    }
+  /* It has begun. */
+  while (recv (peer, &byte, 1, MSG_PEEK | MSG_DONTWAIT) != 1)
+    g_main_context_iteration (NULL, FALSE);
+  g_cancellable_cancel (cancellable);
+  wait_for_result (&result);
+  g_assert_null (mp_client_connect_to_finish (result, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+  while (mp_tls_sweep () > 0)
+    g_thread_yield ();
+  g_object_unref (result);
+  close (peer);
+  close (server);
+}
+
 /* Of a process of their own: they begin, and stall. */
 static void
 flood (const struct sockaddr_in *address,
@@ -693,6 +740,7 @@ main (int   argc,
   g_test_add_func ("/listener-tls/plain", test_plain);
   g_test_add_func ("/listener-tls/settings", test_settings);
   g_test_add_func ("/listener-tls/stalled", test_stalled);
+  g_test_add_func ("/listener-tls/client-gives-up", test_client_gives_up);
   g_test_add_func ("/listener-tls/killed", test_killed);
   g_test_add_func ("/listener-tls/no-descriptors", test_no_descriptors);
 

@@ -335,7 +335,6 @@ test_poll (void)
     send_ok (pipe.first, g_variant_new_uint32 (i));
   for (i = 0; i < 3; i++)
     {
-      g_autofree char *expected = g_strdup_printf ("uint32 %u", i);
       g_autoptr(GVariant) value = NULL;
 
       g_assert_true (mp_connection_poll (pipe.second, LONG_TIME, NULL, &error));
