@@ -13,6 +13,8 @@ import unittest
 from gi.repository import GLib
 from gi.repository import Mp
 
+from gi.overrides import _mp_connection
+
 import support
 
 
@@ -199,6 +201,66 @@ class ConnectionTest(unittest.TestCase):
         self.assertGreaterEqual(len(calls), 3)
         process.join(support.TIMEOUT)
         self.assertEqual(process.exitcode, 17)
+
+    def test_signal_with_a_message(self):
+        """What has come for a call that waits, when a signal's handler raises, is for the next one."""
+        def handler(*_args):
+            raise InterruptedError
+
+        real = _mp_connection._recv_blob
+
+        def recv_blob(*args):
+            result = real(*args)
+            if args[3] == 0:
+                self.second.send('a value')
+                self.second.send_bytes(b'bytes')
+            else:
+                signal.raise_signal(signal.SIGUSR1)
+            return result
+
+        self.addCleanup(signal.signal, signal.SIGUSR1, signal.signal(signal.SIGUSR1, handler))
+        for receive in (self.first.recv, lambda: asyncio.run(self.first.recv_async())):
+            _mp_connection._recv_blob = recv_blob
+            try:
+                with self.assertRaises(InterruptedError):
+                    self.first.recv()
+            finally:
+                _mp_connection._recv_blob = real
+            self.assertIs(self.first.poll(), True)
+            self.assertEqual(Mp.connection.wait([self.first], 0), [self.first])
+            with self.assertRaises(TypeError):
+                self.first.recv_bytes()
+            self.assertEqual(receive(), 'a value')
+            self.assertEqual(self.first.recv_bytes(), b'bytes')
+            self.assertIs(self.first.poll(), False)
+
+    def test_bytes_with_a_signal(self):
+        def handler(*_args):
+            raise InterruptedError
+
+        real = _mp_connection._recv_blob
+
+        def recv_blob(*args):
+            result = real(*args)
+            if args[3] == 0:
+                self.second.send_bytes(b'bytes')
+            else:
+                signal.raise_signal(signal.SIGUSR1)
+            return result
+
+        self.addCleanup(signal.signal, signal.SIGUSR1, signal.signal(signal.SIGUSR1, handler))
+        _mp_connection._recv_blob = recv_blob
+        try:
+            with self.assertRaises(InterruptedError):
+                self.first.recv_bytes()
+        finally:
+            _mp_connection._recv_blob = real
+        with self.assertRaises(TypeError):
+            self.first.recv()
+        with self.assertRaisesRegex(OSError, 'bad message length'):
+            self.first.recv_bytes(4)
+        self.assertEqual(self.first.recv_bytes(5), b'bytes')
+        self.assertIs(self.first.poll(), False)
 
     def test_poll(self):
         self.assertIs(self.first.poll(), False)

@@ -1,6 +1,7 @@
 # _mp_connection.py — SPDX-License-Identifier: LGPL-2.1-or-later
 """Connection and Pipe as multiprocessing has them."""
 
+import collections
 import errno
 import pickle
 
@@ -100,6 +101,7 @@ class Connection(_Mp.Connection):
     __module__ = 'gi.overrides.Mp'
 
     _closed = False
+    _kept = ()     # messages that were received for calls that were left by signals
     _awaited = -1  # the descriptor, once a loop of asyncio watches it
     _ways = None   # whether it is readable, and writable
     # Whether pickles are allowed; whether they are messages of bytes, as multiprocessing's; what leaves whole or not at all.
@@ -225,15 +227,41 @@ class Connection(_Mp.Connection):
 
     def _recv(self, kinds, tag, timeout):
         """The message that comes next: bytes, what it is, and a GLib.Variant of it or of its bytes."""
+        if self._kept:
+            self._check_kept(kinds)
+            return self._kept.popleft()
         try:
             message = _recv_blob(self, kinds, tag, 0, None)
         except GLib.Error as error:
             raise self._translate(error) from error
         if message[1] == _NOTHING:
-            message = self._blocking(_recv_blob, kinds, tag, timeout=timeout)
-            if message[1] == _NOTHING:
-                raise errors.TimeoutError
+            message = self._wait_for_message(kinds, tag, timeout)
         return message
+
+    def _wait_for_message(self, kinds, tag, timeout):
+        """One that has been received by a call that a signal's handler leaves is for the next call."""
+        message = None
+
+        def receive(*args):
+            nonlocal message
+            message = _recv_blob(*args)
+            return message
+
+        try:
+            self._blocking(receive, kinds, tag, timeout=timeout)
+        except BaseException:
+            if message is not None:
+                self._kept = collections.deque((*self._kept, message))
+            raise
+        if message[1] == _NOTHING:
+            raise errors.TimeoutError
+        return message
+
+    def _check_kept(self, kinds):
+        is_bytes = self._kept[0][1] == _BYTES
+        if not kinds & (_BYTES if is_bytes else _VALUE):
+            raise TypeError('the next message holds %s; it stays there' %
+                            ('bytes, not a value' if is_bytes else 'a value, not bytes'))
 
     def send_bytes(self, buf, offset=0, size=None, timeout=None):
         """Sends the bytes of a bytes-like object as one message."""
@@ -255,6 +283,14 @@ class Connection(_Mp.Connection):
     def _recv_bounded(self, maxlength, timeout):
         if maxlength < 0:
             raise ValueError('negative maxlength')
+        if self._kept:
+            self._check_kept(_BYTES)
+            data, _kind, value = self._kept[0]
+            data = data or b'' if value is None else _get_bytes(value)
+            if len(data) > maxlength:
+                raise OSError('bad message length')
+            self._kept.popleft()
+            return data
         try:
             return _mp_call.blocking(_Mp.Connection.recv_bytes_full, self, maxlength, timeout=timeout).get_data() or b''
         except GLib.Error as error:
@@ -278,6 +314,8 @@ class Connection(_Mp.Connection):
     def poll(self, timeout=0.0):
         """Whether there is something to receive, the end of the stream too; waits up to @timeout, None for ever."""
         self._check('read')
+        if self._kept:
+            return True
         try:
             return bool(self._blocking(_Mp.Connection.poll, timeout=timeout))
         except errors.TimeoutError:

@@ -50,8 +50,9 @@ class _Plan:
             if item._closed:
                 item._check()
             # One that only sends is as a descriptor: it tells when the other end is closed.
-            return (item._ways or item._get_ways())[0]
-        if not isinstance(item, _Waitable):
+            if not (item._ways or item._get_ways())[0]:
+                return False
+        elif not isinstance(item, _Waitable):
             return False
         if getattr(item, '_kept', None):
             self.ready.add(place)
