@@ -109,8 +109,8 @@ give (GVariant  *data,
  *
  * Receives a message.
  *
- * This is for bindings: it is what [method@Mp.Connection.recv], [method@Mp.Connection.recv_bytes] and [func@Mp.blob_get]
- * do in one. Unlike these it has no error when @timeout_us is 0 and nothing is there.
+ * This is for bindings: it is what [method@Mp.Connection.recv], [method@Mp.Connection.recv_bytes] and
+ * [func@Mp.blob_get] do in one. Unlike these it has no error when @timeout_us is 0 and nothing is there.
  *
  * Returns: (transfer full) (nullable) (array length=size) (element-type guint8): the bytes
  *

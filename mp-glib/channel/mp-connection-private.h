@@ -144,7 +144,8 @@ gboolean  mp_connection_look         (MpConnection  *self);
 /* Whether self->frame can be had by a call for such messages. */
 gboolean  mp_connection_suits        (MpConnection  *self,
                                       MpMessageKind  kind);
-/* Takes self->frame, as what was asked for; both asked for: as what it is. FALSE with error: the message is gone nevertheless, and perhaps the connection too. */
+/* Takes self->frame, as what was asked for; both asked for: as what it is. FALSE with error: the message is gone
+ * nevertheless, and perhaps the connection too. */
 gboolean  mp_connection_take         (MpConnection  *self,
                                       GVariant     **value,
                                       GBytes       **bytes,

@@ -124,7 +124,8 @@ class AddressTest(Base):
             self.assertFalse(os.path.exists(self.path))
 
     def test_tcp(self):
-        for address, family in ((('localhost', 0), None), (('127.0.0.1', 0), 'AF_INET'), (('', 0), None), (None, 'AF_INET')):
+        for address, family in ((('localhost', 0), None), (('127.0.0.1', 0), 'AF_INET'), (('', 0), None),
+                                (None, 'AF_INET')):
             with self.listen(address, family) as listener:
                 host, port = listener.address
                 self.assertIn(host, ('127.0.0.1', '0.0.0.0'))

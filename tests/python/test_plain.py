@@ -63,7 +63,8 @@ class PlainTest(unittest.TestCase):
         self.assertEqual(plain.dumps([None, True, 1, -1, 300, 'é', b'x' * 128, {'a': 1.0}])[0],
                          b'l\x08NTi\x01\x01i\x01\xffi\x02\x2c\x01s\x02\xc3\xa9b\x80\x01' + b'x' * 128 +
                          b'D\x01s\x01ad\0\0\0\0\0\0\xf0\x3f')
-        self.assertEqual(plain.dumps((float, {1}, GLib.Variant('n', 2)))[0], b't\x03y\x05floatS\x01i\x01\x01v\x01n\x02\2\0')
+        self.assertEqual(plain.dumps((float, {1}, GLib.Variant('n', 2)))[0],
+                         b't\x03y\x05floatS\x01i\x01\x01v\x01n\x02\2\0')
 
     def test_refused(self):
         class Number(enum.IntEnum):
@@ -118,7 +119,8 @@ class PlainTest(unittest.TestCase):
         self.refused(b'h\0', 'without its objects')
 
     def test_variants_of_rubbish(self):
-        for kind, data in (('a{sv}', b'\xff' * 4), ('i', b'abc'), ('i', b''), ('b', b'\2'), ('s', b'abc'), ('s', b'\xff\0'),
+        for kind, data in (('a{sv}', b'\xff' * 4), ('i', b'abc'), ('i', b''), ('b', b'\2'), ('s', b'abc'),
+                           ('s', b'\xff\0'),
                            ('(ss)', b'a\0b\0\7'), ('v', b'\0\0')):
             self.refused(b'v' + bytes((len(kind),)) + kind.encode() + bytes((len(data),)) + data, 'normal form')
 

@@ -93,8 +93,8 @@ class Connection(_Mp.Connection):
 
     Through a pipe between processes of this program goes any picklable value. At the other end of a connection that a
     listener or a client made may be anybody: there go plain values (None, bool, int, float, complex, str, bytes,
-    bytearray, list, tuple, dict, set, frozenset and the builtin types) and objects of the library that are isolated; see
-    allow_pickle.
+    bytearray, list, tuple, dict, set, frozenset and the builtin types) and objects of the library that are isolated;
+    see allow_pickle.
 
     Timeouts are in seconds. It is a context manager, can itself be sent, and can be read with `async for`."""
 
@@ -104,7 +104,8 @@ class Connection(_Mp.Connection):
     _kept = ()     # messages that were received for calls that were left by signals
     _awaited = -1  # the descriptor, once a loop of asyncio watches it
     _ways = None   # whether it is readable, and writable
-    # Whether pickles are allowed; whether they are messages of bytes, as multiprocessing's; what leaves whole or not at all.
+    # Whether pickles are allowed; whether they are messages of bytes, as multiprocessing's; what leaves whole or not at
+    # all.
     _how = None
 
     def _check(self, direction=None):
@@ -138,7 +139,7 @@ class Connection(_Mp.Connection):
     def allow_pickle(self):
         """Whether values are sent as pickles, and those that come are read; else they are plain values.
 
-        At first it is so for pipes, and, for connections of listeners and clients, as that was said where these were made.
+        At first it is so for pipes, and, for connections of listeners and clients, as was said where these were made.
         Who can send a pickle can do in this process whatever it can do itself."""
         return self._get_how()[0]
 

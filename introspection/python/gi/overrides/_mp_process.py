@@ -258,7 +258,8 @@ class Process(_Mp.Process):
     def authkey(self):
         """The key that it has, or is to be started with; None of the parent, whose key is not known.
 
-        It is for Mp.Listener and Mp.Client in processes that belong together, which inherit it. It cannot be pickled."""
+        It is for Mp.Listener and Mp.Client in processes that belong together, which inherit it. It cannot be
+        pickled."""
         key = _Mp.get_authkey() if self._is_self else _Mp.Process.dup_authkey(self)
         return None if key is None else mp_process.AuthenticationString(key.get_data())
 
