@@ -163,7 +163,7 @@ make_tls_properties (void)
    *
    * Whom to trust to have signed the listener's certificate; `NULL`, as at first, for those that the system trusts.
    *
-   * A [class@Gio.TlsFileDatabase] of the certificate itself trusts that one alone.
+   * A [iface@Gio.TlsFileDatabase] of the certificate itself trusts that one alone.
    *
    * Since: 0.1
    */
