@@ -32,6 +32,20 @@ def receive_when_told(connection, word):
     os._exit(len(connection.recv_bytes()) % 100)
 
 
+def is_asleep(thread):
+    try:
+        with open('/proc/self/task/%d/stat' % thread) as stat:
+            return stat.read().rpartition(')')[2].split()[0] == 'S'
+    except OSError:   # its thread has ended
+        return True
+
+
+def send_often(connection, value, n, sent):
+    for _ in range(n):
+        connection.send(value)
+        sent.append(value)
+
+
 def give_back(connection):
     return connection
 
@@ -180,6 +194,27 @@ class ConnectionTest(unittest.TestCase):
                 thread.join()
                 self.assertEqual(received, data)
                 self.assertIs(type(received), bytes)
+
+    def test_objects_in_the_middle(self):
+        """Much goes along with many objects: send() ends when all of it has left, not in the middle."""
+        values = [Mp.Value('i') for _ in range(1000)]
+        as_variant = GLib.Variant('av', [Mp.Shareable.to_variant(value) for value in values])
+        for message in (values, as_variant, values[1:], as_variant):
+            first, _second = Mp.Pipe()
+            n = 0
+            with self.assertRaises(Mp.TimeoutError):
+                while True:
+                    first.send(message, timeout=0)
+                    n += 1
+            # So many fill a pipe: of the last one only a part has left.
+            first, second = Mp.Pipe()
+            sent = []
+            sender = threading.Thread(target=send_often, args=(first, message, n, sent))
+            sender.start()
+            support.wait_until(lambda: len(sent) >= n - 1 and is_asleep(sender.native_id), 'the last message')
+            for _ in range(n):
+                self.assertEqual(len(second.recv(timeout=support.TIMEOUT)), len(message))
+            sender.join()
 
     def test_signal_in_the_middle(self):
         """One whose handler returns ends no message halfway: nothing else would let the rest of it leave."""

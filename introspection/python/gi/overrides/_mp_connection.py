@@ -21,6 +21,8 @@ _PICKLE, _PLAIN = 'pickle', 'python'
 
 # A message of this size leaves a socket of this machine whole or not at all.
 WHOLE = 32768
+# The size of one with objects, of which nobody knows how much there is to be said: it may leave in parts.
+_IN_PARTS = WHOLE + 1
 
 # What is asked for, and what comes, see mp_connection_recv_blob().
 _NOTHING, _VALUE, _BYTES, _BLOB = range(4)
@@ -41,6 +43,11 @@ def _pickled(obj):
     except (TypeError, pickle.PicklingError):
         pass
     return values.dumps(obj)
+
+
+def _size_of_variant(variant):
+    kind = variant.get_type_string()
+    return _IN_PARTS if 'h' in kind or 'v' in kind else len(kind) + variant.get_size()
 
 
 def _decode(variant, allow_pickle):
@@ -178,13 +185,13 @@ class Connection(_Mp.Connection):
     def _message(self, obj):
         """How to send @obj: the function, what it takes, and the number of bytes."""
         if isinstance(obj, GLib.Variant):
-            return _send_value, (obj,), obj.get_size()
+            return _send_value, (obj,), _size_of_variant(obj)
         allow_pickle, as_bytes, _whole = self._how or self._get_how()
         data, handles = _pickled(obj) if allow_pickle else plain.dumps(obj)
         if handles:
             blob = _Mp.blob_new(_PICKLE if allow_pickle else _PLAIN, '', GLib.Bytes.new(data), handles)
             blob._mp_handles = handles   # what they stand for may have been made for them
-            return _send_value, (blob,), blob.get_size()
+            return _send_value, (blob,), _IN_PARTS
         if as_bytes and allow_pickle:
             return _send_data, (data,), len(data)
         return _send_blob, (_PICKLE if allow_pickle else _PLAIN, data), len(data)
