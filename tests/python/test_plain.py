@@ -118,6 +118,15 @@ class PlainTest(unittest.TestCase):
             self.refused(b'v' + bytes((len(kind),)) + kind + b'\0')
         self.refused(b'h\0', 'without its objects')
 
+    def test_handles_within(self):
+        """A number that some other object of this process may have."""
+        for kind, value in (('v', GLib.Variant('h', 5)), ('a{sv}', {'a': GLib.Variant('av', [GLib.Variant('h', 5)])})):
+            variant = GLib.Variant(kind, value)
+            with self.assertRaisesRegex(TypeError, 'handles'):
+                plain.dumps([variant])
+            data = variant.get_data_as_bytes().get_data()
+            self.refused(b'v' + bytes((len(kind),)) + kind.encode() + bytes((len(data),)) + data, 'handles')
+
     def test_variants_of_rubbish(self):
         for kind, data in (('a{sv}', b'\xff' * 4), ('i', b'abc'), ('i', b''), ('b', b'\2'), ('s', b'abc'),
                            ('s', b'\xff\0'),

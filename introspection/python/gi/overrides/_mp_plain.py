@@ -50,6 +50,14 @@ def _size(number):
     return out
 
 
+def _has_handles(variant):
+    """Also in a variant that is within."""
+    kind = variant.get_type_string()
+    if 'h' in kind:
+        return True
+    return 'v' in kind and any(_has_handles(variant.get_child_value(i)) for i in range(variant.n_children()))
+
+
 class _Writer:
     def __init__(self):
         self.out = bytearray()
@@ -87,7 +95,7 @@ class _Writer:
 
     def _put_variant(self, obj):
         kind = obj.get_type_string()
-        if 'h' in kind:
+        if _has_handles(obj):
             raise TypeError('a GLib.Variant that has handles can only be sent by itself, not within another value')
         if sys.byteorder == 'big':
             obj = obj.byteswap()
@@ -236,6 +244,9 @@ class _Reader:
         # GLib aborts when the bytes are asked for of one that was made of too few.
         if not variant.is_normal_form():
             raise ValueError('a GLib.Variant is not in normal form')
+        # It came beside no object; here the number would be that of another one, of this process.
+        if _has_handles(variant):
+            raise ValueError('a GLib.Variant has handles')
         return variant.byteswap() if sys.byteorder == 'big' else variant
 
     def _get_object(self):
