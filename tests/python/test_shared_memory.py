@@ -102,6 +102,10 @@ class SharedMemoryTest(unittest.TestCase):
                             module.SharedMemory(name, create, 10)
                         self.assertEqual(caught.exception.errno, errno.EINVAL)
 
+        with self.assertRaisesRegex(OSError, 'shared memory creation: .* name'):
+            Mp.shared_memory.SharedMemory('a/b', True, 10)
+        with self.assertRaisesRegex(OSError, 'shared memory attach: .* name'):
+            Mp.shared_memory.SharedMemory('a/b')
         # multiprocessing says so when there is a name already, and leaves that.
         with self.assertRaises(TypeError):
             Mp.shared_memory.SharedMemory(None, True, 1.5)

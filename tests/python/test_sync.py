@@ -3,6 +3,7 @@
 """Semaphore, BoundedSemaphore, RLock and Event: what multiprocessing's do, and what they do when somebody dies."""
 
 import asyncio
+import errno
 import multiprocessing
 import os
 import pickle
@@ -100,6 +101,9 @@ class SemaphoreTest(unittest.TestCase):
                     for make in context.Semaphore, context.BoundedSemaphore:
                         with self.assertRaises(exc):
                             make(value)
+        with self.assertRaisesRegex(OSError, 'semaphore creation: .* not -1') as caught:
+            Mp.Semaphore(-1)
+        self.assertEqual(caught.exception.errno, errno.EINVAL)
 
     def test_classes(self):
         self.assertIsInstance(Mp.BoundedSemaphore(), Mp.Semaphore)

@@ -56,13 +56,13 @@ def _call(function, *args, name=None):
     raise exc
 
 
-def _check_name(name):
+def _check_name(name, what):
     if name is not None and not isinstance(name, str):
         raise TypeError('a name must be a str, not %s' % type(name).__name__)
     if name is not None and '\0' in name:
         raise ValueError('embedded null character')
     if name is not None and not _is_name(name.lstrip('/')):
-        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), name)
+        raise OSError(errno.EINVAL, '%s: a name has 1 to 255 bytes, and none of them is “/”' % what, name)
 
 
 def _is_name(name):
@@ -128,7 +128,7 @@ class SharedMemory(_Mp.SharedMemory):
             raise ValueError("'size' must be a positive number different from zero")
         if name is None and not create:
             raise ValueError("'name' can only be None if create=True")
-        _check_name(name)
+        _check_name(name, 'shared memory creation' if create else 'shared memory attach')
         if not create:
             return _call(_Mp.SharedMemory.attach, name, name=name)
         size = operator.index(size)
@@ -277,8 +277,9 @@ class ShareableList(_Mp.ShareableList):
     __module__ = 'gi.overrides.Mp'
 
     def __new__(cls, sequence=None, *, name=None):
-        _check_name(name)
-        if name is not None and sequence is None:
+        attach = name is not None and sequence is None
+        _check_name(name, 'list attach' if attach else 'list creation')
+        if attach:
             return _call(_Mp.ShareableList.attach, name, name=name)
         items = GLib.Variant.new_tuple(*map(_pack, sequence or ()))
         try:

@@ -194,7 +194,7 @@ def _checked(value):
     if value > 0x7fffffff:
         raise OverflowError('Python int too large to convert to C int')
     if value < 0:
-        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        raise OSError(errno.EINVAL, 'semaphore creation: its value is at least 0, not %d' % value)
     return value
 
 
