@@ -183,6 +183,16 @@ class ValueTest(unittest.TestCase):
             Mp.Array('i', 2).whatever
         with self.assertRaises(TypeError):
             Mp.Value('f').add(1)
+        # What is no integer is refused, not rounded.
+        for delta in 1.5, 1.0, '1', None:
+            value = Mp.Value('i', 3)
+            with self.assertRaisesRegex(TypeError, 'added to c_int'):
+                value.add(delta)
+            self.assertEqual(value.value, 3)
+        with self.assertRaisesRegex(TypeError, 'added to c_double'):
+            Mp.Value('d').add('1')
+        with self.assertRaisesRegex(OSError, r'^\[Errno 12\] array creation: '):
+            Mp.Array('i', 1 << 45)
         with self.assertRaises(IndexError):
             Mp.Array('i', 3).add(3, 1)
 

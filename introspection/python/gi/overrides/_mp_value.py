@@ -2,6 +2,7 @@
 """Value and Array as multiprocessing has them, and what goes with them: Mp.sharedctypes."""
 
 import errno
+import operator
 import sys
 
 from gi.repository import GLib, GObject
@@ -56,7 +57,11 @@ def _make(gtype, what, n_items, lock, isolated):
     """The object of the library, and the type of ctypes."""
     ctype, type_string, note = _ctypes().resolve(what)
     memory = GObject.new(gtype, type_string=type_string, n_items=n_items, lock=lock, format=note, isolated=isolated)
-    _call(_Mp.TypedMemory.get_bytes, memory)
+    try:
+        _Mp.TypedMemory.get_bytes(memory)
+    except GLib.Error as error:
+        error.message = error.message.partition(': ')[2]     # what failed is the creation
+        raise _translate(error) from error
     if not _ctypes().is_simple(ctype) and not _ctypes().is_tuple(ctype):
         memory._ctype = ctype
     return memory
@@ -299,9 +304,14 @@ class _Memory(sync.Shared):
     def _add(self, args, delta):
         kind, ctype = self._number()
         if kind == 'd':
-            return _call(self._library.add_double, self, *args, delta)
+            if not hasattr(delta, '__float__') and not hasattr(delta, '__index__'):
+                raise TypeError('what is added to %s is a number, not %r' % (ctype.__name__, delta))
+            return _call(self._library.add_double, self, *args, float(delta))
         if _Mp.TypedMemory.get_format(self) in ('c', 'u', 'f') or kind == 'b':
             raise TypeError('nothing can be added to %s in one step' % ctype.__name__)
+        if not hasattr(delta, '__index__'):
+            raise TypeError('what is added to %s is an integer, not %r' % (ctype.__name__, delta))
+        delta = operator.index(delta)
         # What is beyond 64 bits begins anew as well.
         delta = (delta + (1 << 63)) % (1 << 64) - (1 << 63)
         return ctype(_call(self._library.add_int, self, *args, delta)).value
