@@ -223,8 +223,15 @@ class ValueTest(unittest.TestCase):
         self.assertEqual(value.value, (3, 0.5))
         value.value = (4, 1)
         self.assertEqual(value.value, (4, 1.0))
-        with self.assertRaises(ValueError):
+        self.assertEqual(Mp.Value('(id)', (3, 0.5)).value, (3, 0.5))     # as it is assigned
+        self.assertEqual(Mp.Value('((id))', (3, 0.5)).value, ((3, 0.5),))
+        with self.assertRaisesRegex(ValueError, 'a tuple of 2 is wanted, not .1, 2, 3.'):
             value.value = (1, 2, 3)
+        for single in 3, None, 'ab', b'ab':
+            with self.assertRaisesRegex((TypeError, ValueError), 'a tuple of 2 is wanted'):
+                value.value = single
+            with self.assertRaisesRegex(ValueError, 'a tuple of 2 is wanted'):
+                Mp.Value('(id)', single)
         with self.assertRaises(TypeError):
             value.value = ('a', 2)
         self.assertEqual(value.value, (4, 1.0))

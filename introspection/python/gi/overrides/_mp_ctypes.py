@@ -139,7 +139,7 @@ class Tuple(ctypes.Structure):
 
     @value.setter
     def value(self, values):
-        if isinstance(values, (str, bytes)) or len(values) != len(self._fields_):
+        if isinstance(values, (str, bytes)) or not hasattr(values, '__len__') or len(values) != len(self._fields_):
             raise ValueError('a tuple of %d is wanted, not %r' % (len(self._fields_), values))
         copy = type(self)()
         for (name, _type), value in zip(self._fields_, values):
@@ -151,8 +151,11 @@ class Tuple(ctypes.Structure):
         ctypes.pointer(self)[0] = copy
 
     def __init__(self, *values):
+        """Its members, or a tuple of them."""
         super().__init__()
-        if values:
+        if len(values) == 1 < len(self._fields_):
+            self.value = values[0]
+        elif values:
             self.value = values
 
     def __repr__(self):
