@@ -534,6 +534,129 @@ test_async (void)
   pipe_clear (&pipe);
 }
 
+static gboolean
+has_taken_ring (MpConnection *connection)
+{
+  gboolean result;
+
+  pthread_mutex_lock (&connection->lock);
+  result = connection->wire->lane_in.ring != NULL;
+  pthread_mutex_unlock (&connection->lock);
+  return result;
+}
+
+/* Two processes that send from one end each offer memory. That of the one who uses it first is read to its end, though
+ * its writer has gone when the other's offer is found. */
+static void
+test_two_offers (void)
+{
+  g_autoptr(GError) error = NULL;
+  guint32 n = 0, i;
+  int status;
+  pid_t pid;
+  Pipe pipe;
+
+  pipe_open (&pipe);
+  while (!has_taken_ring (pipe.second))
+    {
+      send_number (pipe.first, n);
+      g_assert_cmpuint (recv_number (pipe.second), ==, n++);
+    }
+  pid = fork ();
+  if (pid == 0)
+    {
+      for (i = 0; i < 300; i++)
+        if (!mp_connection_send (pipe.first, g_variant_new_uint32 (i), LONG_TIME, NULL, NULL))
+          _exit (1);
+      _exit (0);
+    }
+  g_assert_cmpint (waitpid (pid, &status, 0), ==, pid);
+  g_assert_cmpint (status, ==, 0);
+
+  for (i = 0; i < 10; i++)
+    send_number (pipe.first, 1000 + i);
+  g_assert_true (uses_lane (pipe.first));
+  mp_connection_close (pipe.first, NULL);
+  for (i = 0, n = 1000; i < 310; i++)
+    {
+      guint32 number = recv_number (pipe.second);
+
+      if (number >= 1000)
+        g_assert_cmpuint (number, ==, n++);
+    }
+  g_assert_null (mp_connection_recv (pipe.second, LONG_TIME, NULL, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CLOSED);
+  pipe_clear (&pipe);
+}
+
+/* A copy of the process goes on with the receiving, while this one still has the memory and reads no more. */
+static void
+test_forked_reader (void)
+{
+  char byte = 0;
+  int fds[2], status;
+  pid_t pid;
+  Pipe pipe;
+
+  lane_open (&pipe);
+  g_assert_cmpint (pipe2 (fds, O_CLOEXEC), ==, 0);
+  pid = fork ();
+  if (pid == 0)
+    {
+      g_autoptr(GVariant) value = mp_connection_recv (pipe.second, 0, NULL, NULL);
+
+      if (value != NULL || write (fds[1], &byte, 1) != 1)
+        _exit (1);
+      value = mp_connection_recv (pipe.second, 5 * G_USEC_PER_SEC, NULL, NULL);
+      _exit (value != NULL && g_variant_get_uint32 (value) == 5 ? 0 : 2);
+    }
+
+  g_assert_cmpint (read (fds[0], &byte, 1), ==, 1);
+  send_number (pipe.first, 5);
+  g_assert_cmpint (waitpid (pid, &status, 0), ==, pid);
+  g_assert_cmpint (status, ==, 0);
+  close (fds[0]);
+  close (fds[1]);
+  pipe_clear (&pipe);
+}
+
+/* One that is killed while it is awake, so that nobody rings: those who send to it come to know it soon. */
+static void
+test_killed_awake (void)
+{
+  g_autoptr(GError) error = NULL;
+  guint32 n = 0;
+  int status;
+  pid_t pid;
+  Pipe pipe;
+
+  pipe_open (&pipe);
+  pid = fork ();
+  if (pid == 0)
+    {
+      mp_connection_close (pipe.first, NULL);
+      while ((n = recv_number (pipe.second)) != G_MAXUINT32)
+        send_number (pipe.second, n);
+      mp_wire_watch_lane (pipe.second->wire);
+      raise (SIGKILL);
+    }
+
+  mp_connection_close (pipe.second, NULL);
+  for (n = 0; n < 1000 && !uses_lane (pipe.first); n++)
+    {
+      send_number (pipe.first, n);
+      g_assert_cmpuint (recv_number (pipe.first), ==, n);
+    }
+  g_assert_true (uses_lane (pipe.first));
+  send_number (pipe.first, G_MAXUINT32);
+  g_assert_cmpint (waitpid (pid, &status, 0), ==, pid);
+  for (n = 0; mp_connection_send (pipe.first, g_variant_new_uint32 (n), LONG_TIME, NULL, &error); n++)
+    ;
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_BROKEN_PIPE);
+  g_assert_cmpuint (n, <=, 100);
+  pipe_clear (&pipe);
+}
+
 /* The other end says this, with that descriptor (taken). @expected: as an error; -1: none. */
 static void
 check_peer (guint16  kind,
@@ -544,7 +667,7 @@ check_peer (guint16  kind,
   g_autoptr(MpConnection) connection = NULL;
   g_autoptr(GError) error = NULL;
   MpFrameHeader header = { 0, 0, kind, fd >= 0 ? 1 : 0 };
-  const MpFrameHeader go = { 0, 0, MP_WIRE_LANE_GO, 0 };
+  const MpFrameHeader go = { 0, ring != NULL ? mp_ring_get_id (ring) : 0, MP_WIRE_LANE_GO, 0 };
   struct iovec iov[2] = { { &header, sizeof header }, { (gpointer) &go, sizeof go } };
   int fds[2];
 
@@ -642,6 +765,9 @@ main (int    argc,
   g_test_add_func ("/connection-lane/descriptor", test_descriptor);
   g_test_add_func ("/connection-lane/signals", test_signals);
   g_test_add_func ("/connection-lane/async", test_async);
+  g_test_add_func ("/connection-lane/two-offers", test_two_offers);
+  g_test_add_func ("/connection-lane/forked-reader", test_forked_reader);
+  g_test_add_func ("/connection-lane/killed-awake", test_killed_awake);
   g_test_add_func ("/connection-lane/bad-peer", test_bad_peer);
   g_test_add_func ("/connection-lane/too-large", test_too_large);
   return g_test_run ();

@@ -35,11 +35,16 @@ MpRing   *mp_ring_adopt       (int         fd,
                                GError    **error);
 int       mp_ring_get_fd      (MpRing     *self);     /* to be sent; stays the ring's */
 gsize     mp_ring_get_size    (MpRing     *self);
+/* The same in all processes that have it, and another's is another. */
+guint32   mp_ring_get_id      (MpRing     *self);
 /* G_IO_ERROR_BUSY while another has this end, or this ring has its other one. The end goes on where the one who had it
  * before stopped. A forked child has no end of its parent's rings. */
 gboolean  mp_ring_take_end    (MpRing     *self,
                                MpRingEnd   end,
                                GError    **error);
+/* After G_IO_ERROR_BUSY: the other end comes to see this one as let go, until somebody takes it. */
+void      mp_ring_dispute_end (MpRing     *self,
+                               MpRingEnd   end);
 /* It need not be sent any more. Not before an end is held. */
 void      mp_ring_close_fd    (MpRing     *self);
 void      mp_ring_free        (MpRing     *self);     /* lets go of its end */

@@ -75,6 +75,7 @@ struct _MpRing
   gsize         need;        /* writer: of the last write for which there was no room */
   guint         spin;        /* how often to look before sleeping */
   MpRingHeader *header;
+  guint32       id;
   int           fd;          /* has no locks, so that it may be sent */
   int           lock_fd;     /* (owned) of an open file description that is never sent; -1: no end is held */
   GList         link;        /* among the rings of this process that hold an end */

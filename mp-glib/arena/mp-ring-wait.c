@@ -144,8 +144,13 @@ mp_ring_awake (MpRing *self)
 void
 mp_ring_sleeps_often (MpRing *self)
 {
+  gboolean was_sure = self->awake == MP_RING_AWAKE;
+
   self->awake = MP_RING_UNSURE;
   mp_ring_awake (self);
+  /* The other may just have seen it as it was. */
+  if (was_sure)
+    mp_barrier_run ();
 }
 
 /* The other end is often just about to come. It is left some time between two looks, for each takes the cache line

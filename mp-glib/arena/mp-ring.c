@@ -81,6 +81,7 @@ map_ring (int      fd,
           GError **error)
 {
   MpRingHeader *header = mp_fd_map_memory_file (fd, MP_RING_HEADER + size);
+  struct stat status = { .st_ino = 0 };
   MpRing *self;
 
   if (header == NULL)
@@ -102,6 +103,8 @@ map_ring (int      fd,
   self->size = size;
   self->end = MP_RING_NO_END;
   self->fd = fd;
+  if (fstat (fd, &status) == 0)
+    self->id = (guint32) status.st_ino;
   self->lock_fd = -1;
   self->link.data = self;
   return self;
@@ -195,6 +198,12 @@ mp_ring_get_size (MpRing *self)
   return self->size;
 }
 
+guint32
+mp_ring_get_id (MpRing *self)
+{
+  return self->id;
+}
+
 static gboolean
 lock_end (MpRing     *self,
           MpRingEnd   end,
@@ -281,6 +290,13 @@ mp_ring_take_end (MpRing     *self,
 }
 
 void
+mp_ring_dispute_end (MpRing    *self,
+                     MpRingEnd  end)
+{
+  __atomic_store_n (&self->header->sides[end].hold, MP_RING_LET_GO, __ATOMIC_RELEASE);
+}
+
+void
 mp_ring_close_fd (MpRing *self)
 {
   mp_fd_close (&self->fd);
@@ -295,6 +311,8 @@ mp_ring_free (MpRing *self)
       __atomic_store_n (&self->own->hold, MP_RING_LET_GO, __ATOMIC_RELEASE);
       pthread_mutex_lock (&held_mutex);
       g_queue_unlink (&held, &self->link);
+      /* Not by closing it alone: a child that is about to execute another program may still have it. */
+      mp_file_lock_drop (self->lock_fd, self->end);
       mp_fd_close (&self->lock_fd);
       pthread_mutex_unlock (&held_mutex);
     }

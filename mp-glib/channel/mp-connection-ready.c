@@ -59,7 +59,8 @@ mp_connection_forget_socket (MpConnection *self)
 static gboolean
 holds_something (MpConnection *self)
 {
-  return self->frame.kind != 0 || self->in_error != NULL || (self->wire != NULL && mp_wire_has_news (self->wire));
+  return self->frame.kind != 0 || self->in_error != NULL ||
+         (self->wire != NULL && !self->closed && mp_wire_has_news (self->wire));
 }
 
 void
@@ -76,7 +77,7 @@ mp_connection_update_fd (MpConnection *self)
     }
 
   /* What neither the socket tells of nor is here yet. */
-  if (self->wire != NULL && mp_wire_may_have_more (self->wire))
+  if (self->wire != NULL && !self->closed && mp_wire_may_have_more (self->wire))
     mp_connection_look (self);
   ready = holds_something (self);
   if (ready == self->ready)

@@ -22,7 +22,9 @@
  *
  * What a frame in the socket does while its writer is in the ring is that of another process that has the same end: it
  * is taken as it comes. Only one process holds an end of the ring (mp_ring_take_end()): others, a forked copy of the
- * writer among them, use the socket, and nothing else. */
+ * writer among them, use the socket, and nothing else. Each of several writers may offer a ring, so the word that one
+ * goes on there names it. Who wants to read, and finds that another process holds the reader's end, has the writer go
+ * back to the socket. */
 
 #define RING_SIZE     (256 * 1024)
 #define MAX_RING_SIZE (1024 * 1024)        /* that is taken from the other end */
@@ -37,6 +39,7 @@
 #define MAX_OFFERS    4                    /* … which costs memory, and is not done again and again */
 #define MAX_LANES     128                  /* in this process, because each takes descriptors */
 #define MAX_FRAMES    64                   /* from the ring, before the socket is looked at */
+#define MAX_RUNS      64                   /* to a reader of whom it is not known that it lives */
 #define MIN_PATIENCE  16                   /* looks for room, a pause between two of them */
 #define MAX_PATIENCE  1024
 
@@ -89,9 +92,10 @@ mp_wire_lanes_clear (MpWire *self)
 static gboolean
 send_word (MpWire  *self,
            guint16  kind,
+           guint32  tag,
            int      fd)
 {
-  MpFrameHeader header = { 0, 0, kind, fd >= 0 ? 1 : 0 };
+  MpFrameHeader header = { 0, tag, kind, fd >= 0 ? 1 : 0 };
   struct iovec iov = { &header, sizeof header };
   gssize n = mp_socket_send (self->fd, &iov, 1, &fd, fd >= 0 ? 1 : 0, FALSE);
 
@@ -123,7 +127,7 @@ offer_ring (MpWire *self)
   if (lane->ring == NULL)
     return;
   if (mp_ring_take_end (lane->ring, MP_RING_WRITER, NULL) &&
-      send_word (self, MP_WIRE_LANE_OFFER, mp_ring_get_fd (lane->ring)))
+      send_word (self, MP_WIRE_LANE_OFFER, 0, mp_ring_get_fd (lane->ring)))
     mp_ring_close_fd (lane->ring);
   else
     end_lane (lane);
@@ -139,9 +143,14 @@ enter_lane (MpWire *self)
     offer_ring (self);
   else if (!mp_ring_has_end (lane->ring) || mp_ring_peer_has_left (lane->ring))
     end_lane (lane);
-  else if (mp_ring_peer_has_come (lane->ring) && mp_ring_has_room (lane->ring, mp_ring_get_size (lane->ring) / 2) &&
-           send_word (self, MP_WIRE_LANE_GO, -1))
-    lane->in_use = TRUE;
+  else if (mp_ring_peer_has_come (lane->ring) && mp_ring_has_room (lane->ring, mp_ring_get_size (lane->ring) / 2))
+    {
+      if (!mp_ring_peer_is_alive (lane->ring))
+        end_lane (lane);
+      else
+        lane->in_use = send_word (self, MP_WIRE_LANE_GO, mp_ring_get_id (lane->ring), -1);
+      lane->n_runs = 0;
+    }
   else if (!mp_ring_peer_has_come (lane->ring) && lane->n_short > MAX_WAITING)
     end_lane (lane);   /* it was not wanted */
 }
@@ -181,6 +190,18 @@ wait_for_room (MpWireLaneOut *lane,
   return FALSE;
 }
 
+/* One that was killed while it was awake shows by nothing else; the socket knows whether another process goes on with
+ * its end. */
+static gboolean
+has_reader (MpWireLaneOut *lane)
+{
+  if (++lane->n_runs < MAX_RUNS)
+    return TRUE;
+
+  lane->n_runs = 0;
+  return mp_ring_peer_is_alive (lane->ring);
+}
+
 /* FALSE: from here on it goes by the socket. */
 static gboolean
 write_run (MpWire *self)
@@ -190,7 +211,7 @@ write_run (MpWire *self)
   gsize run = mp_wire_measure_run (out, MAX_RUN);
   gsize needed = run + 2 * sizeof (guint64) + MARK_ROOM;
 
-  if (run == 0 || mp_ring_peer_has_left (lane->ring) ||
+  if (run == 0 || mp_ring_peer_has_left (lane->ring) || !has_reader (lane) ||
       (!mp_ring_has_room (lane->ring, needed) && !wait_for_room (lane, needed)) ||
       !mp_ring_try_write (lane->ring, out->buffer + out->start, run, NULL))
     return FALSE;
@@ -208,7 +229,7 @@ ring_bell (MpWire  *self,
     return TRUE;
 
   MP_TORTURE_POINT ("wire-lane-bell-due");
-  if (send_word (self, MP_WIRE_BELL, -1) || errno == EAGAIN || errno == EWOULDBLOCK)
+  if (send_word (self, MP_WIRE_BELL, 0, -1) || errno == EAGAIN || errno == EWOULDBLOCK)
     return TRUE;
   return mp_wire_set_send_error (error);
 }
@@ -243,22 +264,47 @@ mp_wire_lane_flush (MpWire  *self,
 
 /* Input. */
 
-/* FALSE: another process reads there. */
+/* FALSE: another process reads there, or could but does not: who writes there is led back to the socket, where both get
+ * what comes. What is in the ring is the other's. */
 static gboolean
-hold_ring (MpWireLaneIn *lane)
+take_ring (MpRing  *ring,
+           GError **error)
 {
+  g_autoptr(GError) local_error = NULL;
+
+  if (mp_ring_take_end (ring, MP_RING_READER, &local_error))
+    {
+      mp_ring_sleeps_often (ring);
+      return TRUE;
+    }
+
+  if (g_error_matches (local_error, G_IO_ERROR, G_IO_ERROR_BUSY))
+    mp_ring_dispute_end (ring, MP_RING_READER);
+  else
+    g_propagate_error (error, g_steal_pointer (&local_error));
+  return FALSE;
+}
+
+/* Without it what comes next is not known: @self is broken when it cannot be had. */
+static gboolean
+hold_ring (MpWire *self)
+{
+  MpWireLaneIn *lane = &self->lane_in;
+  g_autoptr(GError) error = NULL;
+
   if (mp_ring_has_end (lane->ring))
     return TRUE;
-  if (!mp_ring_take_end (lane->ring, MP_RING_READER, NULL))
-    return FALSE;
-  mp_ring_sleeps_often (lane->ring);
-  return TRUE;
+  if (take_ring (lane->ring, &error))
+    return TRUE;
+  if (error != NULL && self->in.broken == NULL)
+    self->in.broken = g_steal_pointer (&error);
+  return FALSE;
 }
 
 static gboolean
-has_record (MpWireLaneIn *lane)
+has_record (MpWire *self)
 {
-  return hold_ring (lane) && mp_ring_has_record (lane->ring);
+  return hold_ring (self) ? mp_ring_has_record (self->lane_in.ring) : self->in.broken != NULL;
 }
 
 gboolean
@@ -272,7 +318,7 @@ mp_wire_look_at_lane (MpWire *self)
 {
   MpWireLaneIn *lane = &self->lane_in;
 
-  return lane->start < lane->end || (lane->in_use && has_record (lane));
+  return lane->start < lane->end || (lane->in_use && has_record (self));
 }
 
 static void
@@ -292,10 +338,12 @@ mp_wire_watch_lane (MpWire *self)
 
 /* FALSE: there is something. Else whoever writes there will ring. */
 static gboolean
-fall_asleep (MpWireLaneIn *lane)
+fall_asleep (MpWire *self)
 {
-  if (!hold_ring (lane))
-    return TRUE;
+  MpWireLaneIn *lane = &self->lane_in;
+
+  if (!hold_ring (self))
+    return self->in.broken == NULL;
   lane->asleep = mp_ring_going_to_sleep (lane->ring);
   return lane->asleep;
 }
@@ -305,7 +353,7 @@ mp_wire_lane_has_news (MpWire *self)
 {
   MpWireLaneIn *lane = &self->lane_in;
 
-  return lane->in_use && (lane->start < lane->end || !fall_asleep (lane));
+  return lane->in_use && (lane->start < lane->end || !fall_asleep (self));
 }
 
 static void
@@ -320,11 +368,12 @@ set_ring (MpWire *self,
     lane->record = g_malloc (MAX_RUN);
 }
 
-/* It may still come to be used. */
+/* It may still come to be used, or has been: then the word of that is in the socket. */
 static gboolean
 is_in_hand (MpRing *ring)
 {
-  return mp_ring_has_end (ring) && !mp_ring_peer_has_left (ring) && mp_ring_peer_is_alive (ring);
+  return mp_ring_has_end (ring) &&
+         ((!mp_ring_peer_has_left (ring) && mp_ring_peer_is_alive (ring)) || mp_ring_has_record (ring));
 }
 
 /* Who offers a ring while there is another one is another process with the same end: it does without. */
@@ -370,7 +419,7 @@ read_record (MpWire *self)
   g_autoptr(GError) error = NULL;
   gsize size = 0;
 
-  if (!hold_ring (lane))
+  if (!hold_ring (self))
     return FALSE;
   if (mp_ring_try_read (lane->ring, lane->record, MAX_RUN, &size, &error))
     {
@@ -407,6 +456,15 @@ take_frame (MpWire  *self,
   return mp_wire_check_zeros (&self->in, frame->data, frame->size);
 }
 
+static void
+go_on_in_ring (MpWire *self)
+{
+  if (self->lane_in.in_use)
+    mp_wire_set_broken (&self->in, MP_ERROR_PROTOCOL, "it is in its ring");
+  else
+    self->lane_in.in_use = TRUE;
+}
+
 /* What the wires say to each other in the socket. FALSE: that is none of it. */
 static gboolean
 obey (MpWire  *self,
@@ -424,10 +482,11 @@ obey (MpWire  *self,
       return TRUE;
     case MP_WIRE_LANE_GO:
       mp_frame_clear (frame);
-      if (lane->ring == NULL || lane->in_use)
+      if (lane->ring == NULL)
         mp_wire_set_broken (&self->in, MP_ERROR_PROTOCOL, "there is no ring");
-      else
-        lane->in_use = TRUE;
+      /* Else one that has gone before it put anything there, and another's ring has come instead. */
+      else if (frame->tag == mp_ring_get_id (lane->ring))
+        go_on_in_ring (self);
       return TRUE;
     default:
       return FALSE;
@@ -519,7 +578,7 @@ mp_wire_lane_fill (MpWire  *self,
     g_propagate_error (error, g_steal_pointer (&local_error));
   if (n != 0)
     return n;
-  return fall_asleep (lane) ? 0 : 1;
+  return fall_asleep (self) ? 0 : 1;
 }
 
 /* Another process. */
@@ -572,12 +631,21 @@ mp_wire_take_lane (MpWire    *self,
                    GError   **error)
 {
   MpRing *ring = mp_ring_adopt (fd, error);
+  g_autoptr(GError) local_error = NULL;
 
   if (ring == NULL)
     return FALSE;
   if (mp_ring_get_size (ring) > MAX_RING_SIZE)
     {
       g_set_error (error, MP_ERROR, MP_ERROR_PROTOCOL, "Received a connection that is none");
+      mp_ring_free (ring);
+      return FALSE;
+    }
+
+  /* Now, because there may be no descriptor for that when it is needed. */
+  if (!take_ring (ring, &local_error) && local_error != NULL)
+    {
+      g_propagate_error (error, g_steal_pointer (&local_error));
       mp_ring_free (ring);
       return FALSE;
     }

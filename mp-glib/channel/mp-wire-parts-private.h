@@ -114,6 +114,7 @@ typedef struct
   guint     n_short;        /* frames that could have gone there, since … */
   guint     n_offers;       /* … the last of so many rings */
   guint     patience;       /* how often to look for room */
+  guint     n_runs;         /* since it was seen that somebody reads there */
 } MpWireLaneOut;
 
 /* The other end's. */
