@@ -153,6 +153,38 @@ class QueueTest(unittest.TestCase):
             q.put(variant)
             self.assertTrue(q.get().equal(variant))
 
+    def test_signals(self):
+        items = [{'a': [1]}, b'bytes', bytearray(b'x'), None, 'text', GLib.Variant('(is)', (3, 'x'))]
+        for q in Mp.Queue(), Mp.SimpleQueue(), Mp.JoinableQueue():
+            loop, seen, after = GLib.MainLoop(), [], []
+
+            def take(_queue, value, _tag, data):
+                seen.append((value, data))
+
+            def take_after(_queue, value, _tag):
+                after.append(value)
+                if len(after) == len(items):
+                    loop.quit()
+
+            q.connect('item', take, 'data')
+            q.connect_after('item', take_after)
+            ended = q.connect('closed', lambda _queue, error: loop.quit())
+            run_in_process(put_all, q, items)
+            q.start()
+            timer = GLib.timeout_add_seconds(int(TIMEOUT), loop.quit)
+            loop.run()
+            q.stop()
+            GLib.source_remove(timer)
+            self.assertEqual(seen[:-1], [(item, 'data') for item in items[:-1]])
+            self.assertEqual(after[:-1], items[:-1])
+            self.assertEqual(after[-1].unpack(), (3, 'x'))
+            q.disconnect(ended)
+            q.disconnect_by_func(take)
+            with self.assertRaises(TypeError):
+                q.disconnect_by_func(take)
+            with self.assertRaises(TypeError):
+                q.connect('item', None)
+
     def test_unpicklable(self):
         """Here it is the put() that fails, and the queue is as it was."""
         q = Mp.Queue(1)

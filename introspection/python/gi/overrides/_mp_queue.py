@@ -57,6 +57,26 @@ def _value_of(item):
     return _get_bytes(variant) if tag == _BYTES else variant
 
 
+class _ItemHandler:
+    """A handler of the signal `item` that is told what was put; equals the program's own, for disconnect_by_func()."""
+
+    def __init__(self, handler):
+        self._handler = handler
+
+    def __call__(self, queue, variant, tag, *data):
+        return self._handler(queue, _value_of((variant, tag)), tag, *data)
+
+    def __eq__(self, other):
+        return self._handler == (other._handler if isinstance(other, _ItemHandler) else other)
+
+    def __hash__(self):
+        return hash(self._handler)
+
+
+def _for_signal(name, handler):
+    return _ItemHandler(handler) if name == 'item' and callable(handler) else handler
+
+
 class EndOfQueueError(EOFError, Empty):
     """The queue is empty, and no process is left that could put something."""
 
@@ -139,6 +159,14 @@ class _Basic(_mp_sync.Shared):
         if error.domain == errors.IO_DOMAIN and error.code == errors.IO_CLOSED:
             return EndOfQueueError(error.message)
         return errors.translate(error)
+
+    def connect(self, name, handler, *data):
+        """As GObject.Object.connect(); the value that handlers of `item` get is what was put."""
+        return super().connect(name, _for_signal(name, handler), *data)
+
+    def connect_after(self, name, handler, *data):
+        """As GObject.Object.connect_after(); and what is said of connect()."""
+        return super().connect_after(name, _for_signal(name, handler), *data)
 
     def empty(self):
         """Whether nothing is in it."""
