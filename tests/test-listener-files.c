@@ -434,6 +434,7 @@ test_race (void)
               g_autoptr(GError) error = NULL;
               g_autoptr(MpListener) listener = NULL;
 
+              prctl (PR_SET_PDEATHSIG, SIGKILL);   /* it waits for its parent's word */
               __atomic_fetch_add (&board[0], 1, __ATOMIC_SEQ_CST);
               while (__atomic_load_n (&board[0], __ATOMIC_SEQ_CST) < (int) G_N_ELEMENTS (pids))
                 sched_yield ();

@@ -8,9 +8,10 @@
 #include <unistd.h>
 
 #include "bench-common.h"
+#include "mp-glib/platform/mp-spin-private.h"
 
-/* Messages through a pipe between two processes: `bench-pipe pingpong one|two`, 8 bytes there and back, both on one CPU
- * or each on its own; `bench-pipe messages SIZE` and `bench-pipe variants`, one way, on two CPUs; `bench-pipe memory
+/* Messages through a pipe between two processes: `bench-pipe pingpong one|two [blocking]`, 8 bytes there and back, both
+ * on one CPU or each on its own, with the short busy wait or without; `bench-pipe messages SIZE` and `bench-pipe variants`, one way, on two CPUs; `bench-pipe memory
  * SIZE`: what receiving takes beyond the message. */
 
 #define N_REPEATS    5
@@ -199,6 +200,8 @@ main (int argc, char **argv)
   const char *work = argc >= 2 ? argv[1] : "";
   const char *argument = argc >= 3 ? argv[2] : "";
 
+  if (argc >= 4 && strcmp (argv[3], "blocking") == 0)
+    mp_spin_set_for_testing (FALSE);
   if (strcmp (work, "pingpong") == 0)
     bench_pingpong (strcmp (argument, "one") == 0);
   else if (strcmp (work, "messages") == 0)
@@ -209,7 +212,7 @@ main (int argc, char **argv)
     bench_memory (strtoul (argument, NULL, 10));
   else
     {
-      fprintf (stderr, "Usage: %s pingpong one|two, messages SIZE, variants, memory SIZE\n", argv[0]);
+      fprintf (stderr, "Usage: %s pingpong one|two [blocking], messages SIZE, variants, memory SIZE\n", argv[0]);
       return 2;
     }
 
