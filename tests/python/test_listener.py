@@ -483,6 +483,10 @@ class ValueTest(Base):
         self.assertEqual(queue.get(timeout=support.TIMEOUT), 'through it')
         with self.assertRaisesRegex(PermissionError, 'isolated'):
             accepted.send([Mp.Queue()])
+        for shared in Mp.Value('i', 3, isolated=True), Mp.Array('i', 3, isolated=True):
+            accepted.send(shared)
+            connected.recv().get_obj()
+            self.assertTrue(shared.get_lock().isolated)
         accepted.send('goes on')
         self.assertEqual(connected.recv(), 'goes on')
         # Not to another machine.

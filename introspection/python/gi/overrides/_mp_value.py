@@ -41,11 +41,11 @@ def _ctypes():
     return _mp_ctypes
 
 
-def _lock_for(lock):
+def _lock_for(lock, isolated=False):
     """The lock that is meant by multiprocessing's parameter."""
     if lock is True or lock is None:
         from ._mp_sync import RLock
-        return RLock()
+        return RLock(isolated=isolated)
     if not hasattr(lock, 'acquire'):
         raise AttributeError("%r has no method 'acquire'" % (lock,))
     if not isinstance(lock, (_Mp.Lock, _Mp.RLock)):
@@ -339,7 +339,8 @@ class Value(_Memory, _OfMembers, _Mp.Value):
     _wrapper_name = 'Synchronized'
 
     def __new__(cls, typecode_or_type, *args, lock=True, isolated=False, ctx=None):
-        memory = _make(_Mp.Value, typecode_or_type, 1, None if lock is False else _lock_for(lock), isolated)
+        lock_of = None if lock is False else _lock_for(lock, isolated)
+        memory = _make(_Mp.Value, typecode_or_type, 1, lock_of, isolated)
         if issubclass(memory._whole(), _ctypes().ctypes.Array):
             raise TypeError('an array is made by Mp.Array')
         if args:
@@ -380,14 +381,15 @@ class Array(_Memory, _OfArray, _Mp.Array):
 
     _library = _Mp.Array
 
-    def __new__(cls, typecode_or_type, size_or_initializer, *, lock=True, ctx=None):
+    def __new__(cls, typecode_or_type, size_or_initializer, *, lock=True, isolated=False, ctx=None):
         initial = size_or_initializer
         n_items = initial if isinstance(initial, int) else len(initial)
         if n_items < 1:
             raise ValueError('an array has one element at least, not %d' % n_items)
         if n_items > sys.maxsize:
             raise OverflowError('an array of %d elements is too large' % n_items)
-        memory = _make(_Mp.Array, typecode_or_type, n_items, None if lock is False else _lock_for(lock), False)
+        lock_of = None if lock is False else _lock_for(lock, isolated)
+        memory = _make(_Mp.Array, typecode_or_type, n_items, lock_of, isolated)
         if not isinstance(initial, int):
             memory._open().__init__(*initial)
         return memory.get_obj() if lock is False else memory
