@@ -139,6 +139,14 @@ class AddressTest(Base):
             self.assertEqual(listener.address[0], '::1')
             self.check(listener)
             self.assertEqual(listener.last_accepted[0], '::1')
+        # As sockets, and so multiprocessing's listeners, have them.
+        with self.listen(('::1', 0, 0, 0), 'AF_INET6') as listener:
+            client = InThread(Mp.Client, (*listener.address, 0, 0))
+            listener.accept(timeout=support.TIMEOUT).send('four')
+            self.assertEqual(client.get().recv(), 'four')
+        for address in (('localhost', 0, 0, 0), ('::1', 0, 0, 'x'), ('::1', 0, 0, -1), ('::1', 0, 0)):
+            with self.assertRaises(ValueError):
+                Mp.Listener(address)
 
     def test_text_and_objects(self):
         for text in ('unix:' + self.path, 'tcp:127.0.0.1:0', 'tcp:localhost:0'):

@@ -61,6 +61,15 @@ def _translate(error):
     return errors.translate(error)
 
 
+def _pair(address):
+    """(host, port) of an address of IPv6, of which sockets have four parts; others as they are."""
+    if isinstance(address, tuple) and len(address) == 4 and isinstance(address[0], str) and ':' in address[0]:
+        host, port, flow, scope = address
+        if flow == 0 and isinstance(scope, int) and scope >= 0:
+            return ('%s%%%d' % (host, scope) if scope > 0 and '%' not in host else host), port
+    return address
+
+
 def _family_of(address):
     if isinstance(address, tuple):
         if len(address) != 2 or not isinstance(address[0], str):
@@ -95,6 +104,7 @@ def _to_text(address, family):
         return address
     if family is None and isinstance(address, str) and address.startswith(_TEXT_FORMS):
         return address
+    address = _pair(address)
     own = _family_of(address)
     if family is None:
         family = own
@@ -114,6 +124,7 @@ def _to_listen(address, family):
         address = ('localhost', 0)
     if not isinstance(address, tuple):
         return _to_text(address, family)
+    address = _pair(address)
     own = _family_of(address)
     family = family or own
     _check_family(family)
@@ -122,7 +133,7 @@ def _to_listen(address, family):
     if family == 'AF_UNIX':
         raise ValueError('%r is no address of family %s' % (address, family))
     found = socket.getaddrinfo(host or None, port, kind, socket.SOCK_STREAM, 0, socket.AI_PASSIVE)
-    return _tcp(*found[0][4][:2])
+    return _tcp(*_pair(found[0][4]))
 
 
 def _from_text(text):
