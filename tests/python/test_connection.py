@@ -181,6 +181,20 @@ class ConnectionTest(unittest.TestCase):
         for wrong in (-1, 5):
             with self.assertRaises(ValueError):
                 self.second.recv_bytes_into(bytearray(4), wrong)
+        # What cannot be written to takes no message.
+        self.first.send_bytes(b'here')
+        with self.assertRaisesRegex(TypeError, 'read-only'):
+            self.second.recv_bytes_into(b'....')
+        self.assertEqual(self.second.recv_bytes(1 << 80), b'here')
+        for wrong in ('x', 1.5):
+            with self.assertRaisesRegex(TypeError, 'offset must be an integer'):
+                self.second.recv_bytes_into(bytearray(4), wrong)
+            with self.assertRaisesRegex(TypeError, 'offset must be an integer'):
+                self.first.send_bytes(b'here', wrong)
+            with self.assertRaisesRegex(TypeError, 'size must be an integer'):
+                self.first.send_bytes(b'here', 0, wrong)
+        with self.assertRaisesRegex(TypeError, 'maxlength must be'):
+            self.second.recv_bytes('x')
 
     def test_sizes(self):
         """What is copied and what is not, as bytes and as values."""

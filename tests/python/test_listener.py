@@ -4,6 +4,7 @@
 
 import array
 import asyncio
+import errno
 import os
 import pickle
 import random
@@ -192,6 +193,16 @@ class AddressTest(Base):
             Mp.Client(self.path, no_such_thing=1)
         with self.assertRaises(ValueError):
             Mp.Listener(max_pending=0)
+        with self.assertRaisesRegex(ValueError, 'backlog'):
+            Mp.Listener(backlog=1 << 40)
+        with self.assertRaisesRegex(TypeError, 'handshake_timeout'):
+            Mp.Listener(handshake_timeout='x')
+        with self.assertRaisesRegex(ValueError, 'handshake_timeout must be .* not -1'):
+            Mp.Listener(handshake_timeout=-1)
+        # An address of documentation, which is nobody's.
+        with self.assertRaises(OSError) as caught:
+            Mp.Listener(('192.0.2.1', 0))
+        self.assertEqual(caught.exception.errno, errno.EADDRNOTAVAIL)
 
     def test_nobody_there(self):
         with self.assertRaises(FileNotFoundError):

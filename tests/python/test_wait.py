@@ -97,6 +97,8 @@ class WaitTest(unittest.TestCase):
             Mp.wait([], 'x')
         with self.assertRaises(ValueError):
             Mp.wait([], float('nan'))
+        with self.assertRaisesRegex(ValueError, 'has not been started'):
+            Mp.wait([Mp.Process(target=print)], 0)
         r, w = os.pipe()
         os.close(r)
         os.close(w)

@@ -4,6 +4,7 @@
 import collections
 import errno
 import pickle
+import sys
 
 from gi.repository import GLib
 
@@ -13,6 +14,7 @@ from . import _mp_call
 from . import _mp_errors as errors
 from . import _mp_pickle as values
 from . import _mp_plain as plain
+from . import _mp_properties
 
 _Mp = get_introspection_module('Mp')
 
@@ -74,13 +76,14 @@ def _with_cause(exc, error):
 def _part(buf, offset, size):
     """The bytes of a bytes-like object that are meant."""
     view = memoryview(buf).cast('B')
+    offset = _mp_properties.index('offset', offset)
     if offset < 0:
         raise ValueError('offset is negative')
     if offset > len(view):
         raise ValueError('buffer length < offset')
     if size is None:
         size = len(view) - offset
-    elif size < 0:
+    elif _mp_properties.index('size', size) < 0:
         raise ValueError('size is negative')
     elif offset + size > len(view):
         raise ValueError('buffer length < offset + size')
@@ -289,8 +292,11 @@ class Connection(_Mp.Connection):
         return data or b'' if value is None else _get_bytes(value)
 
     def _recv_bounded(self, maxlength, timeout):
+        if not isinstance(maxlength, (int, float)):
+            raise TypeError('maxlength must be a number or None, not %s' % type(maxlength).__name__)
         if maxlength < 0:
             raise ValueError('negative maxlength')
+        maxlength = min(maxlength, sys.maxsize)
         if self._kept:
             self._check_kept(_BYTES)
             data, _kind, value = self._kept[0]
@@ -309,6 +315,9 @@ class Connection(_Mp.Connection):
     def recv_bytes_into(self, buf, offset=0, timeout=None):
         """Receives one message of bytes into a writable buffer; its length. BufferTooShort carries a longer one."""
         with memoryview(buf) as view, view.cast('B') as target:
+            if view.readonly:
+                raise TypeError('the buffer is read-only')
+            offset = _mp_properties.index('offset', offset)
             if offset < 0:
                 raise ValueError('negative offset')
             if offset > len(target):

@@ -33,6 +33,7 @@ IO_CLOSED = 18
 IO_CANCELLED = 19
 IO_TIMED_OUT = 24
 IO_TOO_MANY_OPEN_FILES = 31
+IO_NOT_INITIALIZED = 32
 IO_BROKEN_PIPE = 44
 
 
@@ -168,6 +169,7 @@ def _class_for(error):
             IO_CANCELLED: PoolTerminatedError,
             IO_INVALID_ARGUMENT: ValueError,
             IO_TOO_MANY_OPEN_FILES: OSError,
+            IO_NOT_INITIALIZED: ValueError,
         }.get(error.code)
     if error.domain != MP_DOMAIN:
         return None

@@ -25,6 +25,7 @@ _FAMILIES = {
 _TEXT_FORMS = ('unix:', 'unix-abstract:', 'tcp:')
 _RESOLVER_DOMAIN = 'g-resolver-error-quark'
 _TLS_DOMAIN = 'g-tls-error-quark'
+_IO_FAILED = 0             # of GIOErrorEnum
 _TLS_BAD_CERTIFICATE = 2   # of Gio.TlsError
 
 # Of GIOErrorEnum, and what the system calls say that CPython makes.
@@ -56,6 +57,12 @@ def _translate(error):
         return _translate_tls(error)
     if error.domain == errors.IO_DOMAIN and error.code in _ERRNO:
         exc = OSError(_ERRNO[error.code], error.message)
+        exc.__cause__ = error
+        return exc
+    if error.domain == errors.IO_DOMAIN and error.code == _IO_FAILED:
+        # GIO has no code of its own for this one.
+        here = error.message.endswith(os.strerror(errno.EADDRNOTAVAIL))
+        exc = OSError(errno.EADDRNOTAVAIL, error.message) if here else OSError(error.message)
         exc.__cause__ = error
         return exc
     return errors.translate(error)
@@ -168,6 +175,17 @@ def _key(authkey):
     return GLib.Bytes.new(bytes(authkey))
 
 
+def _microseconds(spec, name, seconds):
+    """As blocking calls take it, but errors have its own name."""
+    try:
+        value = _mp_call.microseconds(seconds)
+    except (OverflowError, TypeError, ValueError) as exc:
+        raise type(exc)(str(exc).replace('timeout', name, 1)) from None
+    if value < spec.minimum:
+        raise ValueError('%s must be at least %g seconds, not %r' % (name, spec.minimum / 1e6, seconds))
+    return value
+
+
 def _settings(cls, authkey, properties):
     """Keyword arguments as properties of a class of the library; times that end in _us may be given in seconds."""
     specs = {spec.name.replace('-', '_'): spec for spec in cls.list_properties()}
@@ -177,7 +195,7 @@ def _settings(cls, authkey, properties):
         found['authkey'] = key
     for name, value in properties.items():
         if name not in specs and name + '_us' in specs:
-            name, value = name + '_us', _mp_call.microseconds(value)
+            name, value = name + '_us', _microseconds(specs[name + '_us'], name, value)
         if name not in specs:
             raise TypeError('%s has no property %r' % (cls.__gtype__.name, name))
         found[name] = _mp_properties.check(specs[name], value)
@@ -210,11 +228,12 @@ class Listener(_Mp.Listener):
     _allow_pickle = False
 
     def __init__(self, address=None, family=None, backlog=128, authkey=None, *, allow_pickle=False, **properties):
+        properties['backlog'] = max(1, _mp_properties.index('backlog', backlog))
         settings = _settings(_Mp.Listener, authkey, properties)
         address = _to_listen(address, family)
         if address is not None:
             settings['address' if isinstance(address, str) else 'connectable'] = address
-        super().__init__(backlog=max(1, backlog), **settings)
+        super().__init__(**settings)
         try:
             self.init(None)
         except GLib.Error as error:

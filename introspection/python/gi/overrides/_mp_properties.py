@@ -4,6 +4,8 @@
 PyGObject has them as object.props.name only, and `object.name = value` makes an attribute that nobody looks at. A number
 out of bounds is a ValueError here; else it would be a warning, and nothing set."""
 
+import operator
+
 from gi.repository import GObject
 
 from ..module import get_introspection_module
@@ -12,6 +14,14 @@ _Mp = get_introspection_module('Mp')
 
 _READABLE, _WRITABLE = GObject.ParamFlags.READABLE, GObject.ParamFlags.WRITABLE
 _CONSTRUCT_ONLY = GObject.ParamFlags.CONSTRUCT_ONLY
+
+
+def index(name, value):
+    """@value, which a parameter of that name takes, as an integer."""
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise TypeError('%s must be an integer, not %s' % (name, type(value).__name__)) from None
 
 
 def check(spec, value):
