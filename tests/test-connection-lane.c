@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -237,6 +238,48 @@ test_travel (gconstpointer data)
   mp_connection_close (pipe.first, NULL);
   g_assert_null (mp_connection_recv (arrived, LONG_TIME, NULL, NULL));
   g_object_unref (arrived);
+  pipe_clear (&pipe);
+  pipe_clear (&road);
+}
+
+/* An end that comes to a process which can open no more files: that is an error, and not what came later first. */
+static void
+test_travel_full (void)
+{
+  g_autoptr(GVariant) handle = NULL;
+  g_autoptr(GVariant) value = NULL;
+  g_autoptr(MpConnection) arrived = NULL;
+  g_autoptr(GArray) fds = g_array_new (FALSE, FALSE, sizeof (int));
+  g_autoptr(GError) error = NULL;
+  struct rlimit old, limit;
+  Pipe pipe, road;
+  guint i;
+  int fd;
+
+  lane_open (&pipe);
+  pipe_open (&road);
+  send_number (pipe.first, 1);
+  handle = mp_shareable_to_variant (MP_SHAREABLE (pipe.second));
+  send_ok (road.first, handle);
+  g_assert_true (mp_connection_close (pipe.second, NULL));
+
+  g_assert_cmpint (getrlimit (RLIMIT_NOFILE, &old), ==, 0);
+  limit = old;
+  limit.rlim_cur = 100;
+  g_assert_cmpint (setrlimit (RLIMIT_NOFILE, &limit), ==, 0);
+  while ((fd = fcntl (0, F_DUPFD_CLOEXEC, 0)) >= 0)
+    g_array_append_val (fds, fd);
+  for (i = 0; i < 2; i++)
+    close (g_array_index (fds, int, --fds->len));
+  value = mp_connection_recv (road.second, LONG_TIME, NULL, &error);
+  if (value != NULL)
+    arrived = MP_CONNECTION (mp_shareable_from_variant (value, &error));
+  for (i = 0; i < fds->len; i++)
+    close (g_array_index (fds, int, i));
+  g_assert_cmpint (setrlimit (RLIMIT_NOFILE, &old), ==, 0);
+
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_TOO_MANY_OPEN_FILES);
+  g_assert_null (arrived);
   pipe_clear (&pipe);
   pipe_clear (&road);
 }
@@ -756,6 +799,7 @@ main (int    argc,
   g_test_add_func ("/connection-lane/objects", test_objects);
   g_test_add_data_func ("/connection-lane/travel", GUINT_TO_POINTER (1), test_travel);
   g_test_add_data_func ("/connection-lane/travel-on", GUINT_TO_POINTER (2), test_travel);
+  g_test_add_func ("/connection-lane/travel-full", test_travel_full);
   g_test_add_func ("/connection-lane/travel-not", test_travel_not);
   g_test_add_func ("/connection-lane/fork", test_fork);
   g_test_add_func ("/connection-lane/fair", test_fair);
