@@ -54,6 +54,11 @@ test('the lock', () => {
             matches(catchNow(() => condition[name]()), Mp.Error, Mp.Error.NOT_OWNER);
     }
     assert(catchNow(() => new Mp.Condition(lock)) instanceof TypeError);
+    assert(Mp.Condition.new(null).lock instanceof Mp.RLock && Mp.Condition.new().lock instanceof Mp.RLock);
+    for (const wrong of [new Mp.Semaphore(), 3, 'lock', {}]) {
+        for (const make of [() => Mp.Condition.new(wrong), () => new Mp.Condition({lock: wrong})])
+            assert(catchNow(make) instanceof TypeError);
+    }
     assert(catchNow(() => own.notify(-1)) instanceof TypeError);
     assert(catchNow(() => own.notify('all')) instanceof TypeError);
 });

@@ -52,6 +52,15 @@ test('units of a semaphore', () => {
     assertEqual([new Mp.Semaphore().value, Mp.Semaphore.new(5).value], [1, 5]);
     assertEqual([semaphore.returns_units, semaphore.release(), semaphore.returns_units], [true, true, false]);
     assert(catchNow(() => new Mp.Semaphore(3)) instanceof TypeError);
+    for (const klass of [Mp.Semaphore, Mp.BoundedSemaphore]) {
+        assertEqual([klass.new(0).value, klass.new(2 ** 31 - 1).value], [0, 2 ** 31 - 1]);
+        for (const value of [-1, 1.5, 'x', 2 ** 31, NaN, null]) {
+            for (const make of [() => klass.new(value), () => new klass({value})]) {
+                const error = catchNow(make);
+                assert(error instanceof RangeError && error.message.endsWith(`units, not ${value}`), show(error));
+            }
+        }
+    }
 });
 
 test('bounds of a semaphore', () => {

@@ -768,6 +768,14 @@ async function withAcquired(func, cancellable = null) {
     }
 }
 
+// GJS would make a number of units of anything.
+function checkUnits(properties) {
+    const {value = 1} = properties;
+    if (!Number.isInteger(value) || value < 0 || value > 0x7fffffff)
+        throw new RangeError(`A semaphore has from 0 to ${0x7fffffff} units, not ${String(value)}`);
+    return properties;
+}
+
 function overrideSync() {
     for (const klass of [Mp.Lock, Mp.RLock, Mp.Semaphore, Mp.Condition]) {
         overrideWait(klass, 'acquire');
@@ -775,11 +783,13 @@ function overrideSync() {
     }
     overrideWait(Mp.Event, 'wait');
     overrideWait(Mp.Condition, 'wait');
-    wrapInit(Mp.Condition, 'new Mp.Condition({lock})', properties => properties);
+    wrapInit(Mp.Condition, 'new Mp.Condition({lock})', Condition.checkProperties(Mp));
     overrideWait(Mp.Barrier, 'wait', Barrier.takeIndex);
     Barrier.init(Mp);
     wrapInit(Mp.Barrier, 'new Mp.Barrier({parties: 2})', Barrier.checkProperties);
-    wrapInit(Mp.Semaphore, 'new Mp.Semaphore({value: 2})', properties => properties);
+    wrapInit(Mp.Semaphore, 'new Mp.Semaphore({value: 2})', checkUnits);
+    for (const klass of [Mp.Semaphore, Mp.BoundedSemaphore])
+        klass.new = (value = 1) => new klass({value});
 }
 
 function _init() {

@@ -1,10 +1,10 @@
 // MpCondition.js — SPDX-License-Identifier: LGPL-2.1-or-later
 // Waiting until something is so, for Mp.js.
-/* exported init */
+/* exported checkProperties, init */
 
 const {GLib, GObject, Gio} = imports.gi;
 
-var {init} = (function () {
+var {checkProperties, init} = (function () {
 const {Math, Number, TypeError} = globalThis;
 
 function checkFunc(what, func) {
@@ -44,6 +44,13 @@ async function waitForAsync(func, cancellable = null) {
     return result;
 }
 
+const checkProperties = Mp => properties => {
+    const {lock = null} = properties;
+    if (lock !== null && !(lock instanceof Mp.Lock) && !(lock instanceof Mp.RLock))
+        throw new TypeError(`The lock of a condition is an Mp.Lock or an Mp.RLock, not ${String(lock)}`);
+    return properties;
+};
+
 function init(Mp) {
     const proto = Mp.Condition.prototype;
     const {_init: construct, notify} = proto;
@@ -54,6 +61,7 @@ function init(Mp) {
         return construct.call(this, properties, ...rest);
     };
 
+    Mp.Condition.new = (lock = null) => new Mp.Condition({lock});
     proto.wait_for = waitFor;
     proto.wait_for_async = waitForAsync;
     proto.notify = function (n = 1) {
@@ -63,5 +71,5 @@ function init(Mp) {
     };
 }
 
-return {init};
+return {checkProperties, init};
 })();
