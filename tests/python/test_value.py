@@ -195,6 +195,9 @@ class ValueTest(unittest.TestCase):
             Mp.Array('i', 1 << 45)
         with self.assertRaises(IndexError):
             Mp.Array('i', 3).add(3, 1)
+        for index in 0.5, 'x', None:
+            with self.assertRaises(TypeError):
+                Mp.Array('i', 3).add(index, 1)
 
     def test_locks(self):
         for module in BOTH:

@@ -435,7 +435,7 @@ class Array(_Memory, _OfArray, _Mp.Array):
         return self._compare_exchange((self._checked(index),), expected, desired)
 
     def _checked(self, index):
-        n = len(self)
+        n, index = len(self), operator.index(index)
         if not -n <= index < n:
             raise IndexError('invalid index')
         return index % n
