@@ -245,6 +245,32 @@ test_kinds (void)
   g_assert_finalize_object (second);
 }
 
+/* The other end of a pipe whose end went to a stranger takes that for one of this program's. */
+static void
+test_end_of_pipe (void)
+{
+  for (gsize i = 0; i < G_N_ELEMENTS (kinds); i++)
+    {
+      g_autoptr(GObject) object = kinds[i].make (FALSE);
+      g_autoptr(GVariant) handle = mp_shareable_to_variant (MP_SHAREABLE (object));
+      g_autoptr(MpConnection) near = NULL;
+      g_autoptr(MpConnection) far = NULL;
+      g_autoptr(GError) error = NULL;
+      int fds[2];
+
+      if (kinds[i].always)
+        continue;
+      g_assert_cmpint (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), ==, 0);
+      near = mp_connection_new_taking (fds[0], MP_CONNECTION_DUPLEX, 1 << 20);
+      far = mp_connection_new_taking (fds[1], MP_CONNECTION_DUPLEX | MP_CONNECTION_FOREIGN, 1 << 20);
+      send_ok (near, handle);
+      g_assert_null (mp_connection_recv (far, LONG_TIME, NULL, &error));
+      g_assert_error (error, MP_ERROR, MP_ERROR_PROTOCOL);
+      g_assert_nonnull (strstr (error->message, "is not isolated"));
+      g_assert_true (mp_connection_is_closed (far));
+    }
+}
+
 int
 main (int   argc,
       char *argv[])
@@ -253,6 +279,7 @@ main (int   argc,
   g_test_init (&argc, &argv, NULL);
 
   g_test_add_func ("/connection-isolated/kinds", test_kinds);
+  g_test_add_func ("/connection-isolated/end-of-pipe", test_end_of_pipe);
 
   return g_test_run ();
 }

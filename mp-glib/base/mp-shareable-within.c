@@ -63,6 +63,7 @@ mp_shareable_adopt_within (GVariant  *described,
 {
   g_autoptr(GVariant) state = NULL;
   MpShareableAdopt adopt = NULL;
+  MpShareable *inner;
   const char *kind = NULL;
   guint n_own = 0;
 
@@ -87,5 +88,12 @@ mp_shareable_adopt_within (GVariant  *described,
     }
 
   *used = n_own;
-  return adopt (state, fds, n_own, error);
+  inner = adopt (state, fds, n_own, error);
+  /* A stranger may send only what is; all else would be taken for this program's own. */
+  if (inner != NULL && foreign_here && !mp_shareable_get_isolated (inner))
+    {
+      g_set_error (error, MP_ERROR, MP_ERROR_PROTOCOL, "Received an object (%s) that is not isolated", kind);
+      g_clear_object (&inner);
+    }
+  return inner;
 }
