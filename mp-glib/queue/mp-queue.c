@@ -47,7 +47,7 @@
  * Since: 0.1
  */
 
-#define STATE_TYPE "(ub" "v)"    /* descriptors of the slot; spare; the slot */
+#define STATE_TYPE "(ub" "v)"    /* descriptors of the slot; whether it is isolated; the slot */
 
 enum { PROP_0, PROP_MAX_ITEMS, PROP_MAX_BYTES, PROP_ISOLATED, N_PROPS };
 static GParamSpec *props[N_PROPS];
@@ -77,6 +77,16 @@ static const char *
 mp_queue_shareable_get_kind (MpShareable *shareable)
 {
   return mp_queue_get_kind (MP_QUEUE (shareable))->kind;
+}
+
+/* Once it is, it stays so, whatever strangers write into the memory: what has come from them is not to be taken for the
+ * program's own. */
+static gboolean
+mp_queue_get_isolated (MpShareable *shareable)
+{
+  MpQueue *self = MP_QUEUE (shareable);
+
+  return self->isolated || mp_slot_is_isolated (&self->slot);
 }
 
 static GVariant *
@@ -109,15 +119,7 @@ mp_queue_describe (MpShareable  *shareable,
     }
   mp_queue_note_handed (self, FALSE);
   g_array_append_val (fds, fd);
-  return g_variant_ref_sink (g_variant_new (STATE_TYPE, fds->len - 1 - n_before, FALSE, slot));
-}
-
-static gboolean
-mp_queue_get_isolated (MpShareable *shareable)
-{
-  MpQueue *self = MP_QUEUE (shareable);
-
-  return self->slot.arena != NULL ? mp_slot_is_isolated (&self->slot) : self->isolated;
+  return g_variant_ref_sink (g_variant_new (STATE_TYPE, fds->len - 1 - n_before, mp_queue_get_isolated (shareable), slot));
 }
 
 static void
@@ -139,10 +141,11 @@ mp_queue_adopt (GType               type,
   g_autoptr(GVariant) slot = NULL;
   Parts parts = { { NULL }, NULL };
   guint n_slot_fds = 0;
+  gboolean isolated = FALSE;
   MpQueue *self = NULL;
 
   if (g_variant_is_of_type (state, G_VARIANT_TYPE (STATE_TYPE)))
-    g_variant_get (state, STATE_TYPE, &n_slot_fds, NULL, &slot);
+    g_variant_get (state, STATE_TYPE, &n_slot_fds, &isolated, &slot);
   if (slot == NULL || n_fds == 0 || n_slot_fds != n_fds - 1)
     {
       g_set_error (error, MP_ERROR, MP_ERROR_PROTOCOL, "Received a malformed %s: its state", kind->kind);
@@ -160,7 +163,7 @@ mp_queue_adopt (GType               type,
   fds[n_slot_fds] = -1;
 
   parts_to_adopt = &parts;
-  self = g_object_new (type, NULL);
+  self = g_object_new (type, "isolated", isolated, NULL);
   parts_to_adopt = NULL;
   mp_queue_mark_slowly (self, MP_QUEUE_HANDED, MP_QUEUE_CLOSED);
   mp_queue_note_handed (self, TRUE);

@@ -515,6 +515,26 @@ class ValueTest(Base):
         accepted.send('goes on')
         self.assertEqual(connected.recv(), 'goes on')
 
+    def test_queue_through_it(self):
+        """A queue that came from a stranger, or goes to one, has no pickles: they would be read here."""
+        accepted, connected = self.pair()
+        queue = Mp.Queue(isolated=True)
+        accepted.send(queue)
+        received = connected.recv()
+        self.assertEqual((queue.allow_pickle, received.allow_pickle, Mp.Queue().allow_pickle), (False, False, True))
+        for value in ([1, {'a': None}], b'bytes', GLib.Variant('i', 3)):
+            received.put(value)
+            self.assertEqual(queue.get(timeout=support.TIMEOUT), value)
+        with self.assertRaisesRegex(TypeError, 'allow_pickle'):
+            queue.put(object())
+        received.allow_pickle = True
+        received.put([InThread])
+        with self.assertRaisesRegex(Mp.ProcessError, 'pickle'):
+            queue.get(timeout=support.TIMEOUT)
+        received.put([InThread])
+        queue.allow_pickle = True
+        self.assertEqual(queue.get(timeout=support.TIMEOUT), [InThread])
+
     def test_pipe_through_it(self):
         """A pipe's end that came from a stranger leads to one."""
         accepted, connected = self.pair()

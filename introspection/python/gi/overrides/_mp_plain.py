@@ -75,9 +75,9 @@ class _Writer:
             self.out += _size(len(self.handles))
             self.handles.append(_Mp.Shareable.to_variant(obj))
         else:
-            raise TypeError('%s objects cannot be sent through this connection, which carries plain values and objects '
-                            'that processes share: pickles only if both ends were made with allow_pickle=True'
-                            % type(obj).__qualname__)
+            raise TypeError('%s objects cannot be sent here: connections of listeners and clients, and isolated queues, '
+                            'carry plain values and objects that processes share, and pickles only if both sides have '
+                            'allow_pickle=True' % type(obj).__qualname__)
 
     def _put_sized(self, tag, data):
         self.out += tag
@@ -89,8 +89,8 @@ class _Writer:
 
     def _put_type(self, obj):
         if _TYPES.get(obj.__name__) is not obj:
-            raise TypeError('the type %s cannot be sent through this connection, which carries plain values: pickles '
-                            'only if both ends were made with allow_pickle=True' % obj.__qualname__)
+            raise TypeError('the type %s cannot be sent here, as a plain value: pickles only if both sides have '
+                            'allow_pickle=True' % obj.__qualname__)
         self._put_sized(b'y', obj.__name__.encode())
 
     def _put_variant(self, obj):

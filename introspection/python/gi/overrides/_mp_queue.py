@@ -16,12 +16,13 @@ from . import _mp_asyncio
 from . import _mp_call
 from . import _mp_errors as errors
 from . import _mp_pickle as values
+from . import _mp_plain as plain
 from . import _mp_sync
 
 _Mp = get_introspection_module('Mp')
 
-# What bytes are: a pickle, or what was put.
-_PICKLE, _BYTES = 1, 2
+# What bytes are: a pickle, what was put, or a plain value.
+_PICKLE, _BYTES, _PLAIN = 1, 2, 3
 _PROTOCOL = values.PROTOCOL
 _MOST = (1 << 32) - 1
 
@@ -35,26 +36,26 @@ _dumps = pickle.dumps
 _loads = pickle.loads
 
 
-def _packed(obj):
-    """The bytes of @obj, and what they are; a pickle cannot carry objects that have handles."""
+def _packed(obj, allow_pickle):
+    """The bytes of @obj, and what they are; they cannot carry objects that have handles."""
     if type(obj) is bytes:
         return obj, _BYTES
+    if not allow_pickle:
+        data, handles = plain.dumps(obj)
+        _refuse(handles)
+        return data, _PLAIN
     try:
         return _dumps(obj, _PROTOCOL), _PICKLE
     except (TypeError, pickle.PicklingError):
         data, handles = values.dumps(obj)
-    if handles:
-        raise TypeError('what is in a queue belongs to no process, so it cannot hold objects that processes share: '
-                        'send them in the arguments of a process or through a connection')
+    _refuse(handles)
     return data, _PICKLE
 
 
-def _value_of(item):
-    """What _get_tagged() gave, as what was put."""
-    variant, tag = item
-    if tag == _PICKLE:
-        return _loads(_get_bytes(variant))
-    return _get_bytes(variant) if tag == _BYTES else variant
+def _refuse(handles):
+    if handles:
+        raise TypeError('what is in a queue belongs to no process, so it cannot hold objects that processes share: '
+                        'send them in the arguments of a process or through a connection')
 
 
 class _ItemHandler:
@@ -64,7 +65,7 @@ class _ItemHandler:
         self._handler = handler
 
     def __call__(self, queue, variant, tag, *data):
-        return self._handler(queue, _value_of((variant, tag)), tag, *data)
+        return self._handler(queue, queue._value_of((variant, tag)), tag, *data)
 
     def __eq__(self, other):
         return self._handler == (other._handler if isinstance(other, _ItemHandler) else other)
@@ -97,10 +98,40 @@ os.register_at_fork(after_in_child=_after_fork)
 
 
 class _Basic(_mp_sync.Shared):
-    """What all queues do. A value that is no GLib.Variant goes through as a pickle, bytes as they are."""
+    """What all queues do. A value that is no GLib.Variant goes through as a pickle, bytes as they are.
+
+    An isolated queue may be shared with programs of others: it holds plain values, as the connections of listeners and
+    clients do, see Connection; and allow_pickle."""
 
     _closed = 0      # the process in which close() was called
     _kept = ()       # items that were got for somebody who no longer wanted them: the next ones to be got here
+
+    _allows = None   # whether pickles are allowed, once that is known
+
+    @property
+    def allow_pickle(self):
+        """Whether values are put as pickles, and those that are got are read; else they are plain values.
+
+        At first it is so for queues that are not isolated. Who can put a pickle can do in a process that gets it
+        whatever that can do itself."""
+        if self._allows is None:
+            self._allows = not self.get_property('isolated')
+        return self._allows
+
+    @allow_pickle.setter
+    def allow_pickle(self, allow):
+        self._allows = bool(allow)
+
+    def _value_of(self, item):
+        """What _get_tagged() gave, as what was put."""
+        variant, tag = item
+        if tag == _PICKLE:
+            if not self.allow_pickle:
+                raise errors.ProcessError('a pickle was in a queue in which they are not allowed, see allow_pickle')
+            return _loads(_get_bytes(variant))
+        if tag == _PLAIN:
+            return plain.loads(_get_bytes(variant))
+        return _get_bytes(variant) if tag == _BYTES else variant
 
     def _check(self):
         if self._closed and self._closed == os.getpid():
@@ -110,7 +141,7 @@ class _Basic(_mp_sync.Shared):
         if isinstance(obj, GLib.Variant):
             self._call(_put, obj, timeout=timeout)
             return
-        data, tag = _packed(obj)
+        data, tag = _packed(obj, self.allow_pickle)
         try:
             _put_tagged(self, data, tag, 0, None)
             return
@@ -121,13 +152,13 @@ class _Basic(_mp_sync.Shared):
 
     def _get(self, timeout):
         if self._kept:
-            return _value_of(self._kept.popleft())
+            return self._value_of(self._kept.popleft())
         try:
-            return _value_of(_get_tagged(self, 0, None))
+            return self._value_of(_get_tagged(self, 0, None))
         except GLib.Error as error:
             if not errors.is_timeout(error):
                 raise self._translate(error) from error
-        return _value_of(self._wait_for_item(timeout))
+        return self._value_of(self._wait_for_item(timeout))
 
     def _wait_for_item(self, timeout):
         """One that has been got for a call that a signal's handler leaves is for the next call."""
@@ -176,8 +207,8 @@ class _Basic(_mp_sync.Shared):
         """As get() without a timeout, to be awaited under asyncio."""
         self._check()
         if self._kept:
-            return _value_of(self._kept.popleft())
-        return _value_of(await self._await(
+            return self._value_of(self._kept.popleft())
+        return self._value_of(await self._await(
             lambda cancellable, done: _Mp.Queue.get_tagged_async(self, cancellable, done),
             _Mp.Queue.get_tagged_finish, self._keep_result))
 
@@ -188,7 +219,7 @@ class _Basic(_mp_sync.Shared):
             await self._await(lambda cancellable, done: _Mp.Queue.put_async(self, obj, cancellable, done),
                               _Mp.Queue.put_finish)
             return
-        data, tag = _packed(obj)
+        data, tag = _packed(obj, self.allow_pickle)
         await self._await(
             lambda cancellable, done: _Mp.Queue.put_tagged_async(self, data, tag, cancellable, done),
             _Mp.Queue.put_tagged_finish)
