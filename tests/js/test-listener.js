@@ -76,6 +76,17 @@ test('addresses', async () => {
     assert(catchNow(() => new Mp.Listener('tcp:localhost:0')) instanceof TypeError);
 });
 
+test('numbers that are none, or too large', () => {
+    for (const name of ['backlog', 'max_pending', 'handshake_timeout_us', 'max_message_size']) {
+        for (const wrong of [-1, 1.5, NaN, 2 ** 63, 'x']) {
+            const error = catchNow(() => new Mp.Listener({[name]: wrong}));
+            assert(error instanceof RangeError && error.message.includes(name), `${name} ${wrong}`);
+        }
+        new Mp.Listener({[name]: 5}).close();
+    }
+    assert(catchNow(() => new Mp.ClientOptions({max_message_size: -1})) instanceof RangeError);
+});
+
 test('the ways to make and to connect', async () => {
     const listener = Mp.Listener.new('tcp:127.0.0.1:0', KEY);
     const options = new Mp.ClientOptions({authkey: KEY});

@@ -152,6 +152,14 @@ function overrideConnections(mp, {promisify, wrapMethod}) {
     overrideReceivingInto(Connection.prototype);
     Connection.prototype[Symbol.asyncIterator] = iterate;
 
+    // GJS would make a number of anything, and 0 of most.
+    const descriptorNew = Mp.Descriptor.new;
+    Mp.Descriptor.new = fd => {
+        if (!Number.isInteger(fd) || fd > 0x7fffffff || fd < -0x80000000)
+            throw new TypeError(`A descriptor is given by its number, not by ${display(fd)}`);
+        return descriptorNew(fd);
+    };
+
     const pipeNew = Mp.pipe_new;
     Mp.pipe_new = (duplex = true) => pipeNew(duplex).filter(item => item instanceof Connection);
 }

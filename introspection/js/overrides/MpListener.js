@@ -7,7 +7,7 @@ const {display, attempt} = imports.overrides.MpValues;
 const {isEnd, toWait} = imports.overrides.MpConnection;
 
 var {overrideListeners, toKey} = (function () {
-const {Array, ArrayBuffer, Number, Object, Symbol, TextEncoder, TypeError, Uint8Array} = globalThis;
+const {Array, ArrayBuffer, Number, Object, RangeError, Symbol, TextEncoder, TypeError, Uint8Array} = globalThis;
 
 let Mp;
 
@@ -42,7 +42,24 @@ function toText(address) {
         `not ${display(address)}`);
 }
 
+// The least and the greatest; GJS would make a number of anything, and GObject leave out what is not in bounds.
+const bounds = {
+    backlog: [1, 0x7fffffff],
+    max_pending: [1, 0xffff],
+    handshake_timeout_us: [1, 2 ** 61 - 1],
+    max_message_size: [0, 2 ** 63 - 1],
+};
+
+function checkBounds(properties) {
+    for (const [name, [least, greatest]] of Object.entries(bounds)) {
+        const value = properties[name] ?? least;
+        if (!Number.isInteger(value) || value < least || value >= greatest + 1)
+            throw new RangeError(`${name} is an integer from ${least} to ${greatest}, not ${display(value)}`);
+    }
+}
+
 function toProperties(properties) {
+    checkBounds(properties);
     if ('authkey' in properties)
         properties.authkey = toKey(properties.authkey);
     const address = properties.address ?? null;
