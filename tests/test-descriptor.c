@@ -144,10 +144,13 @@ test_none (void)
 {
   g_autoptr(GError) error = NULL;
   g_autoptr(MpDescriptor) descriptor = take (mp_fd_open_null ());
+  g_autofree char *text = NULL;
   int fd = get_free_fd ();
 
   g_assert_null (mp_descriptor_new (fd, &error));
   g_assert_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT);
+  text = g_strdup_printf ("Cannot duplicate descriptor %d: %s", fd, g_strerror (EBADF));
+  g_assert_cmpstr (error->message, ==, text);
   g_clear_error (&error);
   g_assert_null (mp_descriptor_new_take (-1, &error));
   g_assert_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT);

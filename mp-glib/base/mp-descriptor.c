@@ -252,10 +252,13 @@ mp_descriptor_new (int      fd,
                    GError **error)
 {
   int own = mp_fd_dup (fd);
+  int saved_errno = errno;
 
   if (own < 0)
     {
-      set_error (error, "duplicate a descriptor", errno);
+      g_autofree char *operation = g_strdup_printf ("duplicate descriptor %d", fd);
+
+      set_error (error, operation, saved_errno);
       return NULL;
     }
 

@@ -110,6 +110,7 @@ list_addresses (GSocketConnectable *connectable,
   g_autoptr(GPtrArray) addresses = g_ptr_array_new_with_free_func (g_object_unref);
   GError *local_error = NULL;
   GSocketAddress *address;
+  g_autofree char *where = NULL;
   guint n_first = 0;
 
   while (addresses->len < MAX_ADDRESSES &&
@@ -126,8 +127,9 @@ list_addresses (GSocketConnectable *connectable,
     }
 
   if (local_error == NULL)
-    g_set_error (&local_error, G_IO_ERROR, G_IO_ERROR_HOST_NOT_FOUND, "listener: the address stands for none");
-  g_propagate_error (error, local_error);
+    g_set_error (&local_error, G_IO_ERROR, G_IO_ERROR_HOST_NOT_FOUND, "it stands for no address");
+  where = g_socket_connectable_to_string (connectable);
+  g_propagate_prefixed_error (error, local_error, "listener: cannot listen at %s: ", where);
   return NULL;
 }
 
