@@ -221,6 +221,8 @@ class AddressTest(Base):
         self.check(self.listen(self.path))
         with self.assertRaises(socket.gaierror):
             Mp.Client(('no-such-host.invalid', 1))
+        with self.assertRaisesRegex(socket.gaierror, 'listener: cannot listen at no-such-host.invalid:'):
+            Mp.Listener('tcp:no-such-host.invalid:0')
 
 
 class AcceptTest(Base):

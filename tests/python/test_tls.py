@@ -118,7 +118,8 @@ class TestTls(unittest.TestCase):
                 self.assertRaises(Mp.TimeoutError, listener.accept, timeout=0.5)
                 with self.assertRaises(ssl.SSLCertVerificationError) as context:
                     client.get()
-                self.assertIn('certificate', str(context.exception))
+                self.assertRegex(str(context.exception), '^Cannot connect to tcp:.*: the certificate')
+                self.assertEqual(context.exception.errno, ssl.SSL_ERROR_SSL)
         with self.assertRaises(ssl.SSLError):
             with socket.create_server(('127.0.0.1', 0)) as server:
                 client = InThread(Mp.Client, server.getsockname(), tls=True, timeout=support.TIMEOUT)

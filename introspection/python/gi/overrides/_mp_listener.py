@@ -45,7 +45,7 @@ _ERRNO = {
 def _translate_tls(error):
     import ssl
     cls = ssl.SSLCertVerificationError if error.code == _TLS_BAD_CERTIFICATE else ssl.SSLError
-    exc = cls(error.message)
+    exc = cls(ssl.SSL_ERROR_SSL, error.message)
     exc.__cause__ = error
     return exc
 
