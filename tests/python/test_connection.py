@@ -283,6 +283,30 @@ class ConnectionTest(unittest.TestCase):
             self.assertEqual(self.first.recv_bytes(), b'bytes')
             self.assertIs(self.first.poll(), False)
 
+    def test_bounded_bytes_with_a_signal(self):
+        def handler(*_args):
+            raise InterruptedError
+
+        real = _mp_connection._recv_bytes_full
+
+        def recv_bytes_full(*args):
+            self.second.send_bytes(b'bytes')
+            result = real(*args)
+            signal.raise_signal(signal.SIGUSR1)
+            return result
+
+        self.addCleanup(signal.signal, signal.SIGUSR1, signal.signal(signal.SIGUSR1, handler))
+        _mp_connection._recv_bytes_full = recv_bytes_full
+        try:
+            with self.assertRaises(InterruptedError):
+                self.first.recv_bytes(5)
+        finally:
+            _mp_connection._recv_bytes_full = real
+        self.assertIs(self.first.poll(), True)
+        with self.assertRaises(OSError):
+            self.first.recv_bytes(4)
+        self.assertEqual(self.first.recv_bytes(5), b'bytes')
+
     def test_bytes_with_a_signal(self):
         def handler(*_args):
             raise InterruptedError

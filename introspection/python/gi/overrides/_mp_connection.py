@@ -33,6 +33,7 @@ _NOTHING, _VALUE, _BYTES, _BLOB = range(4)
 _flush = _Mp.Connection.flush
 _get_bytes = _Mp.blob_get_bytes
 _recv_blob = _Mp.Connection.recv_blob
+_recv_bytes_full = _Mp.Connection.recv_bytes_full
 _send_blob = _Mp.Connection.send_blob
 _send_data = _Mp.Connection.send_data
 _send_value = _Mp.Connection.send
@@ -261,8 +262,7 @@ class Connection(_Mp.Connection):
         try:
             self._blocking(receive, kinds, tag, timeout=timeout)
         except BaseException:
-            if message is not None:
-                self._kept = collections.deque((*self._kept, message))
+            self._keep(message)
             raise
         if message[1] == _NOTHING:
             raise errors.TimeoutError
@@ -305,12 +305,27 @@ class Connection(_Mp.Connection):
                 raise OSError('bad message length')
             self._kept.popleft()
             return data
+        message = None
+
+        def receive(*args):
+            nonlocal message
+            message = _recv_bytes_full(*args).get_data() or b'', _BYTES, None
+
         try:
-            return _mp_call.blocking(_Mp.Connection.recv_bytes_full, self, maxlength, timeout=timeout).get_data() or b''
+            _mp_call.blocking(receive, self, maxlength, timeout=timeout)
+            return message[0]
         except GLib.Error as error:
             stays = errors.is_mp(error, _Mp.Error.TOO_LARGE) and not _Mp.Connection.is_closed(self)
             exc = _with_cause(OSError('bad message length'), error) if stays else self._translate(error)
+        except BaseException:
+            self._keep(message)
+            raise
         raise exc
+
+    def _keep(self, message):
+        """What was received for a call that is left by a signal's handler, if anything was."""
+        if message is not None:
+            self._kept = collections.deque((*self._kept, message))
 
     def recv_bytes_into(self, buf, offset=0, timeout=None):
         """Receives one message of bytes into a writable buffer; its length. BufferTooShort carries a longer one."""
