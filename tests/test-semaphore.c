@@ -109,6 +109,27 @@ test_killed (void)
   g_assert_true (mp_semaphore_get_returns_units (own));
 }
 
+/* Nobody waits, nobody acquires: one only asks how many there are. */
+static void
+test_killed_value (void)
+{
+  g_autoptr(MpSemaphore) own = semaphore = mp_semaphore_new (3);
+  Peer peer = peer_start (hold_two);
+  gint64 deadline = 0;
+
+  g_assert_cmpuint (hear (peer.socket), ==, 2);
+  g_assert_cmpuint (mp_semaphore_get_value (own), ==, 1);
+  peer_kill (&peer);
+
+  deadline = g_get_monotonic_time () + 60 * G_USEC_PER_SEC;
+  while (mp_semaphore_get_value (own) != 3)
+    {
+      g_assert_cmpint (g_get_monotonic_time (), <, deadline);
+      g_usleep (1000);
+    }
+  g_assert_true (mp_semaphore_get_returns_units (own));
+}
+
 static void
 sleep_for_unit (int socket)
 {
@@ -376,6 +397,7 @@ main (int argc, char **argv)
   g_test_add_func ("/semaphore/units", test_units);
   g_test_add_func ("/semaphore/bounds", test_bounds);
   g_test_add_func ("/semaphore/killed", test_killed);
+  g_test_add_func ("/semaphore/killed-value", test_killed_value);
   g_test_add_func ("/semaphore/sleepers-woken-by-death", test_sleepers_woken_by_death);
   g_test_add_func ("/semaphore/index-reused", test_index_reused);
   g_test_add_func ("/semaphore/signal", test_signal);

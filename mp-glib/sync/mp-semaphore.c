@@ -242,6 +242,18 @@ acquire (MpSync    *sync,
 }
 
 static MpSyncStep
+settle_dead (MpSync    *sync,
+             gboolean   settle,
+             gpointer   data,
+             int       *wake,
+             GError   **error)
+{
+  if (mp_holdings_settle (&sync->slot, return_units))
+    *wake = G_MAXINT;
+  return MP_SYNC_DONE;
+}
+
+static MpSyncStep
 release (MpSync    *sync,
          gboolean   settle,
          gpointer   data,
@@ -418,7 +430,8 @@ mp_semaphore_release (MpSemaphore  *self,
  *
  * Gets how many units there are to be acquired.
  *
- * By the time that one looks at the answer it may be another one. What a dead process had may not be in it yet.
+ * By the time that one looks at the answer it may be another one. What a dead process had is in it within a
+ * fraction of a second.
  *
  * Returns: the number of units
  *
@@ -427,8 +440,18 @@ mp_semaphore_release (MpSemaphore  *self,
 guint
 mp_semaphore_get_value (MpSemaphore *self)
 {
+  MpSync *sync = NULL;
+  gint64 now = g_get_monotonic_time ();
+
   g_return_val_if_fail (MP_IS_SEMAPHORE (self), 0);
 
+  sync = get_sync (self);
+  if (mp_sync_is_usable (sync) && now - __atomic_load_n (&sync->settled_us, __ATOMIC_RELAXED) >= MP_CELL_SLICE_US &&
+      mp_sync_enter (sync, self, "semaphore get value", 0, NULL, NULL))
+    {
+      __atomic_store_n (&sync->settled_us, now, __ATOMIC_RELAXED);
+      mp_sync_do_inside (sync, settle_dead, NULL, NULL);
+    }
   return MP_SEMAPHORE_VALUE (mp_semaphore_read (self));
 }
 
