@@ -4,6 +4,7 @@
 
 import array
 import asyncio
+import errno
 import os
 import select
 import signal
@@ -165,6 +166,25 @@ class ConnectionTest(unittest.TestCase):
             self.second.recv_bytes(5, timeout=0.01)
         with self.assertRaises(ValueError):
             self.second.recv_bytes(-1)
+
+    def test_closed_as_a_value(self):
+        closed, other = Mp.Pipe()
+        closed.close()
+        for value in closed, [closed]:
+            with self.assertRaisesRegex(OSError, 'handle is closed'):
+                self.first.send(value)
+        with self.assertRaisesRegex(OSError, 'handle is closed'):
+            Mp.Process(target=print, args=(closed,)).start()
+        # One of which a part of a message is here.
+        other, busy = Mp.Pipe()
+        other.send_bytes(bytes(20000000), timeout=0.1)
+        with self.assertRaisesRegex(OSError, 'in use here') as caught:
+            self.first.send(other)
+        self.assertEqual(caught.exception.errno, errno.EBUSY)
+        with self.assertRaisesRegex(OSError, 'had not been sent wholly'):
+            other.close()
+        self.assertTrue(other.closed)
+        busy.close()
 
     def test_recv_bytes_into(self):
         numbers, target = array.array('i', range(5)), array.array('i', [0] * 10)

@@ -175,7 +175,12 @@ class Connection(_Mp.Connection):
             self._closed = True
             if self._awaited >= 0:
                 _mp_asyncio.forget(self._awaited)
-            _mp_call.plain(_Mp.Connection.close, self)
+            try:
+                _Mp.Connection.close(self)
+                return
+            except GLib.Error as error:
+                exc = self._translate(error)
+            raise exc
 
     def send(self, obj, timeout=None):
         """Sends a value, or a GLib.Variant as itself.
@@ -425,6 +430,8 @@ class Connection(_Mp.Connection):
                 return BrokenPipeError(errno.EPIPE, 'Broken pipe')
             if error.code == errors.IO_PERMISSION_DENIED:
                 return _with_cause(PermissionError(errno.EACCES, error.message), error)
+            if error.code in (errors.IO_PENDING, errors.IO_BUSY):
+                return _with_cause(OSError(errno.EBUSY, error.message), error)
             if error.code == errors.IO_NOT_SUPPORTED:
                 return _with_cause(OSError(errno.EOPNOTSUPP, error.message), error)
         return errors.translate(error)
@@ -436,6 +443,7 @@ class Connection(_Mp.Connection):
         self.close()
 
     def __reduce_ex__(self, protocol):
+        self._check()
         function, args = values.reduce_shareable(self)
         return (function, args) if self._how is None else (_arrived, (*args, *self._how))
 
