@@ -20,6 +20,8 @@ import unittest
 from gi.repository import Gio, GLib
 from gi.repository import Mp
 
+from gi.overrides import _mp_listener
+
 import support
 
 KEY = b'secret password'
@@ -516,6 +518,32 @@ class ValueTest(Base):
             accepted.send([queue])
         accepted.send('goes on')
         self.assertEqual(connected.recv(), 'goes on')
+
+    def test_client_with_a_signal(self):
+        """A client that has come when a signal's handler raises is for the next call."""
+        def handler(*_args):
+            raise InterruptedError
+
+        def accept(*args):
+            connection = real(*args)
+            signal.raise_signal(signal.SIGUSR1)
+            return connection
+
+        real = _mp_listener._accept
+        listener = self.listen()
+        self.addCleanup(signal.signal, signal.SIGUSR1, signal.signal(signal.SIGUSR1, handler))
+        client = InThread(Mp.Client, listener.address)
+        _mp_listener._accept = accept
+        try:
+            with self.assertRaises(InterruptedError):
+                listener.accept(timeout=support.TIMEOUT)
+        finally:
+            _mp_listener._accept = real
+        self.assertEqual(Mp.connection.wait([listener], 0), [listener])
+        with listener.accept(timeout=0) as accepted, client.get() as connected:
+            accepted.send('here')
+            self.assertEqual(connected.recv(timeout=support.TIMEOUT), 'here')
+        self.assertEqual(Mp.connection.wait([listener], 0), [])
 
     def test_queue_through_it(self):
         """A queue that came from a stranger, or goes to one, has no pickles: they would be read here."""

@@ -17,6 +17,8 @@ from ._mp_connection import WHOLE
 
 _Mp = get_introspection_module('Mp')
 
+_accept = _Mp.Listener.accept
+
 _FAMILIES = {
     'AF_UNIX': Gio.SocketFamily.UNIX,
     'AF_INET': Gio.SocketFamily.IPV4,
@@ -226,6 +228,7 @@ class Listener(_Mp.Listener):
     _closed = False
     _awaited = -1           # the descriptor, once a loop of asyncio watches it
     _allow_pickle = False
+    _kept = ()              # connections that were accepted for calls that were left by signals
 
     def __init__(self, address=None, family=None, backlog=128, authkey=None, *, allow_pickle=False, **properties):
         properties['backlog'] = max(1, _mp_properties.index('backlog', backlog))
@@ -257,10 +260,24 @@ class Listener(_Mp.Listener):
     def accept(self, timeout=None):
         """Waits for a client, and gives the Connection."""
         self._check()
+        if self._kept:
+            return self._kept.pop(0)
+        connection = None
+
+        def accept(*args):
+            nonlocal connection
+            connection = self._ready(_accept(*args))
+            return connection
+
         try:
-            return self._ready(_mp_call.blocking(_Mp.Listener.accept, self, timeout=timeout))
+            return _mp_call.blocking(accept, self, timeout=timeout)
         except GLib.Error as error:
             exc = self._translate(error)
+        except BaseException:
+            # A signal's handler ends the call, but the client has come: it is for the next one.
+            if connection is not None:
+                self._kept = [*self._kept, connection]
+            raise
         raise exc
 
     async def accept_async(self):
@@ -316,6 +333,9 @@ class Listener(_Mp.Listener):
             self._closed = True
             if self._awaited >= 0:
                 _mp_asyncio.forget(self._awaited)
+            for connection in self._kept:
+                connection.close()
+            self._kept = ()
             _Mp.Listener.close(self)
 
     def __enter__(self):
