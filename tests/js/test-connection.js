@@ -25,6 +25,13 @@ const writeTo = Mp.register(function writeTo(descriptor, text) {
     stream.close(null);
 });
 
+const sendErrors = Mp.register(function sendErrors(connection) {
+    // Domains that the owner does not have, so that those that both have are other numbers here.
+    for (let i = 0; i < 50; i++)
+        GLib.quark_from_string(`mp-test-${i}-quark`);
+    connection.send([new GLib.Error(Gio.ResolverError, Gio.ResolverError.NOT_FOUND, 'not there')]);
+});
+
 Mp.init();
 
 function matches(error, domain, code) {
@@ -265,6 +272,16 @@ test('descriptors', async () => {
     assertEqual(new TextDecoder().decode(GLib.file_get_contents(path)[1]), 'from there, and here');
     stream.close(null);
     file.delete(null);
+});
+
+test('an error of GLib has the same domain in another process', async () => {
+    assert(new GLib.Error(Gio.ResolverError, 0, '').domain > 0);
+    const [ours, theirs] = Mp.pipe_new();
+    const process = Mp.Process.new(sendErrors, [theirs]);
+    await process.start_async();
+    const [error] = await ours.recv_async();
+    matches(error, Gio.ResolverError, Gio.ResolverError.NOT_FOUND);
+    await process.join_async();
 });
 
 await run();

@@ -211,7 +211,7 @@ function simplifyObject(object, writer) {
     if (object instanceof GLib.Bytes)
         return special('g', ...writer.addBytes(object.toArray()));
     if (object instanceof GLib.Error)
-        return special('E', object.domain, object.code, object.message);
+        return special('E', GLib.quark_to_string(object.domain), object.code, object.message);
     if (object instanceof GObject.Object && GObject.type_is_a(object.constructor.$gtype, Mp.Shareable.$gtype))
         return special('h', writer.addPart(object.to_variant()));
     if (object instanceof Promise)
@@ -311,7 +311,7 @@ function restoreSpecial([kind, ...content], reader) {
     case 'e':
         return restoreError(content[0], reader);
     case 'E':
-        return new GLib.Error(content[0], content[1], content[2]);
+        return restoreGError(...content);
     case 'f':
         return restoreNumbers(new Float64Array(reader.getBytes(content[0], content[1], true).buffer));
     case 'b':
@@ -349,6 +349,12 @@ function restoreView(name, bytes) {
     if (type === undefined)
         throw new Error(`Malformed value: nothing is known of “${name}”`);
     return new type(bytes.buffer);
+}
+
+// The number of a domain is another one in each process. A name that is not known here is not made known: it would stay.
+function restoreGError(domain, code, message) {
+    const quark = GLib.quark_try_string(`${domain}`);
+    return quark !== 0 ? new GLib.Error(quark, code, message) : new Error(`${domain}: ${message}`);
 }
 
 function restoreError(record, reader) {
