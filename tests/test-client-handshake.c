@@ -209,6 +209,7 @@ typedef struct
   GSocketAddress          *addresses[3];   /* (owned) (nullable) */
   guint                    next;
   gboolean                 stalls;
+  gboolean                 goes_on;        /* with the first one */
 } Addresses;
 
 typedef GSocketAddressEnumeratorClass AddressesClass;
@@ -251,7 +252,7 @@ addresses_next_async (GSocketAddressEnumerator *enumerator,
     {
       GSocketAddress *address = self->addresses[self->next];
 
-      if (address != NULL)
+      if (address != NULL && !self->goes_on)
         self->next++;
       g_task_return_pointer (task, address != NULL ? g_object_ref (address) : NULL, g_object_unref);
       return;
@@ -399,6 +400,20 @@ test_look_up (void)
   g_assert_finalize_object (place);
 }
 
+/* A name whose addresses never come to an end, and none of which can be had. */
+static void
+test_endless (void)
+{
+  g_autofree char *missing = g_strconcat (server_folder, "/missing", NULL);
+  g_autoptr(GError) error = NULL;
+  Place *place = place_new (missing, NULL, FALSE);
+
+  place->addresses->goes_on = TRUE;
+  g_assert_null (mp_client_connect (G_SOCKET_CONNECTABLE (place), NULL, 10000, NULL, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT);
+  g_assert_finalize_object (place);
+}
+
 int
 main (int   argc,
       char *argv[])
@@ -415,6 +430,7 @@ main (int   argc,
   g_test_add_func ("/client/handshake/rude", test_rude);
   g_test_add_func ("/client/several-addresses", test_several_addresses);
   g_test_add_func ("/client/look-up", test_look_up);
+  g_test_add_func ("/client/endless", test_endless);
 
   status = g_test_run ();
   g_rmdir (server_folder);

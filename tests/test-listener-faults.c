@@ -326,6 +326,14 @@ test_killed (void)
   assert_good_one (listener);
 }
 
+static void
+keep_connection_cb (MpListener   *listener,
+                    MpConnection *connection,
+                    gpointer      user_data)
+{
+  g_set_object ((MpConnection **) user_data, connection);
+}
+
 static gint64
 get_cpu_time (void)
 {
@@ -391,6 +399,26 @@ test_descriptors_again (void)
   g_assert_finalize_object (accept_ok (listener));
   g_assert_cmpuint (failures->len, ==, 1);
   close (fd);
+}
+
+/* The first thing that the copy does is to wait for a client. */
+static void
+test_fork_and_accept (void)
+{
+  g_autoptr(MpListener) listener = listen_with (NULL, LONG_TIME, 64);
+  int status;
+  pid_t pid;
+
+  assert_good_one (listener);
+  pid = fork ();
+  if (pid == 0)
+    {
+      alarm (20);
+      assert_good_one (listener);
+      _exit (0);
+    }
+  g_assert_cmpint (waitpid (pid, &status, 0), ==, pid);
+  g_assert_cmpint (status, ==, 0);
 }
 
 /* With a main context that does not run nobody hears of failures: they do not fill memory. */
@@ -504,6 +532,143 @@ test_fork_and_end (void)
   assert_good_one (listener);
 }
 
+/* What was started is not in the copy of a process, until it is started there. */
+static void
+test_fork_started (void)
+{
+  g_autoptr(MpListener) listener = listen_with (NULL, LONG_TIME, 64);
+  MpConnection *connection = NULL;
+  int status;
+  pid_t pid;
+
+  g_signal_connect (listener, "connection", G_CALLBACK (keep_connection_cb), &connection);
+  mp_listener_start (listener);
+  pid = fork ();
+  if (pid == 0)
+    {
+      g_autoptr(Client) client = NULL;
+
+      alarm (20);
+      mp_listener_start (listener);
+      client = client_start (listener, KEY, FALSE);
+      while (connection == NULL)
+        g_main_context_iteration (NULL, TRUE);
+      client_join (client);
+      _exit (client->error == NULL ? 0 : 1);
+    }
+  g_assert_cmpint (waitpid (pid, &status, 0), ==, pid);
+  g_assert_cmpint (status, ==, 0);
+}
+
+static gpointer
+make_challenges_thread (gpointer data)
+{
+  g_autoptr(GBytes) key = make_key (KEY);
+
+  while (g_atomic_int_get ((int *) data) == 0)
+    mp_auth_free (mp_auth_new (MP_AUTH_LISTENER, key, FALSE, NULL));
+  return NULL;
+}
+
+/* The copy of a process whose other threads were authenticating. */
+static void
+test_fork_in_the_midst (void)
+{
+  g_autoptr(GBytes) key = make_key (KEY);
+  int stop = 0, status;
+  GThread *threads[2];
+  guint i;
+
+  for (i = 0; i < 2; i++)
+    threads[i] = g_thread_new ("authenticate", make_challenges_thread, &stop);
+  for (i = 0; i < 1000; i++)
+    {
+      pid_t pid = fork ();
+
+      if (pid == 0)
+        {
+          alarm (5);
+          mp_auth_free (mp_auth_new (MP_AUTH_LISTENER, key, FALSE, NULL));
+          _exit (0);
+        }
+      g_assert_cmpint (waitpid (pid, &status, 0), ==, pid);
+      g_assert_cmpint (status, ==, 0);
+    }
+  g_atomic_int_set (&stop, 1);
+  for (i = 0; i < 2; i++)
+    g_thread_join (threads[i]);
+}
+
+static guint
+count_own_directories (const char *folder)
+{
+  g_autoptr(GDir) directory = g_dir_open (folder, 0, NULL);
+  guint n = 0;
+
+  while (g_dir_read_name (directory) != NULL)
+    n++;
+  return n;
+}
+
+/* One that cannot be made leaves nothing behind, whichever descriptor is the one that is not to be had. */
+static void
+test_not_made (void)
+{
+  struct rlimit before, less;
+  MpListener *listener = NULL;
+  guint n_spare;
+  int fd;
+
+  if (!g_test_subprocess ())
+    {
+      g_autofree char *before_test = g_strdup (g_getenv ("TMPDIR"));
+      g_autofree char *folder = g_dir_make_tmp ("mp-test-XXXXXX", NULL);
+
+      g_setenv ("TMPDIR", folder, TRUE);
+      g_test_trap_subprocess (NULL, 0, G_TEST_SUBPROCESS_INHERIT_STDERR);
+      g_test_trap_assert_passed ();
+      if (before_test != NULL)
+        g_setenv ("TMPDIR", before_test, TRUE);
+      else
+        g_unsetenv ("TMPDIR");
+      g_assert_cmpint (g_rmdir (folder), ==, 0);
+      return;
+    }
+
+  g_main_context_default ();
+  g_assert_cmpint (getrlimit (RLIMIT_NOFILE, &before), ==, 0);
+  for (n_spare = 0; listener == NULL; n_spare++)
+    {
+      fd = dup (0);
+      close (fd);
+      less = before;
+      less.rlim_cur = fd + n_spare;
+      g_assert_cmpint (setrlimit (RLIMIT_NOFILE, &less), ==, 0);
+      listener = mp_listener_new (NULL, NULL, NULL);
+      g_assert_cmpint (setrlimit (RLIMIT_NOFILE, &before), ==, 0);
+      g_assert_cmpuint (count_own_directories (g_get_tmp_dir ()), ==, listener != NULL ? 1 : 0);
+    }
+  g_assert_cmpuint (n_spare, >, 4);
+  g_assert_finalize_object (listener);
+}
+
+/* Urgent data, which UNIX sockets have, too. */
+static void
+test_urgent (void)
+{
+  g_autoptr(MpListener) listener = listen_with (NULL, LONG_TIME, 64);
+  int fd = dial_listener (listener);
+  gint64 cpu_time;
+
+  send_raw (fd, "\0\0", 2);
+  (void) !send (fd, "x", 1, MSG_OOB);
+  cpu_time = get_cpu_time ();
+  assert_accept_fails (listener, 500000, G_IO_ERROR, G_IO_ERROR_TIMED_OUT);
+  g_assert_cmpint (get_cpu_time () - cpu_time, <, 100000);
+  assert_good_one (listener);
+  close (fd);
+}
+
 int
 main (int   argc,
       char *argv[])
@@ -513,6 +678,9 @@ main (int   argc,
 
   g_test_add_func ("/listener/faults/fork", test_fork);
   g_test_add_func ("/listener/faults/fork-and-end", test_fork_and_end);
+  g_test_add_func ("/listener/faults/fork-and-accept", test_fork_and_accept);
+  g_test_add_func ("/listener/faults/fork-started", test_fork_started);
+  g_test_add_func ("/listener/faults/fork-in-the-midst", test_fork_in_the_midst);
   g_test_add_func ("/listener/faults/killed", test_killed);
   g_test_add_func ("/listener/faults/hostile", test_hostile);
   g_test_add_func ("/listener/faults/crowded", test_crowded);
@@ -521,6 +689,8 @@ main (int   argc,
   g_test_add_func ("/listener/faults/no-descriptors", test_no_descriptors);
   g_test_add_func ("/listener/faults/descriptors-again", test_descriptors_again);
   g_test_add_func ("/listener/faults/flood", test_flood);
+  g_test_add_func ("/listener/faults/not-made", test_not_made);
+  g_test_add_func ("/listener/faults/urgent", test_urgent);
 
   return g_test_run ();
 }

@@ -390,6 +390,53 @@ test_signal (void)
 }
 
 static void
+start_connection_cb (MpListener   *listener,
+                     MpConnection *connection,
+                     gpointer      user_data)
+{
+  g_set_object ((MpConnection **) user_data, connection);
+  mp_connection_start (connection);
+}
+
+static void
+count_messages_cb (MpConnection *connection,
+                   GVariant     *value,
+                   gpointer      user_data)
+{
+  ++*(guint *) user_data;
+}
+
+/* Connections that come by the signal belong to the listener's context, though who turns that has another one as its
+ * thread's default. */
+static void
+test_signal_context (void)
+{
+  g_autoptr(GMainContext) context = g_main_context_new ();
+  g_autoptr(MpConnection) connection = NULL;
+  g_autoptr(MpListener) listener = NULL;
+  g_autoptr(Client) client = NULL;
+  guint n_messages = 0, n_turns;
+
+  g_main_context_push_thread_default (context);
+  listener = listen_ok (NULL, NULL);
+  g_main_context_pop_thread_default (context);
+  g_signal_connect (listener, "connection", G_CALLBACK (start_connection_cb), &connection);
+  mp_listener_start (listener);
+  client = client_start (listener, NULL, FALSE);
+  while (connection == NULL)
+    g_main_context_iteration (context, TRUE);
+  client_join (client);
+  g_signal_connect (connection, "message", G_CALLBACK (count_messages_cb), &n_messages);
+  send_ok (client->connection, g_variant_new_string ("here"));
+  for (n_turns = 0; n_messages == 0 && n_turns < 1000; n_turns++)
+    {
+      g_main_context_iteration (context, FALSE);
+      g_usleep (1000);
+    }
+  g_assert_cmpuint (n_messages, ==, 1);
+}
+
+static void
 close_cb (MpListener *listener,
           gpointer    data,
           gpointer    user_data)
@@ -585,6 +632,7 @@ main (int   argc,
   g_test_add_func ("/listener/async", test_async);
   g_test_add_func ("/listener/async-without-loop", test_async_without_loop);
   g_test_add_func ("/listener/signal", test_signal);
+  g_test_add_func ("/listener/signal-context", test_signal_context);
   g_test_add_func ("/listener/close-in-handlers", test_close_in_handlers);
   g_test_add_func ("/listener/fd", test_fd);
   g_test_add_func ("/listener/wait", test_wait);

@@ -69,7 +69,27 @@ struct _MpAuth
 /* A peer that does not know the key could have our challenge answered by ourselves, were it to challenge us with it: on
  * the same connection, or on another one at the same time. Ends of the two roles may well meet in one process. */
 static pthread_mutex_t delivered_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
 static GQueue all_delivered[2];       /* under the lock */
+
+/* The copy of a process has the queues, whole, and the lock, which nobody has. */
+static void
+before_fork (void)
+{
+  pthread_mutex_lock (&delivered_lock);
+}
+
+static void
+after_fork (void)
+{
+  pthread_mutex_unlock (&delivered_lock);
+}
+
+static void
+watch_forks (void)
+{
+  pthread_atfork (before_fork, after_fork, after_fork);
+}
 
 static gboolean
 fail (MpAuth      *self,
@@ -209,6 +229,7 @@ mp_auth_new (MpAuthRole   role,
       return NULL;
     }
 
+  pthread_once (&once, watch_forks);
   self = g_new0 (MpAuth, 1);
   self->role = role;
   self->key = g_bytes_ref (key);

@@ -21,10 +21,14 @@
 /* After what is ready: a call that does not wait gets as far as it can. */
 #define PRIORITY_OF_TIME (G_PRIORITY_DEFAULT + 10)
 
+/* There may be something ready all the time: this long after its time it is over nevertheless. */
+#define LATEST_US 100000
+
 typedef enum
 {
   SOURCE_BEGIN,
   SOURCE_TIME,
+  SOURCE_LATEST_TIME,
   SOURCE_CANCELLED,
   SOURCE_INTERRUPT,
   SOURCE_FD,
@@ -472,7 +476,11 @@ begin_cb (gpointer user_data)
   if (self->cancellable != NULL)
     watch_cancellable (self);
   if (self->deadline >= 0)
-    set_source (self, SOURCE_TIME, new_time_source (self->deadline, PRIORITY_OF_TIME), time_over_cb);
+    {
+      set_source (self, SOURCE_TIME, new_time_source (self->deadline, PRIORITY_OF_TIME), time_over_cb);
+      set_source (self, SOURCE_LATEST_TIME, new_time_source (self->deadline + LATEST_US, G_PRIORITY_DEFAULT),
+                  time_over_cb);
+    }
   if (interrupt_fd >= 0)
     set_source (self, SOURCE_INTERRUPT, g_unix_fd_source_new (interrupt_fd, G_IO_IN), G_SOURCE_FUNC (interrupted_cb));
 

@@ -42,6 +42,7 @@ op_queue (MpListenerAccept *op)
   gboolean closed;
 
   mp_hub_lock ();
+  mp_listener_core_prepare (core);
   closed = core->closed;
   if (!closed)
     {
@@ -319,6 +320,7 @@ mp_listener_start (MpListener *self)
   core = mp_listener_get_core (self);
   posts = mp_hub_ref_context (core->context);
   mp_hub_lock ();
+  mp_listener_core_prepare (core);
   begins = !core->started && !core->closed;
   if (begins)
     {

@@ -120,35 +120,59 @@ send_away (MpListenerCore   *core,
   post_failure (core, error);
 }
 
+/* Those of TLS anybody can go: they count for nothing when another one wants its place. */
+static guint
+count_steps (MpListenerClient *client)
+{
+  MpTls *tls = client->handshake.tls;
+  guint n = client->n_messages;
+
+  if (tls != NULL)
+    n += mp_tls_is_at_gate (tls) ? 0 : client->handshake.is_secure ? 2 : 1;
+  return n;
+}
+
 static guint
 count_messages (MpListenerClient *client)
 {
   return client->handshake.auth != NULL ? mp_auth_get_n_taken (client->handshake.auth) : 0;
 }
 
-/* It has sent something that only one who knows the key can send: the others have to go before it now. When the program
- * came back to its clients after the deadline only, that was not the client's fault. */
+/* When the program came back to its clients after the deadline only, that was not the fault of one who has answered. */
+static void
+postpone (MpListenerCore   *core,
+          MpListenerClient *client,
+          gint64            now)
+{
+  client->due = now + core->handshake_timeout_us;
+  mp_hub_lock ();
+  g_queue_unlink (&core->due, &client->due_link);
+  g_queue_push_tail_link (&core->due, &client->due_link);
+  mp_hub_unlock ();
+}
+
 static void
 note_progress (MpListenerCore   *core,
                MpListenerClient *client,
                gint64            now)
 {
-  gboolean late = client->due <= now;
+  guint n_messages = count_messages (client);
+  guint n_steps = client->n_steps;
 
-  client->n_messages = count_messages (client);
-  client->stalled_since = now;
-  if (late)
-    client->due = now + core->handshake_timeout_us;
-
-  mp_hub_lock ();
-  g_queue_unlink (&core->stalled, &client->stall_link);
-  g_queue_push_tail_link (&core->stalled, &client->stall_link);
-  if (late)
+  /* It has sent something that only one who knows the key can send: the others have to go before it now. */
+  if (n_messages != client->n_messages)
     {
-      g_queue_unlink (&core->due, &client->due_link);
-      g_queue_push_tail_link (&core->due, &client->due_link);
+      client->stalled_since = now;
+      mp_hub_lock ();
+      g_queue_unlink (&core->stalled, &client->stall_link);
+      g_queue_push_tail_link (&core->stalled, &client->stall_link);
+      mp_hub_unlock ();
     }
-  mp_hub_unlock ();
+
+  client->n_messages = n_messages;
+  client->n_steps = count_steps (client);
+  if (client->n_steps != n_steps && client->due <= now)
+    postpone (core, client, now);
 }
 
 static gboolean
@@ -194,8 +218,7 @@ mp_listener_step_client (MpListenerCore   *core,
       return;
 
     case MP_HANDSHAKE_WAITS:
-      if (count_messages (client) != client->n_messages)
-        note_progress (core, client, g_get_monotonic_time ());
+      note_progress (core, client, g_get_monotonic_time ());
       if (watch_client (core, client))
         return;
       g_set_error (&error, G_IO_ERROR, g_io_error_from_errno (errno), "cannot wait for it: %s", g_strerror (errno));

@@ -107,6 +107,9 @@ mp_listener_core_listen (MpListenerCore  *core,
   g_set_error (error, G_IO_ERROR, g_io_error_from_errno (errno), "listener: cannot wait for clients: %s",
                g_strerror (errno));
   mp_socket_file_remove (&core->file);
+  if (core->directory != NULL)
+    rmdir (core->directory);
+  g_clear_pointer (&core->directory, g_free);
   mp_fd_close (&core->fd);
   close_descriptors (core);
   return FALSE;
@@ -193,7 +196,10 @@ tell_clients_cb (gpointer data)
       if (client == NULL)
         break;
 
+      /* A thread that turns a context need not have made it its default one. */
+      g_main_context_push_thread_default (core->context);
       connection = mp_handshake_finish (&client->handshake, core->max_message_size);
+      g_main_context_pop_thread_default (core->context);
       mp_listener_client_free (client);
       mp_listener_tell_connection (listener, connection);
     }
@@ -375,7 +381,8 @@ turn (MpListenerCore *core)
 void
 mp_listener_core_release (MpListenerCore *core)
 {
-  if (core->closed && core->spots == NULL)
+  /* While the hub watches them who closes it has not come so far yet. */
+  if (core->closed && core->watch == NULL && core->spots == NULL)
     close_descriptors (core);
 }
 
@@ -450,10 +457,15 @@ leave_behind (GQueue *clients)
 
 /* A forked copy of the process has the socket, too, and may go on with it; but what is done to the other descriptors is
  * done to those of both, and clients in their handshakes are the parent's. Their structures may have been in the midst
- * of a change: they are left lying, and so are calls of threads that are not there any more. */
+ * of a change: they are left lying, and so are calls of threads that are not there any more. Nobody hears of signals
+ * here, because the hub's source is the parent's: so nothing is taken for them. */
 static void
 begin_anew (MpListenerCore *core)
 {
+  /* The hub has forgotten its part of the reference. */
+  if (core->posts != NULL)
+    mp_hub_run_unlocked ((GDestroyNotify) g_main_context_unref, g_steal_pointer (&core->posts));
+  core->started = FALSE;
   g_clear_pointer (&core->watch, mp_hub_remove_watch);
   g_queue_init (&core->accepts);
   leave_behind (&core->stalled);
@@ -531,6 +543,7 @@ mp_listener_core_stop (MpListenerCore *core)
   GMainContext *posts;
 
   mp_hub_lock ();
+  mp_listener_core_prepare (core);
   core->started = FALSE;
   posts = g_steal_pointer (&core->posts);
   mp_listener_core_settle (core);

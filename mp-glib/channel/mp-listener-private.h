@@ -25,6 +25,7 @@ typedef struct
   gint64        stalled_since; /* its last message came then, or it connected */
   gint64        due;
   guint         n_messages;    /* that have come from it */
+  guint         n_steps;       /* that it has gone, in TLS too */
   GIOCondition  condition;     /* what the epoll set has of … */
   int           watched_fd;    /* … this; condition 0: it is not there */
   GList         tls_link;      /* in one of the queues of TLS, */
@@ -133,7 +134,8 @@ void            mp_listener_core_stop   (MpListenerCore       *core);
 void            mp_listener_core_close  (MpListenerCore       *core);
 /* With the lock: a call was taken back. */
 void            mp_listener_core_settle (MpListenerCore       *core);
-/* With the lock, before the descriptors are looked at: in a forked copy of the process they are made anew. */
+/* With the lock, before the descriptors are looked at, and before anything is asked for: in a forked copy of the process
+ * they are made anew, and what was asked for in the other one is forgotten. */
 void            mp_listener_core_prepare (MpListenerCore      *core);
 void            mp_listener_client_free (MpListenerClient     *client);
 

@@ -70,7 +70,7 @@
  * ## Threads and forks
  *
  * May be used from several threads. A process that was forked has the listener, too, and both may accept from it; the
- * clients in their handshakes are the parent's.
+ * clients in their handshakes are the parent's. Signals come there when it is started there.
  *
  * Since: 0.1
  */
@@ -444,7 +444,7 @@ mp_listener_class_init (MpListenerClass *klass)
    * A client has connected, and shown that it has the key.
    *
    * Comes between [method@Mp.Listener.start] and [method@Mp.Listener.stop], in the main context that was the
-   * thread-default one when the listener was made.
+   * thread-default one when the listener was made. The connection belongs to the same.
    *
    * Since: 0.1
    */

@@ -42,6 +42,8 @@ gboolean  mp_tls_handshake       (MpTls                *self,
                                   int                  *fd,
                                   GIOCondition         *condition,
                                   GError              **error);
+/* A server's client has not said its first words yet. */
+gboolean  mp_tls_is_at_gate      (MpTls                *self);
 /* A thread of GIO's is at work for it. */
 gboolean  mp_tls_is_under_way    (MpTls                *self);
 

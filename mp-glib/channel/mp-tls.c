@@ -418,6 +418,12 @@ mp_tls_free (MpTls *self)
 }
 
 gboolean
+mp_tls_is_at_gate (MpTls *self)
+{
+  return self->state == AT_GATE;
+}
+
+gboolean
 mp_tls_is_under_way (MpTls *self)
 {
   return self->state == UNDER_WAY;
@@ -453,6 +459,13 @@ look_at_gate (MpTls   *self,
     {
       mp_socket_set_low_water (self->fd, 1);
       return TRUE;
+    }
+
+  /* What TLS has not, and the low water counts without there being a way to look beyond. */
+  if (mp_socket_has_urgent (self->fd))
+    {
+      g_set_error (error, G_TLS_ERROR, G_TLS_ERROR_NOT_TLS, "TLS: the other end sent urgent data");
+      return FALSE;
     }
 
   /* It would be readable all the time. The end of the stream shows nevertheless, and what came before is not enough. */

@@ -53,6 +53,8 @@ void    mp_socket_set_low_water (int             fd,
                              int                 size);
 /* The other end will send no more than what has come. */
 gboolean mp_socket_is_hung_up (int               fd);
+/* There is urgent data: who reads or looks stops before it. */
+gboolean mp_socket_has_urgent  (int               fd);
 /* No more in either direction, for all who have it. */
 void    mp_socket_shut_down (int                 fd);
 /* SO_PEERCRED's pid; -1 when @fd is no connected AF_UNIX socket. */

@@ -323,6 +323,14 @@ mp_socket_is_hung_up (int fd)
   return poll (&pollfd, 1, 0) > 0;
 }
 
+gboolean
+mp_socket_has_urgent (int fd)
+{
+  struct pollfd pollfd = { fd, POLLPRI, 0 };
+
+  return poll (&pollfd, 1, 0) > 0 && (pollfd.revents & POLLPRI) != 0;
+}
+
 void
 mp_socket_shut_down (int fd)
 {

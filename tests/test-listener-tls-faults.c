@@ -1,0 +1,145 @@
+/* test-listener-tls-faults.c — SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * Clients of a listener with TLS that do strange things, and a program that has no time for good ones. */
+
+#include "config.h"
+
+#include "listener-test.h"
+#include "tls-test.h"
+
+#include <time.h>
+
+static gboolean
+skip (void)
+{
+  if (certificates_directory == NULL)
+    g_test_skip ("GIO's TLS or the program openssl is not there");
+  return certificates_directory == NULL;
+}
+
+static MpListener *
+listen_with (gint64      handshake_timeout_us,
+             const char *key)
+{
+  g_autoptr(GTlsCertificate) certificate = load_certificate ("server");
+  g_autoptr(GBytes) bytes = make_key (key);
+  g_autoptr(GError) error = NULL;
+  MpListener *listener = g_initable_new (MP_TYPE_LISTENER, NULL, &error, "address", "tcp:127.0.0.1:0",
+                                         "tls-certificate", certificate, "authkey", bytes, "handshake-timeout-us",
+                                         handshake_timeout_us, NULL);
+
+  g_assert_no_error (error);
+  return listener;
+}
+
+static gint64
+get_cpu_time (void)
+{
+  struct timespec spent;
+
+  clock_gettime (CLOCK_PROCESS_CPUTIME_ID, &spent);
+  return spent.tv_sec * G_USEC_PER_SEC + spent.tv_nsec / 1000;
+}
+
+/* Urgent data stops who reads before it: what is there never becomes more, and is there all the time. */
+static void
+test_urgent (void)
+{
+  static const guint8 begin[] = { 22, 3, 1, 0 };
+  g_autoptr(MpListener) listener = NULL;
+  g_autoptr(GPtrArray) failures = NULL;
+  gint64 cpu_time;
+  int fd;
+
+  if (skip ())
+    return;
+
+  listener = listen_with (LONG_TIME, NULL);
+  failures = watch_failures (listener);
+  fd = dial_listener (listener);
+  g_assert_cmpint (send (fd, begin, sizeof begin, 0), ==, sizeof begin);
+  g_assert_cmpint (send (fd, "x", 1, MSG_OOB), ==, 1);
+  cpu_time = get_cpu_time ();
+  assert_accept_fails (listener, 500000, G_IO_ERROR, G_IO_ERROR_TIMED_OUT);
+  g_assert_cmpint (get_cpu_time () - cpu_time, <, 100000);
+  g_assert_cmpuint (failures->len, ==, 1);
+  g_assert_error ((GError *) failures->pdata[0], G_TLS_ERROR, G_TLS_ERROR_NOT_TLS);
+  close (fd);
+}
+
+typedef struct
+{
+  char         *address;
+  const char   *key;
+  MpConnection *connection;
+  GError       *error;
+  int           done;       /* atomic */
+} Caller;
+
+static gpointer
+call_thread (gpointer data)
+{
+  Caller *self = data;
+  g_autoptr(GTlsDatabase) database = load_authority ("authority");
+  g_autoptr(GBytes) key = make_key (self->key);
+  g_autoptr(MpClientOptions) options = g_object_new (MP_TYPE_CLIENT_OPTIONS, "tls", TRUE, "tls-database", database,
+                                                     "authkey", key, NULL);
+  g_autoptr(GMainContext) context = g_main_context_new ();
+
+  g_main_context_push_thread_default (context);
+  self->connection = mp_client_connect_to (self->address, options, LONG_TIME, NULL, &self->error);
+  g_main_context_pop_thread_default (context);
+  g_atomic_int_set (&self->done, 1);
+  return NULL;
+}
+
+/* A client that has answered is not late because the program had other things to do. */
+static void
+test_busy_program (gconstpointer data)
+{
+  Caller caller = { .key = data };
+  g_autoptr(MpListener) listener = NULL;
+  g_autoptr(GPtrArray) failures = NULL;
+  g_autoptr(MpConnection) connection = NULL;
+  GThread *thread;
+
+  if (skip ())
+    return;
+
+  listener = listen_with (100000, data);
+  failures = watch_failures (listener);
+  g_object_get (listener, "address", &caller.address, NULL);
+  thread = g_thread_new ("caller", call_thread, &caller);
+  while (connection == NULL && failures->len == 0)
+    {
+      connection = mp_listener_accept (listener, 0, NULL, NULL);
+      g_usleep (200000);
+    }
+  if (failures->len > 0)
+    g_test_message ("%s", ((GError *) failures->pdata[0])->message);
+  g_assert_cmpuint (failures->len, ==, 0);
+  g_thread_join (thread);
+  g_assert_no_error (caller.error);
+  exchange (connection, caller.connection);
+  g_object_unref (caller.connection);
+  g_free (caller.address);
+}
+
+int
+main (int   argc,
+      char *argv[])
+{
+  int status;
+
+  mp_init ();
+  g_test_init (&argc, &argv, NULL);
+  certificates_make ();
+
+  g_test_add_func ("/listener-tls/faults/urgent", test_urgent);
+  g_test_add_data_func ("/listener-tls/faults/busy-program", NULL, test_busy_program);
+  g_test_add_data_func ("/listener-tls/faults/busy-program-with-key", "secret", test_busy_program);
+
+  status = g_test_run ();
+  certificates_remove ();
+  return status;
+}
