@@ -4,6 +4,8 @@
 
 #include "config.h"
 
+#include "mp-glib/channel/mp-tls-private.h"
+
 #include "listener-test.h"
 #include "tls-test.h"
 
@@ -19,6 +21,7 @@ skip (void)
 
 static MpListener *
 listen_with (gint64      handshake_timeout_us,
+             guint       max_pending,
              const char *key)
 {
   g_autoptr(GTlsCertificate) certificate = load_certificate ("server");
@@ -26,10 +29,40 @@ listen_with (gint64      handshake_timeout_us,
   g_autoptr(GError) error = NULL;
   MpListener *listener = g_initable_new (MP_TYPE_LISTENER, NULL, &error, "address", "tcp:127.0.0.1:0",
                                          "tls-certificate", certificate, "authkey", bytes, "handshake-timeout-us",
-                                         handshake_timeout_us, NULL);
+                                         handshake_timeout_us, "max-pending", max_pending, NULL);
 
   g_assert_no_error (error);
   return listener;
+}
+
+/* What a client says first. */
+static gsize
+record_hello (guint8 *data,
+              gsize   size)
+{
+  g_autoptr(GSocketConnectable) identity = g_network_address_new ("localhost", 0);
+  g_autoptr(GTlsDatabase) database = load_authority ("authority");
+  MpTlsSettings settings = { FALSE, NULL, database, identity };
+  g_autoptr(GError) error = NULL;
+  GIOCondition condition;
+  int fds[2], fd;
+  gsize n = 0;
+  MpTls *tls;
+
+  g_assert_cmpint (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), ==, 0);
+  tls = mp_tls_new (fds[0], &settings);
+  g_assert_false (mp_tls_handshake (tls, TRUE, &fd, &condition, &error));
+  g_assert_no_error (error);
+  while (n < 5 || n < 5 + (gsize) (data[3] << 8 | data[4]))
+    {
+      gssize part = recv (fds[1], data + n, size - n, 0);
+
+      g_assert_cmpint (part, >, 0);
+      n += part;
+    }
+  mp_tls_free (tls);
+  close (fds[1]);
+  return n;
 }
 
 static gint64
@@ -54,7 +87,7 @@ test_urgent (void)
   if (skip ())
     return;
 
-  listener = listen_with (LONG_TIME, NULL);
+  listener = listen_with (LONG_TIME, 64, NULL);
   failures = watch_failures (listener);
   fd = dial_listener (listener);
   g_assert_cmpint (send (fd, begin, sizeof begin, 0), ==, sizeof begin);
@@ -106,14 +139,14 @@ test_busy_program (gconstpointer data)
   if (skip ())
     return;
 
-  listener = listen_with (100000, data);
+  listener = listen_with (700000, 64, data);
   failures = watch_failures (listener);
   g_object_get (listener, "address", &caller.address, NULL);
   thread = g_thread_new ("caller", call_thread, &caller);
   while (connection == NULL && failures->len == 0)
     {
       connection = mp_listener_accept (listener, 0, NULL, NULL);
-      g_usleep (200000);
+      g_usleep (G_USEC_PER_SEC);
     }
   if (failures->len > 0)
     g_test_message ("%s", ((GError *) failures->pdata[0])->message);
@@ -123,6 +156,44 @@ test_busy_program (gconstpointer data)
   exchange (connection, caller.connection);
   g_object_unref (caller.connection);
   g_free (caller.address);
+}
+
+/* Who begin and stall are more than could have a turn of a second each in the time of a handshake. */
+static void
+test_crowd (void)
+{
+  enum { N_STALLED = 120 };
+  Caller caller = { .key = "secret" };
+  g_autoptr(MpListener) listener = NULL;
+  g_autoptr(MpConnection) connection = NULL;
+  int fds[N_STALLED];
+  guint8 hello[4096];
+  GThread *thread;
+  gsize size;
+  guint i;
+
+  if (skip ())
+    return;
+
+  size = record_hello (hello, sizeof hello);
+  listener = listen_with (12 * G_USEC_PER_SEC, 2 * N_STALLED, "secret");
+  g_object_get (listener, "address", &caller.address, NULL);
+  for (i = 0; i < N_STALLED; i++)
+    {
+      fds[i] = dial_listener (listener);
+      g_assert_cmpint (send (fds[i], hello, size, 0), ==, size);
+    }
+  assert_accept_fails (listener, 100000, G_IO_ERROR, G_IO_ERROR_TIMED_OUT);
+  thread = g_thread_new ("caller", call_thread, &caller);
+  while (connection == NULL && g_atomic_int_get (&caller.done) == 0)
+    connection = mp_listener_accept (listener, 100000, NULL, NULL);
+  g_thread_join (thread);
+  g_assert_no_error (caller.error);
+  exchange (connection, caller.connection);
+  g_object_unref (caller.connection);
+  g_free (caller.address);
+  for (i = 0; i < N_STALLED; i++)
+    close (fds[i]);
 }
 
 int
@@ -138,6 +209,7 @@ main (int   argc,
   g_test_add_func ("/listener-tls/faults/urgent", test_urgent);
   g_test_add_data_func ("/listener-tls/faults/busy-program", NULL, test_busy_program);
   g_test_add_data_func ("/listener-tls/faults/busy-program-with-key", "secret", test_busy_program);
+  g_test_add_func ("/listener-tls/faults/crowd", test_crowd);
 
   status = g_test_run ();
   certificates_remove ();

@@ -120,59 +120,41 @@ send_away (MpListenerCore   *core,
   post_failure (core, error);
 }
 
-/* Those of TLS anybody can go: they count for nothing when another one wants its place. */
+/* How far it has come. What is there beside TLS only one can send who knows the key. */
 static guint
 count_steps (MpListenerClient *client)
 {
-  MpTls *tls = client->handshake.tls;
-  guint n = client->n_messages;
+  MpHandshake *handshake = &client->handshake;
+  guint n = handshake->auth != NULL ? mp_auth_get_n_taken (handshake->auth) : 0;
 
-  if (tls != NULL)
-    n += mp_tls_is_at_gate (tls) ? 0 : client->handshake.is_secure ? 2 : 1;
+  if (handshake->tls != NULL && !mp_tls_is_at_gate (handshake->tls))
+    n += handshake->is_secure ? 3 : mp_tls_is_under_way (handshake->tls) ? 2 : 1;
   return n;
 }
 
-static guint
-count_messages (MpListenerClient *client)
-{
-  return client->handshake.auth != NULL ? mp_auth_get_n_taken (client->handshake.auth) : 0;
-}
-
-/* When the program came back to its clients after the deadline only, that was not the fault of one who has answered. */
-static void
-postpone (MpListenerCore   *core,
-          MpListenerClient *client,
-          gint64            now)
-{
-  client->due = now + core->handshake_timeout_us;
-  mp_hub_lock ();
-  g_queue_unlink (&core->due, &client->due_link);
-  g_queue_push_tail_link (&core->due, &client->due_link);
-  mp_hub_unlock ();
-}
-
+/* The others have to go before it now. When the program came back to its clients after the deadline only, that was not
+ * the client's fault. */
 static void
 note_progress (MpListenerCore   *core,
                MpListenerClient *client,
                gint64            now)
 {
-  guint n_messages = count_messages (client);
-  guint n_steps = client->n_steps;
+  gboolean late = client->due <= now;
 
-  /* It has sent something that only one who knows the key can send: the others have to go before it now. */
-  if (n_messages != client->n_messages)
-    {
-      client->stalled_since = now;
-      mp_hub_lock ();
-      g_queue_unlink (&core->stalled, &client->stall_link);
-      g_queue_push_tail_link (&core->stalled, &client->stall_link);
-      mp_hub_unlock ();
-    }
-
-  client->n_messages = n_messages;
   client->n_steps = count_steps (client);
-  if (client->n_steps != n_steps && client->due <= now)
-    postpone (core, client, now);
+  client->stalled_since = now;
+  if (late)
+    client->due = now + core->handshake_timeout_us;
+
+  mp_hub_lock ();
+  g_queue_unlink (&core->stalled, &client->stall_link);
+  g_queue_push_tail_link (&core->stalled, &client->stall_link);
+  if (late)
+    {
+      g_queue_unlink (&core->due, &client->due_link);
+      g_queue_push_tail_link (&core->due, &client->due_link);
+    }
+  mp_hub_unlock ();
 }
 
 static gboolean
@@ -218,7 +200,8 @@ mp_listener_step_client (MpListenerCore   *core,
       return;
 
     case MP_HANDSHAKE_WAITS:
-      note_progress (core, client, g_get_monotonic_time ());
+      if (count_steps (client) != client->n_steps)
+        note_progress (core, client, g_get_monotonic_time ());
       if (watch_client (core, client))
         return;
       g_set_error (&error, G_IO_ERROR, g_io_error_from_errno (errno), "cannot wait for it: %s", g_strerror (errno));
@@ -289,20 +272,38 @@ receive_client (MpListenerCore                *core,
 }
 
 MpListenerClient *
-mp_listener_get_most_stalled (MpListenerCore *core)
+mp_listener_get_most_stalled (MpListenerCore *core,
+                              gint64         *due)
 {
-  return core->stalled.length >= core->max_pending ? core->stalled.head->data : NULL;
+  MpListenerClient *chosen = NULL;
+  GList *link;
+
+  if (core->stalled.length < core->max_pending)
+    return NULL;
+
+  for (link = core->stalled.head; link != NULL; link = link->next)
+    {
+      MpListenerClient *client = link->data;
+      gint64 patient_until = client->stalled_since + mp_listener_tls_get_patience (core, client);
+
+      if (chosen != NULL && patient_until >= *due)
+        continue;
+      chosen = client;
+      *due = patient_until;
+    }
+  return chosen;
 }
 
 /* FALSE: not yet. */
 static gboolean
 make_room (MpListenerCore *core)
 {
-  MpListenerClient *client = mp_listener_get_most_stalled (core);
+  gint64 due;
+  MpListenerClient *client = mp_listener_get_most_stalled (core, &due);
 
   if (client == NULL)
     return TRUE;
-  if (client->stalled_since + MP_LISTENER_STALL_GRACE_US > g_get_monotonic_time ())
+  if (due > g_get_monotonic_time ())
     return FALSE;
 
   send_away (core, client, g_error_new (G_IO_ERROR, G_IO_ERROR_BUSY,

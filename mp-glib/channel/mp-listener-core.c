@@ -251,7 +251,8 @@ mp_listener_give_client (MpListenerCore   *core,
 static void
 update_socket (MpListenerCore *core)
 {
-  MpListenerClient *most_stalled = mp_listener_get_most_stalled (core);
+  gint64 stalled_due = -1;
+  MpListenerClient *most_stalled = mp_listener_get_most_stalled (core, &stalled_due);
   GIOCondition wanted = G_IO_IN;
   gint64 now = g_get_monotonic_time ();
   gint64 due = -1;
@@ -270,10 +271,10 @@ update_socket (MpListenerCore *core)
       wanted = 0;
       due = due < 0 ? core->retry_at : MIN (due, core->retry_at);
     }
-  else if (most_stalled != NULL && most_stalled->stalled_since + MP_LISTENER_STALL_GRACE_US > now)
+  else if (most_stalled != NULL && stalled_due > now)
     {
       wanted = 0;
-      due = MIN (due, most_stalled->stalled_since + MP_LISTENER_STALL_GRACE_US);
+      due = MIN (due, stalled_due);
     }
   else if (full)
     {

@@ -22,10 +22,9 @@ typedef struct
   MpHandshake   handshake;
   GList         stall_link;    /* while in its handshake: in stalled, … */
   GList         due_link;      /* … and in due; when that is over, in ready */
-  gint64        stalled_since; /* its last message came then, or it connected */
+  gint64        stalled_since; /* its last step was then, or it connected */
   gint64        due;
-  guint         n_messages;    /* that have come from it */
-  guint         n_steps;       /* that it has gone, in TLS too */
+  guint         n_steps;       /* that it has gone */
   GIOCondition  condition;     /* what the epoll set has of … */
   int           watched_fd;    /* … this; condition 0: it is not there */
   GList         tls_link;      /* in one of the queues of TLS, */
@@ -158,8 +157,9 @@ void            mp_listener_receive_clients (MpListenerCore   *core);
 void            mp_listener_send_away_late_ones (MpListenerCore *core);
 /* Handshakes of TLS whose turn has come. */
 void            mp_listener_go_on_with_tls (MpListenerCore    *core);
-/* The one who has to go next for another; NULL: there is room for more. */
-MpListenerClient *mp_listener_get_most_stalled (MpListenerCore *core);
+/* The one who has to go next for another, and when; NULL: there is room for more. */
+MpListenerClient *mp_listener_get_most_stalled (MpListenerCore *core,
+                                            gint64            *due);
 
 /* mp-listener-tls.c. Of the thread that drives, but for the first two, which come before there is any. */
 gboolean        mp_listener_tls_check   (MpListenerCore       *core,
@@ -175,6 +175,9 @@ void            mp_listener_tls_prepare (MpListenerCore       *core,
 void            mp_listener_tls_note    (MpListenerCore       *core,
                                          MpListenerClient     *client);
 void            mp_listener_tls_forget  (MpListenerClient     *client);
+/* For how long it may be silent when another one wants its place. */
+gint64          mp_listener_tls_get_patience (MpListenerCore  *core,
+                                         MpListenerClient     *client);
 /* Who has had its turn for long enough while another wants it. */
 MpListenerClient *mp_listener_tls_get_stalled (MpListenerCore *core);
 /* Whose turn it is to begin. */

@@ -8,8 +8,12 @@
 
 #define MAX_UNDER_WAY 8
 
-/* More than a few times the way to the other side of the world and back. */
-#define GRACE_US G_USEC_PER_SEC
+/* More than a few times the way to the other side of the world and back; less when there are so many that the last of
+ * them would wait for its turn for longer than half of PATIENCE_US. Who has said its first words keeps its place for
+ * the whole: it is to have had a turn before it is sent away for another one. */
+#define TURN_MAX_US G_USEC_PER_SEC
+#define TURN_MIN_US 50000
+#define PATIENCE_US (4 * G_USEC_PER_SEC)
 
 static gboolean
 has_private_key (GTlsCertificate *certificate)
@@ -116,8 +120,28 @@ mp_listener_tls_get_next (MpListenerCore *core)
   return core->tls_waiting.head != NULL && !is_crowded (core) ? core->tls_waiting.head->data : NULL;
 }
 
+static gint64
+get_patience (MpListenerCore *core)
+{
+  return MIN (PATIENCE_US, core->handshake_timeout_us / 2);
+}
+
+gint64
+mp_listener_tls_get_patience (MpListenerCore   *core,
+                              MpListenerClient *client)
+{
+  return client->tls_queue != NULL ? MAX (get_patience (core), MP_LISTENER_STALL_GRACE_US)
+                                   : MP_LISTENER_STALL_GRACE_US;
+}
+
 gint64
 mp_listener_tls_get_due (MpListenerCore *core)
 {
-  return is_crowded (core) ? ((MpListenerClient *) core->tls_under_way.head->data)->tls_since + GRACE_US : -1;
+  gint64 turn;
+
+  if (!is_crowded (core))
+    return -1;
+
+  turn = get_patience (core) / 2 * MAX_UNDER_WAY / core->tls_waiting.length;
+  return ((MpListenerClient *) core->tls_under_way.head->data)->tls_since + CLAMP (turn, TURN_MIN_US, TURN_MAX_US);
 }
