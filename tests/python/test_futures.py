@@ -163,7 +163,8 @@ class FutureTest(unittest.TestCase):
             ended.append(True)
 
         result = self.pool.apply_async(fail, error_callback=end)
-        behind = self.pool.apply_async(wait_at_gate, (Gate().far,))
+        gate = Gate()   # whose near end stays: the function waits there
+        behind = self.pool.apply_async(wait_at_gate, (gate.far,))
         with self.assertRaises(KeyError):
             result.get(TIMEOUT)
         with self.assertRaises(Mp.PoolTerminatedError):
