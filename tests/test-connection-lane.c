@@ -583,7 +583,7 @@ has_taken_ring (MpConnection *connection)
   gboolean result;
 
   pthread_mutex_lock (&connection->lock);
-  result = connection->wire->lane_in.ring != NULL;
+  result = connection->wire->lane_in.records.ring != NULL;
   pthread_mutex_unlock (&connection->lock);
   return result;
 }

@@ -446,7 +446,7 @@ mp_wire_next (MpWire   *self,
               MpFrame  *frame,
               GError  **error)
 {
-  if (self->ring_in.ring != NULL)
+  if (self->ring_in.records.ring != NULL)
     return mp_wire_ring_next (self, frame, error);
   if (G_UNLIKELY (self->in.is_stream))
     return socket_next (self, frame, TRUE, error);

@@ -6,7 +6,6 @@
 #include "mp-glib/arena/mp-torture-private.h"
 #include "mp-glib/base/mp-error.h"
 #include "mp-glib/platform/mp-fd-private.h"
-#include "mp-glib/platform/mp-socket-private.h"
 #include "mp-glib/platform/mp-spin-private.h"
 
 #include <errno.h>
@@ -70,7 +69,7 @@ void
 mp_wire_set_up_lanes (MpWire   *self,
                       gboolean  is_allowed)
 {
-  g_return_if_fail (!self->in.is_stream && self->ring_in.ring == NULL);
+  g_return_if_fail (!self->in.is_stream && self->ring_in.records.ring == NULL);
 
   self->lane_in.is_known = TRUE;
   self->lane_in.is_allowed = self->lane_out.is_allowed = is_allowed;
@@ -81,28 +80,11 @@ void
 mp_wire_lanes_clear (MpWire *self)
 {
   g_clear_pointer (&self->lane_out.ring, ring_free);
-  g_clear_pointer (&self->lane_in.ring, ring_free);
-  g_clear_pointer (&self->lane_in.record, g_free);
+  g_clear_pointer (&self->lane_in.records.ring, ring_free);
+  g_clear_pointer (&self->lane_in.records.record, g_free);
 }
 
 /* Output. */
-
-/* A frame that is not queued, because what is queued can be taken back. FALSE: it does not fit into the socket now;
- * what else is wrong with that shows with the next frame. */
-static gboolean
-send_word (MpWire  *self,
-           guint16  kind,
-           guint32  tag,
-           int      fd)
-{
-  MpFrameHeader header = { 0, tag, kind, fd >= 0 ? 1 : 0 };
-  struct iovec iov = { &header, sizeof header };
-  gssize n = mp_socket_send (self->fd, &iov, 1, &fd, fd >= 0 ? 1 : 0, FALSE);
-
-  if (n >= 0 && n != sizeof header)
-    errno = EPROTO;   /* so few bytes go together */
-  return n == sizeof header;
-}
 
 static void
 end_lane (MpWireLaneOut *lane)
@@ -127,7 +109,7 @@ offer_ring (MpWire *self)
   if (lane->ring == NULL)
     return;
   if (mp_ring_take_end (lane->ring, MP_RING_WRITER, NULL) &&
-      send_word (self, MP_WIRE_LANE_OFFER, 0, mp_ring_get_fd (lane->ring)))
+      mp_wire_send_word (self, MP_WIRE_LANE_OFFER, 0, mp_ring_get_fd (lane->ring)))
     mp_ring_close_fd (lane->ring);
   else
     end_lane (lane);
@@ -148,7 +130,7 @@ enter_lane (MpWire *self)
       if (!mp_ring_peer_is_alive (lane->ring))
         end_lane (lane);
       else
-        lane->in_use = send_word (self, MP_WIRE_LANE_GO, mp_ring_get_id (lane->ring), -1);
+        lane->in_use = mp_wire_send_word (self, MP_WIRE_LANE_GO, mp_ring_get_id (lane->ring), -1);
       lane->n_runs = 0;
     }
   else if (!mp_ring_peer_has_come (lane->ring) && lane->n_short > MAX_WAITING)
@@ -229,9 +211,7 @@ ring_bell (MpWire  *self,
     return TRUE;
 
   MP_TORTURE_POINT ("wire-lane-bell-due");
-  if (send_word (self, MP_WIRE_BELL, 0, -1) || errno == EAGAIN || errno == EWOULDBLOCK)
-    return TRUE;
-  return mp_wire_set_send_error (error);
+  return mp_wire_send_bell (self, error);
 }
 
 gboolean
@@ -292,9 +272,9 @@ hold_ring (MpWire *self)
   MpWireLaneIn *lane = &self->lane_in;
   g_autoptr(GError) error = NULL;
 
-  if (mp_ring_has_end (lane->ring))
+  if (mp_ring_has_end (lane->records.ring))
     return TRUE;
-  if (take_ring (lane->ring, &error))
+  if (take_ring (lane->records.ring, &error))
     return TRUE;
   if (error != NULL && self->in.broken == NULL)
     self->in.broken = g_steal_pointer (&error);
@@ -304,7 +284,7 @@ hold_ring (MpWire *self)
 static gboolean
 has_record (MpWire *self)
 {
-  return hold_ring (self) ? mp_ring_has_record (self->lane_in.ring) : self->in.broken != NULL;
+  return hold_ring (self) ? mp_ring_has_record (self->lane_in.records.ring) : self->in.broken != NULL;
 }
 
 gboolean
@@ -318,34 +298,23 @@ mp_wire_look_at_lane (MpWire *self)
 {
   MpWireLaneIn *lane = &self->lane_in;
 
-  return lane->start < lane->end || (lane->in_use && has_record (self));
-}
-
-static void
-wake (MpWireLaneIn *lane)
-{
-  if (lane->asleep)
-    mp_ring_awake (lane->ring);
-  lane->asleep = FALSE;
+  return lane->records.start < lane->records.end || (lane->in_use && has_record (self));
 }
 
 void
 mp_wire_watch_lane (MpWire *self)
 {
   if (self->lane_in.in_use)
-    wake (&self->lane_in);
+    mp_wire_records_wake (&self->lane_in.records);
 }
 
 /* FALSE: there is something. Else whoever writes there will ring. */
 static gboolean
 fall_asleep (MpWire *self)
 {
-  MpWireLaneIn *lane = &self->lane_in;
-
   if (!hold_ring (self))
     return self->in.broken == NULL;
-  lane->asleep = mp_ring_going_to_sleep (lane->ring);
-  return lane->asleep;
+  return mp_wire_records_fall_asleep (&self->lane_in.records);
 }
 
 gboolean
@@ -353,7 +322,7 @@ mp_wire_lane_has_news (MpWire *self)
 {
   MpWireLaneIn *lane = &self->lane_in;
 
-  return lane->in_use && (lane->start < lane->end || !fall_asleep (self));
+  return lane->in_use && (lane->records.start < lane->records.end || !fall_asleep (self));
 }
 
 static void
@@ -362,10 +331,11 @@ set_ring (MpWire *self,
 {
   MpWireLaneIn *lane = &self->lane_in;
 
-  g_clear_pointer (&lane->ring, ring_free);
-  lane->ring = count_ring (ring);
-  if (lane->record == NULL)
-    lane->record = g_malloc (MAX_RUN);
+  g_clear_pointer (&lane->records.ring, ring_free);
+  lane->records.ring = count_ring (ring);
+  if (lane->records.record == NULL)
+    lane->records.record = g_malloc (MAX_RUN);
+  lane->records.size = MAX_RUN;
 }
 
 /* It may still come to be used, or has been: then the word of that is in the socket. */
@@ -392,7 +362,8 @@ take_offer (MpWire  *self,
     return TRUE;
   if (!one)
     return mp_wire_set_broken (&self->in, MP_ERROR_PROTOCOL, "an offer of nothing");
-  if (!lane->is_allowed || lane->in_use || !may_have_another () || (lane->ring != NULL && is_in_hand (lane->ring)))
+  if (!lane->is_allowed || lane->in_use || !may_have_another () ||
+      (lane->records.ring != NULL && is_in_hand (lane->records.ring)))
     {
       mp_fd_close (&fd);
       return TRUE;
@@ -409,51 +380,6 @@ take_offer (MpWire  *self,
   g_clear_pointer (&ring, mp_ring_free);
   return error == NULL || !g_error_matches (error, MP_ERROR, MP_ERROR_PROTOCOL) ||
          mp_wire_set_broken (&self->in, MP_ERROR_PROTOCOL, error->message);
-}
-
-/* FALSE: none there, or it is none. */
-static gboolean
-read_record (MpWire *self)
-{
-  MpWireLaneIn *lane = &self->lane_in;
-  g_autoptr(GError) error = NULL;
-  gsize size = 0;
-
-  if (!hold_ring (self))
-    return FALSE;
-  if (mp_ring_try_read (lane->ring, lane->record, MAX_RUN, &size, &error))
-    {
-      lane->start = 0;
-      lane->end = size;
-      return TRUE;
-    }
-  if (error != NULL || size > 0)
-    mp_wire_set_broken (&self->in, MP_ERROR_PROTOCOL, "its ring is damaged");
-  return FALSE;
-}
-
-/* The next frame of the record in hand. */
-static gboolean
-take_frame (MpWire  *self,
-            MpFrame *frame)
-{
-  MpWireLaneIn *lane = &self->lane_in;
-  const guint8 *data = lane->record + lane->start;
-  gsize left = lane->end - lane->start;
-  const MpFrameHeader *header = (const MpFrameHeader *) (gconstpointer) data;
-
-  if (left < sizeof *header || header->length > left - sizeof *header ||
-      mp_pad8 (header->length) > left - sizeof *header || header->kind == 0 || header->n_fds > 0)
-    return mp_wire_set_broken (&self->in, MP_ERROR_PROTOCOL, "its head makes no sense");
-  if (header->length > self->in.max_length)
-    return mp_wire_set_too_large (&self->in, header->length);
-
-  *frame = (MpFrame) { .tag = header->tag, .kind = header->kind };
-  frame->data = data + sizeof *header;
-  frame->size = header->length;
-  lane->start += sizeof *header + mp_pad8 (header->length);
-  lane->n_taken++;
-  return mp_wire_check_zeros (&self->in, frame->data, frame->size);
 }
 
 static void
@@ -482,10 +408,10 @@ obey (MpWire  *self,
       return TRUE;
     case MP_WIRE_LANE_GO:
       mp_frame_clear (frame);
-      if (lane->ring == NULL)
+      if (lane->records.ring == NULL)
         mp_wire_set_broken (&self->in, MP_ERROR_PROTOCOL, "there is no ring");
       /* Else one that has gone before it put anything there, and another's ring has come instead. */
-      else if (frame->tag == mp_ring_get_id (lane->ring))
+      else if (frame->tag == mp_ring_get_id (lane->records.ring))
         go_on_in_ring (self);
       return TRUE;
     default:
@@ -501,7 +427,7 @@ is_turn_of_socket (MpWire *self)
 {
   MpWireLaneIn *lane = &self->lane_in;
 
-  if (lane->start < lane->end)
+  if (lane->records.start < lane->records.end)
     return FALSE;
   if (!lane->is_due && lane->n_taken >= MAX_FRAMES)
     {
@@ -509,9 +435,9 @@ is_turn_of_socket (MpWire *self)
       mp_wire_socket_fill (self, FALSE, NULL);   /* the end of the stream will be told of again */
       lane->is_due = mp_wire_has_frame (self);
       if (lane->is_due)
-        lane->due = mp_ring_get_written (lane->ring);
+        lane->due = mp_ring_get_written (lane->records.ring);
     }
-  if (!lane->is_due || mp_ring_get_read (lane->ring) < lane->due)
+  if (!lane->is_due || mp_ring_get_read (lane->records.ring) < lane->due)
     return FALSE;
 
   lane->is_due = FALSE;
@@ -527,15 +453,18 @@ mp_wire_lane_next (MpWire   *self,
 
   while (self->in.broken == NULL)
     {
-      if (lane->in_use && !is_turn_of_socket (self) && (lane->start < lane->end || read_record (self)))
+      if (lane->in_use && !is_turn_of_socket (self) &&
+          (lane->records.start < lane->records.end ||
+           (hold_ring (self) && mp_wire_records_read (&lane->records, &self->in))))
         {
-          if (!take_frame (self, frame))
+          if (!mp_wire_records_take (&lane->records, &self->in, frame))
             break;
+          lane->n_taken++;
           if (G_LIKELY (frame->kind != MP_WIRE_LANE_END))
             return TRUE;
-          wake (lane);
+          mp_wire_records_wake (&lane->records);
           lane->in_use = lane->is_due = FALSE;
-          if (lane->start < lane->end)
+          if (lane->records.start < lane->records.end)
             mp_wire_set_broken (&self->in, MP_ERROR_PROTOCOL, "it goes on behind its end");
         }
       else
@@ -566,7 +495,7 @@ mp_wire_lane_fill (MpWire  *self,
   if (!lane->in_use)
     return mp_wire_socket_fill (self, FALSE, error);
 
-  wake (lane);
+  mp_wire_records_wake (&lane->records);
   if (mp_wire_look_at_lane (self))
     return 1;
   n = mp_wire_socket_fill (self, FALSE, &local_error);
@@ -599,11 +528,11 @@ mp_wire_leave_lanes (MpWire   *self,
 
   *fd = -1;
   *in_use = lane->in_use;
-  if (lane->ring == NULL)
+  if (lane->records.ring == NULL)
     return TRUE;
 
-  wake (lane);
-  own = mp_fd_dup (mp_ring_get_fd (lane->ring));
+  mp_wire_records_wake (&lane->records);
+  own = mp_fd_dup (mp_ring_get_fd (lane->records.ring));
   *fd = own >= 0 ? mp_fd_dup (own) : -1;
   if (*fd < 0)
     {
@@ -615,9 +544,9 @@ mp_wire_leave_lanes (MpWire   *self,
       return FALSE;
     }
   /* Its end is free then; should nobody take it, this process does so again. */
-  g_clear_pointer (&lane->ring, ring_free);
-  lane->ring = count_ring (mp_ring_adopt (own, error));
-  if (lane->ring != NULL)
+  g_clear_pointer (&lane->records.ring, ring_free);
+  lane->records.ring = count_ring (mp_ring_adopt (own, error));
+  if (lane->records.ring != NULL)
     return TRUE;
   lane->in_use = FALSE;
   mp_fd_close (fd);

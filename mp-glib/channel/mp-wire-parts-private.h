@@ -92,16 +92,22 @@ typedef struct
   guint64   by_socket;      /* … the next so many bytes, which go by the socket */
 } MpWireRingOut;
 
-/* The short way in. */
+/* What is read of a ring: frames, of which each record has some. */
 typedef struct
 {
   MpRing   *ring;           /* (owned) (nullable) */
-  gboolean  in_use;         /* all comes by it, but for … */
-  gboolean  by_socket;      /* … the next frame, which comes by the socket */
   gboolean  asleep;         /* the other end has been told so */
-  guint8   *record;         /* (owned): of the last one read … */
+  guint8   *record;         /* (owned) (nullable): of the last one read … */
   gsize     size;
   gsize     start, end;     /* … this is left: whole frames */
+} MpWireRecords;
+
+/* The short way in. */
+typedef struct
+{
+  MpWireRecords records;
+  gboolean      in_use;     /* all comes by it, but for … */
+  gboolean      by_socket;  /* … the next frame, which comes by the socket */
 } MpWireRingIn;
 
 /* The ring that this end has made, see mp-wire-lane.c. */
@@ -120,16 +126,13 @@ typedef struct
 /* The other end's. */
 typedef struct
 {
-  gboolean  is_known;       /* the other end may offer one */
-  gboolean  is_allowed;     /* to take it */
-  gboolean  in_use;         /* what comes next is there */
-  gboolean  asleep;         /* the other end has been told so */
-  MpRing   *ring;           /* (owned) (nullable) */
-  guint8   *record;         /* (owned) (nullable): of the last one read … */
-  gsize     start, end;     /* … this is left: whole frames */
-  guint     n_taken;        /* frames since the socket was looked at */
-  gboolean  is_due;         /* a frame is in the socket's buffer, whose turn is … */
-  guint64   due;            /* … when the ring has been read up to here */
+  MpWireRecords records;
+  gboolean      is_known;   /* the other end may offer one */
+  gboolean      is_allowed; /* to take it */
+  gboolean      in_use;     /* what comes next is there */
+  guint         n_taken;    /* frames since the socket was looked at */
+  gboolean      is_due;     /* a frame is in the socket's buffer, whose turn is … */
+  guint64       due;        /* … when the ring has been read up to here */
 } MpWireLaneIn;
 
 struct _MpWire
@@ -216,6 +219,27 @@ gboolean  mp_wire_lane_next    (MpWire       *self,
 gssize    mp_wire_lane_fill    (MpWire       *self,
                                 GError      **error);
 gboolean  mp_wire_lane_has_news (MpWire      *self);
+
+/* mp-wire-records.c */
+/* The next record, when nothing is left of the one before. FALSE: none there, or it is none, and @in is broken. */
+gboolean  mp_wire_records_read (MpWireRecords *self,
+                                MpWireInput  *in);
+/* The next frame of what is left. FALSE: it is none, and @in is broken. */
+gboolean  mp_wire_records_take (MpWireRecords *self,
+                                MpWireInput  *in,
+                                MpFrame      *frame);
+/* FALSE: there is something. Else whoever puts something there will ring. */
+gboolean  mp_wire_records_fall_asleep (MpWireRecords *self);
+void      mp_wire_records_wake (MpWireRecords *self);
+/* A frame that is nothing but its head, by the socket; it is not queued, because what is queued can be taken back.
+ * FALSE with errno: it does not fit into the socket now, or something else is wrong. */
+gboolean  mp_wire_send_word    (MpWire       *self,
+                                guint16       kind,
+                                guint32       tag,
+                                int           fd);
+/* A socket that is full is readable at the other end: then that wakes up in any case. */
+gboolean  mp_wire_send_bell    (MpWire       *self,
+                                GError      **error);
 
 /* mp-wire-ring.c */
 /* Bytes of the frames at the front that go together through a ring; 0: the first one must go by the socket. */

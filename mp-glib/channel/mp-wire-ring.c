@@ -5,9 +5,7 @@
 
 #include "mp-glib/arena/mp-torture-private.h"
 #include "mp-glib/base/mp-error.h"
-#include "mp-glib/platform/mp-socket-private.h"
 
-#include <errno.h>
 #include <string.h>
 
 /* Of the ring at most this part is one record: then there is room for others while the reader has not come yet. */
@@ -18,9 +16,11 @@ mp_wire_take_rings (MpWire *self,
                     MpRing *in,
                     MpRing *out)
 {
-  self->ring_in.ring = in;
-  self->ring_in.size = mp_ring_get_size (in) / RECORD_PART;
-  self->ring_in.record = g_malloc (self->ring_in.size);
+  MpWireRecords *records = &self->ring_in.records;
+
+  records->ring = in;
+  records->size = mp_ring_get_size (in) / RECORD_PART;
+  records->record = g_malloc (records->size);
   self->ring_out.ring = out;
   /* It sleeps whenever it has read all that there is. */
   mp_ring_sleeps_often (in);
@@ -29,8 +29,8 @@ mp_wire_take_rings (MpWire *self,
 void
 mp_wire_rings_clear (MpWire *self)
 {
-  g_clear_pointer (&self->ring_in.ring, mp_ring_free);
-  g_clear_pointer (&self->ring_in.record, g_free);
+  g_clear_pointer (&self->ring_in.records.ring, mp_ring_free);
+  g_clear_pointer (&self->ring_in.records.record, g_free);
   g_clear_pointer (&self->ring_out.ring, mp_ring_free);
 }
 
@@ -90,28 +90,18 @@ mp_wire_measure_run (MpWireOutput *self,
   return run;
 }
 
-/* An end that dies before it has rung shows by the end of the stream. A socket that is full is readable at the other end:
- * then that wakes up in any case. */
+/* An end that dies before it has rung shows by the end of the stream. */
 static gboolean
 ring_bell (MpWire  *self,
            GError **error)
 {
-  static MpFrameHeader bell = { 0, 0, MP_WIRE_BELL, 0 };
-  struct iovec iov = { &bell, sizeof bell };
-  gssize n;
-
   /* In the midst of a frame that leaves by the socket it would become a part of that, and the frame itself wakes the reader:
    * by what it has put into the socket, or is going to when there is room. */
   if (self->ring_out.by_socket > 0 || !mp_ring_peer_sleeps (self->ring_out.ring))
     return TRUE;
 
   MP_TORTURE_POINT ("wire-bell-due");
-  n = mp_socket_send (self->fd, &iov, 1, NULL, 0, FALSE);
-  if (n == sizeof bell || (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)))
-    return TRUE;
-  if (n > 0)
-    errno = EPROTO;
-  return mp_wire_set_send_error (error);
+  return mp_wire_send_bell (self, error);
 }
 
 /* TRUE: it is there. FALSE without error: there is no room, and @block is not set. */
@@ -213,9 +203,9 @@ mp_wire_ring (MpWire  *self,
 /* Input. */
 
 static gboolean
-ring_is_empty (MpWireRingIn *self)
+has_records (MpWireRingIn *self)
 {
-  return !mp_ring_has_record (self->ring);
+  return self->records.start < self->records.end || mp_ring_has_record (self->records.ring);
 }
 
 gboolean
@@ -223,23 +213,7 @@ mp_wire_look (MpWire *self)
 {
   MpWireRingIn *ring_in = &self->ring_in;
 
-  return ring_in->start < ring_in->end || ring_in->by_socket || !ring_is_empty (ring_in);
-}
-
-static void
-wake (MpWireRingIn *self)
-{
-  if (self->asleep)
-    mp_ring_awake (self->ring);
-  self->asleep = FALSE;
-}
-
-/* TRUE: nothing is in the ring, and whoever puts something there will ring. */
-static gboolean
-fall_asleep (MpWireRingIn *self)
-{
-  self->asleep = mp_ring_going_to_sleep (self->ring);
-  return self->asleep;
+  return ring_in->by_socket || has_records (ring_in);
 }
 
 gboolean
@@ -250,54 +224,15 @@ mp_wire_sleep (MpWire *self)
   /* The rest of a frame in the socket shows by itself. */
   if (self->ring_in.by_socket)
     return !mp_wire_has_frame (self);
-  return self->ring_in.start == self->ring_in.end && fall_asleep (&self->ring_in);
+  return self->ring_in.records.start == self->ring_in.records.end &&
+         mp_wire_records_fall_asleep (&self->ring_in.records);
 }
 
 void
 mp_wire_stay_awake (MpWire *self)
 {
   if (self->ring_in.in_use)
-    wake (&self->ring_in);
-}
-
-/* FALSE: none there, or it is none. */
-static gboolean
-read_record (MpWire *self)
-{
-  MpWireRingIn *ring_in = &self->ring_in;
-  g_autoptr(GError) error = NULL;
-  gsize size;
-
-  if (mp_ring_try_read (ring_in->ring, ring_in->record, ring_in->size, &size, &error))
-    {
-      ring_in->start = 0;
-      ring_in->end = size;
-      return TRUE;
-    }
-  if (error != NULL || size > 0)
-    mp_wire_set_broken (&self->in, MP_ERROR_PROTOCOL, "its ring is damaged");
-  return FALSE;
-}
-
-/* The next frame of the record in hand. */
-static gboolean
-take_frame (MpWire  *self,
-            MpFrame *frame)
-{
-  MpWireRingIn *ring_in = &self->ring_in;
-  const guint8 *data = ring_in->record + ring_in->start;
-  gsize left = ring_in->end - ring_in->start;
-  const MpFrameHeader *header = (const MpFrameHeader *) (gconstpointer) data;
-
-  if (left < sizeof *header || header->length > left - sizeof *header ||
-      mp_pad8 (header->length) > left - sizeof *header || header->kind == 0 || header->n_fds > 0)
-    return mp_wire_set_broken (&self->in, MP_ERROR_PROTOCOL, "its head makes no sense");
-
-  *frame = (MpFrame) { .tag = header->tag, .kind = header->kind };
-  frame->data = data + sizeof *header;
-  frame->size = header->length;
-  ring_in->start += sizeof *header + mp_pad8 (header->length);
-  return mp_wire_check_zeros (&self->in, frame->data, frame->size);
+    mp_wire_records_wake (&self->ring_in.records);
 }
 
 static gboolean
@@ -305,10 +240,11 @@ next_from_ring (MpWire   *self,
                 MpFrame  *frame,
                 GError  **error)
 {
-  MpWireRingIn *ring_in = &self->ring_in;
+  MpWireRecords *records = &self->ring_in.records;
 
   if (G_LIKELY (self->in.broken == NULL) &&
-      (ring_in->start < ring_in->end || read_record (self)) && take_frame (self, frame))
+      (records->start < records->end || mp_wire_records_read (records, &self->in)) &&
+      mp_wire_records_take (records, &self->in, frame))
     return TRUE;
 
   if (self->in.broken != NULL)
@@ -379,15 +315,15 @@ fill_idle (MpWire    *self,
   g_autoptr(GError) local_error = NULL;
   gssize n;
 
-  if (block && !fall_asleep (ring_in))
+  if (block && !mp_wire_records_fall_asleep (&ring_in->records))
     return 1;
   MP_TORTURE_POINT ("wire-fell-asleep");
   n = mp_wire_socket_fill (self, block, &local_error);
   MP_TORTURE_POINT ("wire-woke-up");
-  wake (ring_in);
+  mp_wire_records_wake (&ring_in->records);
 
   /* The other end has put into the ring first what it says in the socket, or leaves behind. */
-  if (!ring_is_empty (ring_in))
+  if (mp_ring_has_record (ring_in->records.ring))
     return 1;
   if (n < 0)
     {
@@ -399,7 +335,7 @@ fill_idle (MpWire    *self,
       mp_wire_set_broken (&self->in, MP_ERROR_PROTOCOL, "it came by the socket, unannounced");
       return mp_wire_report_broken (&self->in, error);
     }
-  return block || !fall_asleep (ring_in);
+  return block || !mp_wire_records_fall_asleep (&ring_in->records);
 }
 
 /* When nothing is there this end sleeps, as the other sees it, when this returns 0. */
@@ -413,10 +349,10 @@ mp_wire_ring_fill (MpWire    *self,
   if (self->in.broken != NULL)
     return mp_wire_report_broken (&self->in, error);
 
-  wake (ring_in);
+  mp_wire_records_wake (&ring_in->records);
   if (ring_in->by_socket)
     return mp_wire_socket_fill (self, block, error);
-  if (ring_in->start < ring_in->end || !ring_is_empty (ring_in))
+  if (has_records (ring_in))
     return 1;
   return fill_idle (self, block, error);
 }

@@ -80,7 +80,7 @@ gboolean
 mp_wire_is_idle (MpWire *self)
 {
   return mp_wire_get_pending (self) == 0 && mp_wire_input_is_empty (&self->in) &&
-         self->lane_in.start == self->lane_in.end;
+         self->lane_in.records.start == self->lane_in.records.end;
 }
 
 void
