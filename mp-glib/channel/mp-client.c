@@ -76,6 +76,10 @@ end_look_up (MpConnector  *connector,
  * only objects that are [method@Mp.Shareable.get_isolated] can be sent there, and none over TCP; no message that
  * arrives may be larger than [property@Mp.ClientOptions:max-message-size].
  *
+ * A call that ends in time, or is cancelled, takes the client back; but a connection that the system has made for a
+ * listener that was busy elsewhere stays in its queue, as for any socket: it may accept it later, and receives the end
+ * of the stream from it, or, with a key, tells of a client that has gone.
+ *
  * May be called in any thread. Signals of the connection come in the main context that is the thread-default one here.
  *
  * Errors: `G_IO_ERROR_TIMED_OUT`, `G_IO_ERROR_CANCELLED`, `G_IO_ERROR_CONNECTION_REFUSED` when nobody listens there,

@@ -244,6 +244,7 @@ mp_connection_shut (MpConnection *self,
   /* The wire may live on for a while: it must not be the last to let go of what was to be sent. */
   if (self->wire != NULL)
     mp_wire_drop_output (self->wire);
+  mp_connection_discard_input (self);
   fail_ops (self, &self->in_wire, whole ? NULL : error, finished);
   fail_ops (self, &self->senders, error, finished);
   mp_frame_clear (&self->frame);

@@ -128,6 +128,10 @@ struct _MpConnection
   int           ready_fd;       /* … an eventfd that is set … */
   gboolean      ready;          /* … while this process holds what a receiving call would give */
   guint         n_forks;        /* when they were made: a copy of this process needs its own */
+
+  /* See mp-connection-end.c. */
+  gboolean      is_alone;       /* no other process was given the socket, … */
+  guint         n_copies;       /* … unless there are more copies of this one than that */
 };
 
 /* mp-connection-engine.c. All with the lock held. @finished: gathers calls that are done, for
@@ -199,6 +203,11 @@ void      mp_op_start                  (MpOp         *op,
                                         GError       *error);
 void      mp_connection_update_watches (MpConnection *self);            /* with the lock */
 void      mp_connection_finish_ops     (GQueue       *finished);        /* without */
+
+/* mp-connection-end.c. Of one that has just been made, for a socket that only this process has. */
+void      mp_connection_note_alone     (MpConnection *self);
+/* With the lock: it is about to be closed. */
+void      mp_connection_discard_input  (MpConnection *self);
 
 /* mp-connection-wait.c */
 void      mp_connection_waitable_init  (MpWaitableInterface *iface);

@@ -75,6 +75,11 @@
  * those that are [method@Mp.Shareable.get_isolated] can be sent, and over TCP none: what is refused is refused with the
  * whole value, before any of it has left.
  *
+ * That another machine has vanished, without power or behind a cable that was pulled, no stream says. When an end over
+ * TCP of a listener or a client has heard nothing for a minute, the system asks the other one's, and when that gives no
+ * answer for another minute, this is the end of the stream. Messages on their way it repeats for longer, about a quarter
+ * of an hour as a rule. An end that is there and does not read is never given up.
+ *
  * A connection may be used in several threads at once. Signals come in the main context that was the thread-default one
  * when it was made.
  *
@@ -138,6 +143,7 @@ mp_connection_describe (MpShareable  *shareable,
     {
       fd = mp_fd_dup (mp_wire_get_fd (self->wire));
       saved_errno = errno;
+      self->is_alone = FALSE;
       if (fd >= 0)
         state = g_variant_ref_sink (g_variant_new (STATE_TYPE, self->flags | (in_use ? LANE_IN_USE : 0),
                                                    self->max_size));
@@ -634,6 +640,10 @@ mp_connection_new_from_fd (int      fd,
  * Calls under way end with `G_IO_ERROR_CLOSED`, those of other threads too, and no more signals come. Messages that
  * have not been received are dropped. The other side receives what was sent, and then the end of the stream, unless another
  * process has this end as well. To close twice is no error. A connection that is finalized is closed.
+ *
+ * Over TCP a system drops what is on its way when something comes in after the close, or, in a process that just ends or
+ * has been forked meanwhile, was there unread. Who wants to be sure lets the other side send the last message, and
+ * receives it.
  *
  * The connection is closed in any case; the only error is `G_IO_ERROR_PENDING`: a message that counts as sent (see
  * [method@Mp.Connection.send]) had not left wholly, and is lost.

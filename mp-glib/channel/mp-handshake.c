@@ -99,6 +99,7 @@ mp_handshake_finish (MpHandshake *self,
     {
       connection = mp_connection_new_stream (g_steal_fd (&self->fd), MP_CONNECTION_DUPLEX, max_message_size);
     }
+  mp_connection_note_alone (connection);
   mp_handshake_clear (self);
   return connection;
 }

@@ -181,8 +181,8 @@ check_process (MpTls   *self,
   return FALSE;
 }
 
-/* The end of the stream without a word of the other end's. In the midst of a record it is none for GIO, but something
- * that it cannot read. */
+/* The end of the stream without a word of the other end's, also when its machine is not to be reached any more. In the
+ * midst of a record it is none for GIO, but something that it cannot read. */
 static gboolean
 is_cut (MpTls        *self,
         const GError *error)
@@ -191,6 +191,9 @@ is_cut (MpTls        *self,
 
   return g_error_matches (error, G_TLS_ERROR, G_TLS_ERROR_EOF) ||
          g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CONNECTION_CLOSED) ||
+         g_error_matches (error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT) ||
+         g_error_matches (error, G_IO_ERROR, G_IO_ERROR_HOST_UNREACHABLE) ||
+         g_error_matches (error, G_IO_ERROR, G_IO_ERROR_NETWORK_UNREACHABLE) ||
          (error->domain == G_TLS_ERROR && mp_socket_peek (self->fd, &byte, 1) == 0);
 }
 

@@ -31,13 +31,13 @@ int  mp_listen_at_path      (const char             *path,
  * there finds nothing, or somebody. */
 void mp_socket_file_remove  (MpSocketFile           *file);
 
-/* Listens at an address that is no path. SO_REUSEADDR; that for all addresses of IPv6 takes those of IPv4 too. */
+/* Listens at an address that is no path. SO_REUSEADDR, mp_socket_keep_alive(); that for all addresses of IPv6 takes those of IPv4 too. */
 int  mp_listen_at           (const struct sockaddr  *address,
                              socklen_t               size,
                              int                     backlog);
 
 /* The next one that has connected, CLOEXEC, with its address, and in blocking mode. EAGAIN: none now. Errors that
- * belong to one that has gone meanwhile are passed over. */
+ * belong to one that has gone meanwhile are passed over, unless they come again and again. */
 int  mp_listen_accept       (int                     fd,
                              struct sockaddr_storage *address,
                              socklen_t              *size);

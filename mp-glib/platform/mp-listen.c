@@ -4,6 +4,7 @@
 #include "mp-glib/platform/mp-listen-private.h"
 #include "mp-glib/platform/mp-fd-private.h"
 #include "mp-glib/platform/mp-random-private.h"
+#include "mp-glib/platform/mp-socket-private.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -346,6 +347,8 @@ mp_listen_at (const struct sockaddr *address,
 
   if (ok && address->sa_family != AF_UNIX)
     ok = setsockopt (fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) == 0;
+  if (ok && address->sa_family != AF_UNIX)
+    mp_socket_keep_alive (fd);
   if (ok && address->sa_family == AF_INET6 &&
       IN6_IS_ADDR_UNSPECIFIED (&((const struct sockaddr_in6 *) address)->sin6_addr))
     ok = setsockopt (fd, IPPROTO_IPV6, IPV6_V6ONLY, &no, sizeof no) == 0;
@@ -398,6 +401,8 @@ mp_listen_accept (int                      fd,
         return -1;
     }
 
-  errno = EAGAIN;
+  /* So many are no accident: who is told this waits for a while, and does not find the socket ready all the time. */
+  if (errno == EINTR)
+    errno = EAGAIN;
   return -1;
 }

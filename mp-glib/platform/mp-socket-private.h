@@ -6,7 +6,8 @@
 
 G_BEGIN_DECLS
 
-/* Stream sockets of one machine, with descriptors beside the bytes. All results: -1 sets errno. EINTR is handled. */
+/* Stream sockets, with descriptors beside the bytes. All results: -1 sets errno. EINTR is handled; that the other machine
+ * is not to be reached any more is ECONNRESET for who sends and receives. */
 
 #define MP_SOCKET_MAX_FDS 253   /* SCM_MAX_FD of Linux: most that one sendmsg() takes */
 
@@ -34,7 +35,10 @@ gssize  mp_socket_recv      (int                 fd,
 int     mp_socket_stream_family (int              fd);
 /* Of a TCP socket: what is sent leaves at once. */
 void    mp_socket_set_no_delay (int               fd);
-/* For connecting without blocking. A stream socket, CLOEXEC, non-blocking. */
+/* Of a TCP socket: when the other end has been silent for a minute its system is asked whether it is still there, and
+ * when that has not answered for another the connection has come to its end. Those that a listening one accepts have it from it. */
+void    mp_socket_keep_alive (int                 fd);
+/* For connecting without blocking. A stream socket, CLOEXEC, non-blocking; mp_socket_keep_alive() for families of IP. */
 int     mp_socket_new       (int                 family);
 /* 0: connected. EINPROGRESS: when it is writable, take_error() tells. EAGAIN: the queue of a local listener is full, and
  * nothing tells when that has changed. A connection of a TCP socket with itself, which the system makes now and then where
@@ -48,6 +52,8 @@ void    mp_socket_set_blocking (int              fd);
 gssize  mp_socket_peek      (int                 fd,
                              gpointer            data,
                              gsize               size);
+/* Throws away what has come to a TCP socket: never blocks, and does not go on for as long as there comes more. */
+void    mp_socket_discard   (int                 fd);
 /* It counts as readable when there are @size bytes, or the end; 1 is usual. */
 void    mp_socket_set_low_water (int             fd,
                              int                 size);

@@ -14,6 +14,13 @@
 #include <sys/types.h>
 #include <sys/un.h>
 
+/* Seconds, see mp_socket_keep_alive(). */
+#define KEEP_ALIVE_IDLE     60
+#define KEEP_ALIVE_INTERVAL 10
+#define KEEP_ALIVE_PROBES   6
+
+#define MAX_DISCARDS 64
+
 typedef union
 {
   struct cmsghdr align;
@@ -55,6 +62,15 @@ wait_for (int   fd,
   struct pollfd pollfd = { fd, events, 0 };
 
   (void) poll (&pollfd, 1, -1);
+}
+
+/* That the system has given the other machine up is the end as well; a call's own time being over is something else. */
+static gssize
+fail (void)
+{
+  if (errno == ETIMEDOUT || errno == EHOSTUNREACH || errno == ENETUNREACH)
+    errno = ECONNRESET;
+  return -1;
 }
 
 gssize
@@ -99,7 +115,7 @@ mp_socket_send (int                 fd,
       if (block && (errno == EAGAIN || errno == EWOULDBLOCK))
         wait_for (fd, POLLOUT);
       else if (errno != EINTR)
-        return -1;
+        return fail ();
     }
 }
 
@@ -169,7 +185,7 @@ mp_socket_recv (int       fd,
       if (block && (errno == EAGAIN || errno == EWOULDBLOCK))
         wait_for (fd, POLLIN);
       else if (errno != EINTR)
-        return -1;
+        return fail ();
     }
 
   *truncated = !take_descriptors (&message, fds, n_fds);
@@ -207,10 +223,33 @@ mp_socket_set_no_delay (int fd)
   (void) setsockopt (fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
 }
 
+void
+mp_socket_keep_alive (int fd)
+{
+  static const struct
+  {
+    int level, name, value;
+  } options[] = {
+    { SOL_SOCKET, SO_KEEPALIVE, 1 },
+    { IPPROTO_TCP, TCP_KEEPIDLE, KEEP_ALIVE_IDLE },
+    { IPPROTO_TCP, TCP_KEEPINTVL, KEEP_ALIVE_INTERVAL },
+    { IPPROTO_TCP, TCP_KEEPCNT, KEEP_ALIVE_PROBES },
+  };
+  guint i;
+
+  /* Wishes, too. Not TCP_USER_TIMEOUT: that cuts off who is there and does not read. */
+  for (i = 0; i < G_N_ELEMENTS (options); i++)
+    (void) setsockopt (fd, options[i].level, options[i].name, &options[i].value, sizeof options[i].value);
+}
+
 int
 mp_socket_new (int family)
 {
-  return mp_fd_lift (socket (family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  int fd = mp_fd_lift (socket (family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+
+  if (fd >= 0 && family != AF_UNIX)
+    mp_socket_keep_alive (fd);
+  return fd;
 }
 
 static gboolean
@@ -306,6 +345,17 @@ mp_socket_peek (int      fd,
     n = recv (fd, data, size, MSG_PEEK | MSG_DONTWAIT);
   while (n < 0 && errno == EINTR);
   return n;
+}
+
+void
+mp_socket_discard (int fd)
+{
+  guint i;
+
+  /* Linux need not be given a place for it. */
+  for (i = 0; i < MAX_DISCARDS; i++)
+    if (recv (fd, NULL, G_MAXINT32, MSG_TRUNC | MSG_DONTWAIT) <= 0)
+      break;
 }
 
 void
