@@ -52,7 +52,7 @@ struct _MpTls
 
 /* Contexts wait here for the next handshake: to make one can end the program, see SPARE_FDS. And handshakes that were
  * given up, until their threads have ended. */
-static GMutex lock;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;   /* not a GMutex, which the thread sanitizer does not see */
 static GQueue idle_contexts = G_QUEUE_INIT;
 static GQueue given_up = G_QUEUE_INIT;
 
@@ -62,13 +62,13 @@ static gboolean is_copy;
 static void
 before_fork (void)
 {
-  g_mutex_lock (&lock);
+  pthread_mutex_lock (&lock);
 }
 
 static void
 after_fork_in_parent (void)
 {
-  g_mutex_unlock (&lock);
+  pthread_mutex_unlock (&lock);
 }
 
 /* Their descriptors are those of the parent's, and what was given up waits for its threads. */
@@ -78,7 +78,7 @@ after_fork_in_child (void)
   g_queue_init (&idle_contexts);
   g_queue_init (&given_up);
   is_copy = TRUE;
-  g_mutex_unlock (&lock);
+  pthread_mutex_unlock (&lock);
 }
 
 static gboolean
@@ -135,9 +135,9 @@ take_context (GError **error)
 {
   GMainContext *context;
 
-  g_mutex_lock (&lock);
+  pthread_mutex_lock (&lock);
   context = g_queue_pop_head (&idle_contexts);
-  g_mutex_unlock (&lock);
+  pthread_mutex_unlock (&lock);
 
   if (context == NULL && check_spare_fds (error))
     context = g_main_context_new_with_flags (G_MAIN_CONTEXT_FLAGS_OWNERLESS_POLLING);
@@ -147,9 +147,9 @@ take_context (GError **error)
 static void
 give_context (GMainContext *context)
 {
-  g_mutex_lock (&lock);
+  pthread_mutex_lock (&lock);
   g_queue_push_head (&idle_contexts, context);
-  g_mutex_unlock (&lock);
+  pthread_mutex_unlock (&lock);
 }
 
 /* The descriptor that says that something was attached: all that a context without sources polls. */
@@ -376,10 +376,10 @@ mp_tls_sweep (void)
   MpTls *self;
   guint n_left;
 
-  g_mutex_lock (&lock);
+  pthread_mutex_lock (&lock);
   queue = given_up;
   g_queue_init (&given_up);
-  g_mutex_unlock (&lock);
+  pthread_mutex_unlock (&lock);
   if (queue.head == NULL)
     return 0;
 
@@ -389,11 +389,11 @@ mp_tls_sweep (void)
     else
       g_queue_push_tail (&left, self);
 
-  g_mutex_lock (&lock);
+  pthread_mutex_lock (&lock);
   while ((self = g_queue_pop_head (&left)) != NULL)
     g_queue_push_tail (&given_up, self);
   n_left = given_up.length;
-  g_mutex_unlock (&lock);
+  pthread_mutex_unlock (&lock);
   return n_left;
 }
 
@@ -410,9 +410,9 @@ mp_tls_free (MpTls *self)
       /* Its thread learns of it by the socket. */
       mp_socket_shut_down (self->fd);
       self->state = FAILED;
-      g_mutex_lock (&lock);
+      pthread_mutex_lock (&lock);
       g_queue_push_tail (&given_up, self);
-      g_mutex_unlock (&lock);
+      pthread_mutex_unlock (&lock);
       mp_tls_sweep ();
       return;
     }
