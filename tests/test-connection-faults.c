@@ -2,7 +2,7 @@
 #include "config.h"
 
 #include "connection-test.h"
-#include "instrument-test.h"
+#include "wait-test.h"
 
 #include "mp-glib/channel/mp-wire-private.h"
 #include "mp-glib/platform/mp-fd-private.h"
@@ -302,6 +302,64 @@ test_max_size (void)
   pipe_clear (&pipe);
 }
 
+static gpointer
+cancel_sleeper (gpointer data)
+{
+  Waiter *sleeper = data;
+
+  waiter_await_asleep (sleeper, "poll");
+  g_cancellable_cancel (sleeper->cancellable);
+  return NULL;
+}
+
+/* Of a process that was forked by a thread that had slept before. */
+static void
+cancel_many_calls (MpConnection *connection)
+{
+  Waiter canceller = { .objects = NULL };
+
+  g_atomic_int_set (&canceller.tid, syscall (SYS_gettid));
+  for (guint i = 0; i < 200; i++)
+    {
+      g_autoptr(GCancellable) cancellable = g_cancellable_new ();
+      g_autoptr(GError) error = NULL;
+
+      canceller.cancellable = cancellable;
+      canceller.thread = g_thread_new ("canceller", cancel_sleeper, &canceller);
+      g_assert_null (mp_connection_recv (connection, LONG_TIME, cancellable, &error));
+      g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+      g_thread_join (canceller.thread);
+    }
+}
+
+/* What wakes a thread is not what wakes its forked copy: the one would take the other's call away. */
+static void
+test_forked_sleeper (void)
+{
+  g_autoptr(GError) error = NULL;
+  Pipe pipe, quiet;
+  int status;
+  pid_t pid;
+
+  pipe_open (&pipe);
+  pipe_open (&quiet);
+  g_assert_null (mp_connection_recv (pipe.second, 1, NULL, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT);
+  pid = fork ();
+  if (pid == 0)
+    {
+      cancel_many_calls (quiet.first);
+      send_ok (pipe.first, g_variant_new_int32 (1));
+      _exit (0);
+    }
+
+  recv_ok (pipe.second, "1");
+  g_assert_cmpint (waitpid (pid, &status, 0), ==, pid);
+  g_assert_cmpint (status, ==, 0);
+  pipe_clear (&quiet);
+  pipe_clear (&pipe);
+}
+
 int
 main (int   argc,
       char *argv[])
@@ -317,6 +375,7 @@ main (int   argc,
   g_test_add_func ("/connection-faults/new-from-fd", test_new_from_fd);
   g_test_add_func ("/connection-faults/killed-peer", test_killed_peer);
   g_test_add_func ("/connection-faults/max-size", test_max_size);
+  g_test_add_func ("/connection-faults/forked-sleeper", test_forked_sleeper);
 
   return g_test_run ();
 }

@@ -32,30 +32,6 @@ typedef struct
 
 static __thread int interrupt_fd = -1;
 
-static void
-close_event_fd (gpointer data)
-{
-  int fd = GPOINTER_TO_INT (data) - 1;
-
-  mp_fd_close (&fd);
-}
-
-static GPrivate event_fd_key = G_PRIVATE_INIT (close_event_fd);
-
-/* This thread's, kept for its next time; -1 when there are no descriptors left. */
-static int
-get_event_fd (void)
-{
-  int fd = GPOINTER_TO_INT (g_private_get (&event_fd_key)) - 1;
-
-  if (fd < 0)
-    {
-      fd = mp_fd_eventfd ();
-      g_private_set (&event_fd_key, GINT_TO_POINTER (fd + 1));
-    }
-  return fd;
-}
-
 int
 mp_hub_get_interrupt_fd (void)
 {
@@ -107,7 +83,6 @@ mp_hub_forget_sleepers (void)
 {
   g_queue_init (&mp_hub.sleepers);
   mp_hub.leader = NULL;
-  g_private_replace (&event_fd_key, NULL);
   interrupt_fd = -1;
 }
 
@@ -166,7 +141,8 @@ sleep_as_follower (Wait   *wait,
 {
   if (wait->sleeper.event_fd < 0 && (timeout_us < 0 || timeout_us > BLIND_SLEEP_US))
     timeout_us = BLIND_SLEEP_US;
-  poll_with_reasons (wait, wait->sleeper.event_fd, timeout_us);
+  if (poll_with_reasons (wait, wait->sleeper.event_fd, timeout_us))
+    mp_fd_clear_signal (wait->sleeper.event_fd);
 }
 
 /* Takes what there is, whoever is the leader. */
@@ -190,7 +166,7 @@ sleep_once (Wait   *wait,
 
   self->kicked = FALSE;
   self->wanted = FALSE;
-  self->event_fd = leads ? -1 : get_event_fd ();
+  self->event_fd = leads ? -1 : mp_fd_get_thread_event ();
   if (leads)
     mp_hub.leader = self;
   mp_hub_wake_contexts ();
@@ -209,8 +185,6 @@ sleep_once (Wait   *wait,
     mp_hub.leader = NULL;
   if (self->kicked && leads)
     mp_fd_clear_signal (mp_hub.kick_fd);
-  else if (self->kicked && self->event_fd >= 0)
-    mp_fd_clear_signal (self->event_fd);
   mp_hub_dispatch_events (events, n);
 }
 

@@ -25,30 +25,6 @@ typedef struct
   int           event_fd;      /* atomic: what the cancellable writes to */
 } Wait;
 
-static void
-close_event_fd (gpointer data)
-{
-  int fd = GPOINTER_TO_INT (data) - 1;
-
-  mp_fd_close (&fd);
-}
-
-static GPrivate event_fd_key = G_PRIVATE_INIT (close_event_fd);
-
-/* This thread's, kept for its next time; -1 when there are no descriptors left. */
-static int
-get_event_fd (void)
-{
-  int fd = GPOINTER_TO_INT (g_private_get (&event_fd_key)) - 1;
-
-  if (fd < 0)
-    {
-      fd = mp_fd_eventfd ();
-      g_private_set (&event_fd_key, GINT_TO_POINTER (fd + 1));
-    }
-  return fd;
-}
-
 static Wait
 wait_init (const char   *what,
            gint64        timeout_us,
@@ -93,7 +69,7 @@ sleep_once (MpConnection  *self,
             GError       **error)
 {
   GPollFD fds[3];
-  MpSleeper sleeper = { { NULL }, get_event_fd (), NULL };
+  MpSleeper sleeper = { { NULL }, mp_fd_get_thread_event (), NULL };
   gint64 timeout_us = mp_deadline_left (wait->deadline);
   int saved_errno = 0;
 

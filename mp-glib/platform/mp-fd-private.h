@@ -12,6 +12,9 @@ int      mp_fd_lift             (int          fd);          /* takes @fd; the sa
 void     mp_fd_close            (int         *fd);          /* closes unless -1, sets to -1, keeps errno */
 int      mp_fd_pipe             (int          fds[2]);
 int      mp_fd_eventfd          (void);                     /* non-blocking */
+/* This thread's eventfd, kept for its next sleep; a forked copy has its own. An earlier sleep's signal may still be in it:
+ * who finds it readable clears it. -1: there are no descriptors left, it is to look again by itself. */
+int      mp_fd_get_thread_event (void);
 void     mp_fd_signal           (int          fd);          /* of an eventfd: adds 1 */
 void     mp_fd_clear_signal     (int          fd);
 int      mp_fd_open_null        (void);

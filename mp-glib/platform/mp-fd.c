@@ -92,6 +92,42 @@ mp_fd_eventfd (void)
   return mp_fd_lift (eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK));
 }
 
+static void
+close_thread_event (gpointer data)
+{
+  int fd = GPOINTER_TO_INT (data) - 1;
+
+  mp_fd_close (&fd);
+}
+
+static GPrivate thread_event_key = G_PRIVATE_INIT (close_thread_event);
+
+/* The eventfd is the other process's too: what wakes the one could be taken by the other. */
+static void
+forget_thread_event (void)
+{
+  g_private_replace (&thread_event_key, NULL);
+}
+
+int
+mp_fd_get_thread_event (void)
+{
+  static gsize handler_installed;
+  int fd = GPOINTER_TO_INT (g_private_get (&thread_event_key)) - 1;
+
+  if (fd >= 0)
+    return fd;
+
+  if (g_once_init_enter (&handler_installed))
+    {
+      pthread_atfork (NULL, NULL, forget_thread_event);
+      g_once_init_leave (&handler_installed, 1);
+    }
+  fd = mp_fd_eventfd ();
+  g_private_set (&thread_event_key, GINT_TO_POINTER (fd + 1));
+  return fd;
+}
+
 void
 mp_fd_signal (int fd)
 {
