@@ -3,11 +3,13 @@
 
 import _signal
 import contextlib
+import functools
 import os
 import signal
 import sys
 import threading
 import time
+import traceback
 
 from gi.repository import GLib
 
@@ -229,6 +231,22 @@ def _interruptible(function, *args):
     if error is not None:
         raise error
     return result
+
+
+def is_of_handler(exc):
+    """Whether a signal's handler has raised @exc, which is being handled, and not what it came in between of."""
+    if isinstance(exc, (KeyboardInterrupt, SystemExit)):
+        return True
+    codes = {_code_of(handler) for handler in map(_getsignal, _NUMBERS) if callable(handler)} - {None}
+    return any(frame.f_code in codes for frame, _line in traceback.walk_tb(exc.__traceback__))
+
+
+def _code_of(function):
+    while isinstance(function, functools.partial):
+        function = function.func
+    if not hasattr(function, '__code__') and not hasattr(function, '__func__'):
+        function = type(function).__call__
+    return getattr(getattr(function, '__func__', function), '__code__', None)
 
 
 def user_code():

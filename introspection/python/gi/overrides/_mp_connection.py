@@ -1,10 +1,11 @@
 # _mp_connection.py — SPDX-License-Identifier: LGPL-2.1-or-later
 """Connection and Pipe as multiprocessing has them."""
 
-import collections
 import errno
 import pickle
 import sys
+
+from itertools import starmap
 
 from gi.repository import GLib
 
@@ -12,6 +13,7 @@ from ..module import get_introspection_module
 from . import _mp_asyncio
 from . import _mp_call
 from . import _mp_errors as errors
+from . import _mp_kept
 from . import _mp_pickle as values
 from . import _mp_plain as plain
 from . import _mp_properties
@@ -74,6 +76,27 @@ def _with_cause(exc, error):
     return exc
 
 
+def _bytes_of(message):
+    data, _kind, value = message
+    if value is not None:
+        return _get_bytes(value)
+    return data or b''
+
+
+def _value_of_pickle(message):
+    data, kind, value = message
+    if kind == _VALUE:
+        return _decode(value, True)
+    return pickle.loads(data if value is None else _get_bytes(value))
+
+
+def _value_of_plain(message):
+    data, kind, value = message
+    if kind == _VALUE:
+        return _decode(value, False)
+    return plain.loads(data if value is None else _get_bytes(value))
+
+
 def _part(buf, offset, size):
     """The bytes of a bytes-like object that are meant."""
     view = memoryview(buf).cast('B')
@@ -98,7 +121,7 @@ def _arrived(index, *how):
     return connection
 
 
-class Connection(_Mp.Connection):
+class Connection(_mp_kept.Keeper, _Mp.Connection):
     """One end of a pipe, or of a connection of a listener or a client: whole messages of a value, of bytes, or of a
     GLib.Variant.
 
@@ -112,7 +135,6 @@ class Connection(_Mp.Connection):
     __module__ = 'gi.overrides.Mp'
 
     _closed = False
-    _kept = ()     # messages that were received for calls that were left by signals
     _awaited = -1  # the descriptor, once a loop of asyncio watches it
     _ways = None   # whether it is readable, and writable
     # Whether pickles are allowed; whether they are messages of bytes, as multiprocessing's; what leaves whole or not at
@@ -187,8 +209,10 @@ class Connection(_Mp.Connection):
 
         With a @timeout a message may be sent of which a part has left when it is over: what is left goes with the next
         call here."""
-        if self._closed or not self.writable:
+        if self._closed or not (self._ways or self._get_ways())[1]:
             self._check('write')
+        if timeout is not None:
+            _mp_call.microseconds(timeout)
         self._send(*self._message(obj), timeout=timeout)
 
     def _message(self, obj):
@@ -224,77 +248,88 @@ class Connection(_Mp.Connection):
 
         A message of bytes is a TypeError, and stays; but where pickles are allowed on a connection of a listener or a
         client it is taken for one, as multiprocessing's are."""
-        if self._closed or not self.readable:
+        if self._closed or not (self._ways or self._get_ways())[0]:
             self._check('read')
         allow_pickle, as_bytes, _whole = self._how or self._get_how()
-        any_kind = allow_pickle and as_bytes
-        try:
-            data, kind, value = self._recv(_VALUE | _BYTES if any_kind else _VALUE,
-                                           _PICKLE if allow_pickle else _PLAIN, timeout)
-        except TypeError as exc:
-            if any_kind or not self.get_property('foreign'):
-                raise
-            raise TypeError('the next message holds bytes, not a value, and recv_bytes() receives it; if '
-                            'multiprocessing has sent it, it is a pickle, which needs allow_pickle=True') from exc
-        if kind == _VALUE:
-            return _decode(value, allow_pickle)
-        if value is not None:
-            data = _get_bytes(value)
-        return pickle.loads(data) if allow_pickle else plain.loads(data)
+        if not allow_pickle:
+            return self._recv(_VALUE, _PLAIN, timeout, _value_of_plain)
+        return self._recv(_VALUE | _BYTES if as_bytes else _VALUE, _PICKLE, timeout, _value_of_pickle)
 
-    def _recv(self, kinds, tag, timeout):
-        """The message that comes next: bytes, what it is, and a GLib.Variant of it or of its bytes."""
-        if self._kept:
-            self._check_kept(kinds)
-            return self._kept.popleft()
+    def _recv(self, kinds, tag, timeout, read):
+        """What @read makes of the message that comes next: bytes, what it is, and a GLib.Variant of it or of its bytes.
+
+        One for which a signal's handler has left no time is the next one then, too."""
+        message = None
         try:
-            message = _recv_blob(self, kinds, tag, 0, None)
-        except GLib.Error as error:
-            raise self._translate(error) from error
-        if message[1] == _NOTHING:
+            if timeout is not None:
+                _mp_call.microseconds(timeout)
+            if not self._kept:
+                message, = starmap(_recv_blob, ((self, kinds, tag, 0, None),))
+                if message[1] != _NOTHING:
+                    return read(message)
+                message = None
             message = self._wait_for_message(kinds, tag, timeout)
-        return message
+            return read(message)
+        except GLib.Error as error:
+            if message is not None:
+                raise
+            exc = self._translate_received(kinds, error)
+        except BaseException as exc:
+            self._keep_for(exc, message)
+            raise
+        raise exc
 
     def _wait_for_message(self, kinds, tag, timeout):
-        """One that has been received by a call that a signal's handler leaves is for the next call."""
-        message = None
-
-        def receive(*args):
-            nonlocal message
-            message = _recv_blob(*args)
-            return message
-
-        try:
-            self._blocking(receive, kinds, tag, timeout=timeout)
-        except BaseException:
-            self._keep(message)
-            raise
+        kept = self._take_kept_of(kinds)
+        if kept is not None:
+            return kept
+        message = self._take(_recv_blob, kinds, tag, timeout=timeout)
         if message[1] == _NOTHING:
             raise errors.TimeoutError
         return message
 
-    def _check_kept(self, kinds):
-        is_bytes = self._kept[0][1] == _BYTES
-        if not kinds & (_BYTES if is_bytes else _VALUE):
-            raise TypeError('the next message holds %s; it stays there' %
-                            ('bytes, not a value' if is_bytes else 'a value, not bytes'))
+    def _keep(self, message):
+        if isinstance(message, GLib.Bytes):
+            message = message.get_data() or b'', _BYTES, None
+        if message is not None and message[1] != _NOTHING:
+            super()._keep(message)
+
+    def _take_kept_of(self, kinds):
+        message = self._take_kept()
+        if message is not None and not kinds & (_BYTES if message[1] == _BYTES else _VALUE):
+            self._keep(message)
+            raise self._other_kind(kinds)
+        return message
+
+    def _other_kind(self, kinds):
+        if kinds & _BYTES:
+            return TypeError('the next message holds a value, not bytes, and recv() receives it')
+        return TypeError('the next message holds bytes, not a value, and recv_bytes() receives it' +
+                         ('; if multiprocessing has sent it, it is a pickle, which needs allow_pickle=True'
+                          if self.get_property('foreign') else ''))
+
+    def _translate_received(self, kinds, error):
+        if errors.is_mp(error, _Mp.Error.INVALID_TYPE):
+            return _with_cause(self._other_kind(kinds), error)
+        return self._translate(error)
 
     def send_bytes(self, buf, offset=0, size=None, timeout=None):
         """Sends the bytes of a bytes-like object as one message."""
-        if self._closed or not self.writable:
+        if self._closed or not (self._ways or self._get_ways())[1]:
             self._check('write')
+        if timeout is not None:
+            _mp_call.microseconds(timeout)
         if type(buf) is not bytes or offset != 0 or size is not None:
             buf = bytes(_part(buf, offset, size))
         self._send(_send_data, (buf,), len(buf), timeout)
 
     def recv_bytes(self, maxlength=None, timeout=None):
         """Receives one message of bytes. OSError when it is longer than @maxlength, and it stays."""
-        if self._closed or not self.readable:
+        if self._closed or not (self._ways or self._get_ways())[0]:
             self._check('read')
         if maxlength is not None:
             return self._recv_bounded(maxlength, timeout)
-        data, _kind, value = self._recv(_BYTES, '', timeout)
-        return data or b'' if value is None else _get_bytes(value)
+        return self._recv(_BYTES, '', timeout, _bytes_of)
 
     def _recv_bounded(self, maxlength, timeout):
         if not isinstance(maxlength, (int, float)):
@@ -302,35 +337,25 @@ class Connection(_Mp.Connection):
         if maxlength < 0:
             raise ValueError('negative maxlength')
         maxlength = min(maxlength, sys.maxsize)
-        if self._kept:
-            self._check_kept(_BYTES)
-            data, _kind, value = self._kept[0]
-            data = data or b'' if value is None else _get_bytes(value)
-            if len(data) > maxlength:
-                raise OSError('bad message length')
-            self._kept.popleft()
-            return data
         message = None
-
-        def receive(*args):
-            nonlocal message
-            message = _recv_bytes_full(*args).get_data() or b'', _BYTES, None
-
         try:
-            _mp_call.blocking(receive, self, maxlength, timeout=timeout)
-            return message[0]
+            message = self._take_kept_of(_BYTES)
+            if message is None:
+                message = self._take(_recv_bytes_full, maxlength, timeout=timeout)
+                return message.get_data() or b''
+            data = _bytes_of(message)
+            if len(data) <= maxlength:
+                return data
+            self._keep(message)
+            exc = OSError('bad message length')
         except GLib.Error as error:
             stays = errors.is_mp(error, _Mp.Error.TOO_LARGE) and not _Mp.Connection.is_closed(self)
-            exc = _with_cause(OSError('bad message length'), error) if stays else self._translate(error)
-        except BaseException:
-            self._keep(message)
+            exc = (_with_cause(OSError('bad message length'), error) if stays
+                   else self._translate_received(_BYTES, error))
+        except BaseException as exc:
+            self._keep_for(exc, message)
             raise
         raise exc
-
-    def _keep(self, message):
-        """What was received for a call that is left by a signal's handler, if anything was."""
-        if message is not None:
-            self._kept = collections.deque((*self._kept, message))
 
     def recv_bytes_into(self, buf, offset=0, timeout=None):
         """Receives one message of bytes into a writable buffer; its length. BufferTooShort carries a longer one."""
@@ -444,6 +469,9 @@ class Connection(_Mp.Connection):
 
     def __reduce_ex__(self, protocol):
         self._check()
+        if self._kept:
+            raise OSError(errno.EBUSY, 'a connection cannot be sent: a message that was received for a call that a '
+                                       'signal ended is here')
         function, args = values.reduce_shareable(self)
         return (function, args) if self._how is None else (_arrived, (*args, *self._how))
 

@@ -12,6 +12,7 @@ from ..module import get_introspection_module
 from . import _mp_asyncio
 from . import _mp_call
 from . import _mp_errors as errors
+from . import _mp_kept
 from . import _mp_properties
 from ._mp_connection import WHOLE
 
@@ -210,7 +211,7 @@ def _ready(connection, allow_pickle, is_tcp):
     return connection
 
 
-class Listener(_Mp.Listener):
+class Listener(_mp_kept.Keeper, _Mp.Listener):
     """Where clients connect to, this library's or CPython's own.
 
     As multiprocessing.connection.Listener; but a client that cannot show that it has the key, or keeps silent, costs
@@ -228,7 +229,6 @@ class Listener(_Mp.Listener):
     _closed = False
     _awaited = -1           # the descriptor, once a loop of asyncio watches it
     _allow_pickle = False
-    _kept = ()              # connections that were accepted for calls that were left by signals
 
     def __init__(self, address=None, family=None, backlog=128, authkey=None, *, allow_pickle=False, **properties):
         properties['backlog'] = max(1, _mp_properties.index('backlog', backlog))
@@ -260,23 +260,17 @@ class Listener(_Mp.Listener):
     def accept(self, timeout=None):
         """Waits for a client, and gives the Connection."""
         self._check()
-        if self._kept:
-            return self._kept.pop(0)
         connection = None
-
-        def accept(*args):
-            nonlocal connection
-            connection = self._ready(_accept(*args))
-            return connection
-
         try:
-            return _mp_call.blocking(accept, self, timeout=timeout)
+            if self._kept:
+                connection = self._take_kept()
+            if connection is None:
+                connection = self._take(_accept, timeout=timeout)
+            return self._ready(connection)
         except GLib.Error as error:
             exc = self._translate(error)
         except BaseException:
-            # A signal's handler ends the call, but the client has come: it is for the next one.
-            if connection is not None:
-                self._kept = [*self._kept, connection]
+            self._keep(connection)
             raise
         raise exc
 
@@ -333,9 +327,8 @@ class Listener(_Mp.Listener):
             self._closed = True
             if self._awaited >= 0:
                 _mp_asyncio.forget(self._awaited)
-            for connection in self._kept:
-                connection.close()
-            self._kept = ()
+            while self._kept:
+                self._take_kept().close()
             _Mp.Listener.close(self)
 
     def __enter__(self):

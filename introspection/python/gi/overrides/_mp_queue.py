@@ -1,12 +1,11 @@
 # _mp_queue.py — SPDX-License-Identifier: LGPL-2.1-or-later
 """Queue, SimpleQueue and JoinableQueue as multiprocessing has them."""
 
-import collections
 import operator
 import os
 import pickle
-import weakref
 
+from itertools import starmap
 from queue import Empty, Full
 
 from gi.repository import GLib
@@ -15,6 +14,7 @@ from ..module import get_introspection_module
 from . import _mp_asyncio
 from . import _mp_call
 from . import _mp_errors as errors
+from . import _mp_kept
 from . import _mp_pickle as values
 from . import _mp_plain as plain
 from . import _mp_sync
@@ -84,28 +84,13 @@ class EndOfQueueError(EOFError, Empty):
     __module__ = 'gi.overrides.Mp'
 
 
-_keeping = weakref.WeakSet()   # the queues that have items kept
-
-
-def _after_fork():
-    """In the child: what was got for this process is had by its parent."""
-    for kept in list(_keeping):
-        kept._kept = ()
-    _keeping.clear()
-
-
-os.register_at_fork(after_in_child=_after_fork)
-
-
-class _Basic(_mp_sync.Shared):
+class _Basic(_mp_kept.Keeper, _mp_sync.Shared):
     """What all queues do. A value that is no GLib.Variant goes through as a pickle, bytes as they are.
 
     An isolated queue may be shared with programs of others: it holds plain values, as the connections of listeners and
     clients do, see Connection; and allow_pickle."""
 
     _closed = 0      # the process in which close() was called
-    _kept = ()       # items that were got for somebody who no longer wanted them: the next ones to be got here
-
     _allows = None   # whether pickles are allowed, once that is known
 
     @property
@@ -138,6 +123,8 @@ class _Basic(_mp_sync.Shared):
             raise ValueError('Queue %r is closed' % (self,))
 
     def _put(self, obj, timeout):
+        if timeout is not None:
+            _mp_call.microseconds(timeout)
         if isinstance(obj, GLib.Variant):
             self._call(_put, obj, timeout=timeout)
             return
@@ -151,30 +138,32 @@ class _Basic(_mp_sync.Shared):
         self._call(_put_tagged, data, tag, timeout=timeout)
 
     def _get(self, timeout):
-        if self._kept:
-            return self._value_of(self._kept.popleft())
+        if timeout is not None:
+            _mp_call.microseconds(timeout)
+        item = None
         try:
-            return self._value_of(_get_tagged(self, 0, None))
+            if self._kept:
+                item = self._take_kept()
+            if item is None:
+                item = self._get_item(timeout)
+            return self._value_of(item)
+        except GLib.Error as error:
+            if item is not None:
+                raise
+            exc = self._translate(error)
+        except BaseException as exc:
+            self._keep_for(exc, item)
+            raise
+        raise exc
+
+    def _get_item(self, timeout):
+        try:
+            item, = starmap(_get_tagged, ((self, 0, None),))
+            return item
         except GLib.Error as error:
             if not errors.is_timeout(error):
-                raise self._translate(error) from error
-        return self._value_of(self._wait_for_item(timeout))
-
-    def _wait_for_item(self, timeout):
-        """One that has been got for a call that a signal's handler leaves is for the next call."""
-        item = None
-
-        def get(*args):
-            nonlocal item
-            item = _get_tagged(*args)
-            return item
-
-        try:
-            return self._call(get, timeout=timeout)
-        except BaseException:
-            if item is not None:
-                self._keep(item)
-            raise
+                raise
+        return self._take(_get_tagged, timeout=timeout)
 
     def _call(self, function, *args, timeout):
         """A call with its time and a cancellable."""
@@ -206,8 +195,9 @@ class _Basic(_mp_sync.Shared):
     async def get_async(self):
         """As get() without a timeout, to be awaited under asyncio."""
         self._check()
-        if self._kept:
-            return self._value_of(self._kept.popleft())
+        item = self._take_kept()
+        if item is not None:
+            return self._value_of(item)
         return self._value_of(await self._await(
             lambda cancellable, done: _Mp.Queue.get_tagged_async(self, cancellable, done),
             _Mp.Queue.get_tagged_finish, self._keep_result))
@@ -238,12 +228,6 @@ class _Basic(_mp_sync.Shared):
         if error is not None:
             raise self._translate(error)
         return result
-
-    def _keep(self, item):
-        if not self._kept:
-            self._kept = collections.deque()
-        self._kept.append(item)
-        _keeping.add(self)
 
     def _keep_result(self, result):
         """The task that awaited it was cancelled, and an item may have been got none the less."""
