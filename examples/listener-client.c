@@ -18,19 +18,19 @@ static gboolean
 print_values (GVariant  *values,
               GError   **error)
 {
-  const char *perhaps, *text;
+  const char *perhaps, *text, *type;
   double half;
-  int number;
 
-  if (!g_variant_is_of_type (values, G_VARIANT_TYPE ("(dmssi)")))
+  if (!g_variant_is_of_type (values, G_VARIANT_TYPE ("(dmssg)")))
     {
       g_set_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA, "Cannot read a value of type %s",
                    g_variant_get_type_string (values));
       return FALSE;
     }
 
-  g_variant_get (values, "(dm&s&si)", &half, &perhaps, &text, &number);
-  printf ("[%g, %s, '%s', %d]\n", half, perhaps != NULL ? perhaps : "None", text, number);
+  g_variant_get (values, "(dm&s&s&g)", &half, &perhaps, &text, &type);
+  printf ("[%g, %s, '%s', %s]\n", half, perhaps != NULL ? perhaps : "None", text,
+          g_str_equal (type, "d") ? "<class 'float'>" : type);
   return TRUE;
 }
 
@@ -54,12 +54,12 @@ client (GVariant  *args,
       !print_values (values, error) ||
       (bytes = mp_connection_recv_bytes (connection, -1, NULL, error)) == NULL)
     return NULL;
-  printf ("%.*s\n", (int) g_bytes_get_size (bytes), (const char *) g_bytes_get_data (bytes, NULL));
+  printf ("b'%.*s'\n", (int) g_bytes_get_size (bytes), (const char *) g_bytes_get_data (bytes, NULL));
 
   if (!mp_connection_recv_bytes_into (connection, (guint8 *) numbers, sizeof numbers, &size, -1, NULL, error))
     return NULL;
-  printf ("%" G_GSIZE_FORMAT "\n[%d, %d, %d, %d, %d]\n", size, numbers[0], numbers[1], numbers[2], numbers[3],
-          numbers[4]);
+  printf ("%" G_GSIZE_FORMAT "\narray('i', [%d, %d, %d, %d, %d])\n", size, numbers[0], numbers[1], numbers[2],
+          numbers[3], numbers[4]);
 
   return g_variant_new ("()");
 }
@@ -82,7 +82,7 @@ serve (MpListener  *listener,
   printf ("connection accepted from %s\n", host);
   fflush (stdout);
 
-  return mp_connection_send (connection, g_variant_new ("(dmssi)", 2.25, NULL, "junk", 42), -1, NULL, error) &&
+  return mp_connection_send (connection, g_variant_new ("(dmssg)", 2.25, NULL, "junk", "d"), -1, NULL, error) &&
          mp_connection_send_bytes (connection, hello, -1, NULL, error) &&
          mp_connection_send_data (connection, (const guint8 *) numbers, sizeof numbers, -1, NULL, error);
 }

@@ -62,6 +62,12 @@ class ContextTest(unittest.TestCase):
         self.assertIsNone(context.freeze_support())
         self.assertIsNone(Mp.freeze_support())
         self.assertRegex(context.Process().name, r'^SpawnProcess-\d+$')
+        self.assertIs(context.get_logger(), Mp.get_logger())
+        self.assertIs(context.TimeoutError, Mp.TimeoutError)
+        self.assertIsNone(context.allow_connection_pickling())
+        self.assertIsNone(Mp.allow_connection_pickling())
+        with self.assertRaisesRegex(ValueError, 'concrete context'):
+            context.set_start_method('fork')
         first, second = context.Pipe()
         first.send(1)
         self.assertEqual(second.recv(), 1)

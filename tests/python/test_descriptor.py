@@ -94,6 +94,11 @@ class DescriptorTest(unittest.TestCase):
         os.close(fd)
         self.assertEqual(repr(descriptor), '<Descriptor(closed)>')
 
+    def test_wrong_type(self):
+        for wrong in '0', None, 1.0, [1]:
+            with self.assertRaisesRegex(TypeError, 'by its number or by an object with a fileno'):
+                Mp.Descriptor(wrong)
+
     def test_wrong(self):
         fd = os.open('/dev/null', os.O_RDONLY)
         os.close(fd)
@@ -101,9 +106,6 @@ class DescriptorTest(unittest.TestCase):
             with self.assertRaises(OSError) as caught:
                 Mp.Descriptor(wrong)
             self.assertEqual(caught.exception.errno, 9)
-        for wrong in ('0', None, 1.0):
-            with self.assertRaises((TypeError, AttributeError)):
-                Mp.Descriptor(wrong)
 
     def test_connection(self):
         first, second = self.pipe()

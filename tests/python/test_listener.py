@@ -17,6 +17,8 @@ import tempfile
 import threading
 import unittest
 
+from multiprocessing import connection as theirs
+
 from gi.repository import Gio, GLib
 from gi.repository import Mp
 
@@ -159,6 +161,26 @@ class AddressTest(Base):
             client = InThread(Mp.Client, Gio.NetworkAddress.new('localhost', listener.address[1]))
             listener.accept(timeout=support.TIMEOUT).send(1)
             self.assertEqual(client.get().recv(), 1)
+
+    def test_names(self):
+        """What multiprocessing.connection has for those who look at addresses themselves."""
+        self.assertLessEqual(set(theirs.families), set(Mp.connection.families))
+        self.assertEqual(Mp.connection.default_family, theirs.default_family)
+        for address in ('localhost', 0), self.path, 'name':
+            self.assertEqual(Mp.connection.address_type(address), theirs.address_type(address))
+        self.assertEqual(Mp.connection.address_type(('::1', 0)), 'AF_INET6')
+        for wrong in None, 5, ('a',):
+            with self.assertRaises(ValueError):
+                Mp.connection.address_type(wrong)
+        for family in 'AF_INET', 'AF_UNIX':
+            address = Mp.connection.arbitrary_address(family)
+            self.assertEqual(Mp.connection.address_type(address), family)
+            self.check(self.listen(address))
+        self.assertEqual(Mp.connection.arbitrary_address('AF_INET6'), ('::1', 0))
+        with self.assertRaises(ValueError):
+            Mp.connection.arbitrary_address('AF_PIPE')
+        for name in theirs.__all__ + ['AuthenticationError', 'BufferTooShort', 'answer_challenge', 'deliver_challenge']:
+            self.assertTrue(hasattr(Mp.connection, name), name)
 
     def test_abstract(self):
         name = '\0mp-glib-test-%d' % os.getpid()

@@ -386,6 +386,8 @@ class SimpleQueueTest(unittest.TestCase):
                     q.put(1)
                 with self.assertRaisesRegex(OSError, 'handle is closed'):
                     q.get()
+                with self.assertRaisesRegex(OSError, 'is closed'):
+                    q.empty()
 
     def test_processes(self):
         q = Mp.SimpleQueue()

@@ -106,14 +106,23 @@ shared_memory = _mp_shared_memory.shared_memory
 sharedctypes = _mp_value.sharedctypes
 managers = _mp_shared_memory.managers
 connection = _mp_module.make('connection', Client=Client, Connection=Connection, Listener=Listener, Pipe=Pipe,
+                             AuthenticationError=AuthenticationError, BufferTooShort=BufferTooShort,
+                             address_type=_mp_listener.address_type,
                              answer_challenge=_mp_listener.answer_challenge,
-                             deliver_challenge=_mp_listener.deliver_challenge, wait=wait, wait_async=wait_async)
+                             arbitrary_address=_mp_listener.arbitrary_address, client_async=client_async,
+                             default_family=_mp_listener.default_family,
+                             deliver_challenge=_mp_listener.deliver_challenge, families=_mp_listener.families,
+                             wait=wait, wait_async=wait_async)
 reduction = _mp_descriptor.reduction
 
 
 def cpu_count():
     """The number of CPUs of the machine; Mp.get_n_usable_cpus() is the number of those that may be used."""
     return _Mp.get_n_cpus()
+
+
+def allow_connection_pickling():
+    """Does nothing: connections travel as they are. For programs written for multiprocessing."""
 
 
 def freeze_support():
@@ -137,7 +146,7 @@ __all__ = [
     'Array', 'RawArray', 'RawValue', 'Value', 'sharedctypes',
     'EndOfQueueError', 'JoinableQueue', 'Queue', 'SimpleQueue',
     'Client', 'Listener', 'client_async', 'connection',
-    'active_children', 'as_completed', 'cpu_count', 'current_process', 'freeze_support', 'function',
+    'active_children', 'allow_connection_pickling', 'as_completed', 'cpu_count', 'current_process', 'freeze_support', 'function',
     'function_register', 'get_all_start_methods', 'get_context', 'get_logger', 'get_start_method', 'idempotent',
     'init', 'log_to_stderr', 'parent_process', 'set_executable', 'set_forkserver_preload', 'set_start_method', 'wait',
     'wait_async',

@@ -1,6 +1,8 @@
 # _mp_context.py — SPDX-License-Identifier: LGPL-2.1-or-later
 """Contexts and start methods as multiprocessing has them, over Mp.Context."""
 
+from multiprocessing import util as _mp_util
+
 from ..module import get_introspection_module
 from . import _mp_boot as boot
 from . import _mp_errors as errors
@@ -23,6 +25,14 @@ class Context(_Mp.Context):
     """How workers are started; has the methods of the module, for its own start method."""
 
     __module__ = 'gi.overrides.Mp'
+
+    AuthenticationError = errors.AuthenticationError
+    BufferTooShort = errors.BufferTooShort
+    ProcessError = errors.ProcessError
+    TimeoutError = errors.TimeoutError
+
+    get_logger = staticmethod(_mp_util.get_logger)
+    log_to_stderr = staticmethod(_mp_util.log_to_stderr)
 
     def Pool(self, processes=None, initializer=None, initargs=(), maxtasksperchild=None):
         """A Pool whose workers are started as this context says."""
@@ -156,6 +166,15 @@ class Context(_Mp.Context):
         """The process that started this one, or None."""
         from ._mp_process import parent_process
         return parent_process()
+
+    def set_start_method(self, method, force=False):
+        """Sets the start method of the default context, if this is that; once only, but with @force."""
+        if self.get_start_method(allow_none=True) is not None:
+            raise ValueError('cannot set start method of concrete context')
+        set_start_method(method, force)
+
+    def allow_connection_pickling(self):
+        """Does nothing: for programs written for multiprocessing."""
 
     def freeze_support(self):
         """Does nothing: for programs written for multiprocessing."""

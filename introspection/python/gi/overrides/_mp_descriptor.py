@@ -13,6 +13,17 @@ from . import _mp_pickle as values
 _Mp = get_introspection_module('Mp')
 
 
+def _number_of(file):
+    if isinstance(file, int):
+        return file
+    try:
+        fileno = file.fileno
+    except AttributeError:
+        raise TypeError('a descriptor is given by its number or by an object with a fileno(), not by %s' %
+                        type(file).__name__) from None
+    return fileno()
+
+
 class Descriptor(_Mp.Descriptor):
     """A duplicate of a file descriptor, or of that of anything with a fileno(), that travels to other processes.
 
@@ -23,7 +34,7 @@ class Descriptor(_Mp.Descriptor):
     __module__ = 'gi.overrides.Mp'
 
     def __new__(cls, file):
-        fd = file if isinstance(file, int) else file.fileno()
+        fd = _number_of(file)
         # Of the system's error the library's has only the text.
         os.fstat(fd)
         try:

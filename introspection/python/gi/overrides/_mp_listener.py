@@ -94,6 +94,24 @@ def _family_of(address):
     raise ValueError('address type of %r unrecognized' % (address,))
 
 
+families = list(_FAMILIES)
+default_family = 'AF_UNIX'
+
+
+def address_type(address):
+    """The family of an address in one of CPython's forms: 'AF_INET', 'AF_INET6' or 'AF_UNIX'."""
+    return _family_of(_pair(address))
+
+
+def arbitrary_address(family):
+    """An address to listen on: any free port of this machine, or a path in a directory that only the user can enter."""
+    _check_family(family)
+    if family == 'AF_UNIX':
+        from multiprocessing import connection as theirs
+        return theirs.arbitrary_address(family)
+    return 'localhost' if family == 'AF_INET' else '::1', 0
+
+
 def _check_family(family):
     if family not in _FAMILIES:
         raise ValueError('Family %s is not recognized.' % (family,))

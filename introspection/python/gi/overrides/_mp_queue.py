@@ -4,6 +4,7 @@
 import operator
 import os
 import pickle
+import types
 
 from itertools import starmap
 from queue import Empty, Full
@@ -338,7 +339,14 @@ class SimpleQueue(_Basic, _Mp.SimpleQueue):
             self._check()
         return self._get(None)
 
+    def empty(self):
+        """Whether nothing is in it."""
+        self._check()
+        return super().empty()
+
     close = Queue.close
+
+    __class_getitem__ = classmethod(types.GenericAlias)
 
 
 class JoinableQueue(Queue, _Mp.JoinableQueue):
