@@ -15,6 +15,7 @@
  * - [class@Mp.Process]: it has ended.
  * - [class@Mp.Queue] and its subclasses: a getting call would not block: there is an item, or the end.
  * - [class@Mp.Descriptor]: to read from it would not block.
+ * - [class@Mp.Future]: the task has ended, well or not.
  *
  * One that is closed is ready, because what is done to it next does not block. To wait takes nothing from any of them.
  *

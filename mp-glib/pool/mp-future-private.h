@@ -1,6 +1,7 @@
 /* mp-future-private.h — SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "mp-glib/base/mp-waitable-private.h"
 #include "mp-glib/pool/mp-pool-private.h"
 
 G_BEGIN_DECLS
@@ -20,6 +21,9 @@ void        mp_future_emit_done      (MpFuture            *self);               
 void        mp_future_emit_progress  (MpFuture            *self,
                                       double               fraction,
                                       GVariant            *value);                /* (unlocked) */
+
+/* mp-future-waitable.c */
+void        mp_future_waitable_init  (MpWaitableInterface *iface);                /* (unlocked) */
 
 /* mp-future-state.c */
 MpFutureState mp_job_get_state       (MpJob               *job);

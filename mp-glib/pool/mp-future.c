@@ -18,7 +18,7 @@
  * There are many ways to hear of the end: [method@Mp.Future.get] and [method@Mp.Future.wait] block for it,
  * [method@Mp.Future.get_async] and [method@Mp.Future.wait_async] call back, [signal@Mp.Future::done] is emitted, and
  * [method@Mp.Future.get_state] looks. For several there are [func@Mp.Future.wait_all], [func@Mp.Future.wait_any] and
- * [class@Mp.FutureList].
+ * [class@Mp.FutureList]; [func@Mp.wait] waits for futures together with connections, processes and queues.
  *
  * The signals are emitted in the main context that was thread-default when the call was made, or in a blocking call on
  * the same pool in a thread that may acquire that. The future lives at least until then: whoever has connected to one need
@@ -55,7 +55,8 @@ enum
 };
 static guint signals[N_SIGNALS];
 
-G_DEFINE_FINAL_TYPE (MpFuture, mp_future, G_TYPE_OBJECT)
+G_DEFINE_FINAL_TYPE_WITH_CODE (MpFuture, mp_future, G_TYPE_OBJECT,
+                               G_IMPLEMENT_INTERFACE (MP_TYPE_WAITABLE, mp_future_waitable_init))
 
 static void
 mp_future_finalize (GObject *object)

@@ -17,6 +17,10 @@ const putOne = Mp.register(function putOne(queue, item) {
     queue.put(item);
 });
 
+const giveWord = Mp.register(function giveWord(word) {
+    return word.recv();
+});
+
 Mp.init();
 
 function sameItems(actual, expected) {
@@ -69,6 +73,19 @@ test('with a callback', async () => {
     });
     second.send('x');
     sameItems(await ready, [first]);
+});
+
+test('futures', async () => {
+    const [first] = makePipe();
+    const [word, otherWord] = makePipe();
+    const pool = Mp.Pool.new(1);
+    const future = pool.submit(giveWord, [otherWord]);
+    sameItems(Mp.wait([first, future], 1000), []);
+    word.send('x');
+    sameItems(await Mp.wait_async([first, future], LONG), [future]);
+    sameItems(Mp.wait([future, first]), [future]);
+    assertEqual(future.get(), 'x');
+    pool.terminate();
 });
 
 test('cancelled', async () => {

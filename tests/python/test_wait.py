@@ -27,6 +27,10 @@ def put_and_end(items, number):
     items.put(number)
 
 
+def wait_for_word(word):
+    return word.recv()
+
+
 class WaitTest(unittest.TestCase):
     def test_order_and_identity(self):
         pipes = [Mp.Pipe() for _ in range(4)]
@@ -156,6 +160,22 @@ class WaitTest(unittest.TestCase):
                 process.join()
             putting.join()
 
+    def test_results(self):
+        """Of a pool, together with a connection."""
+        first, second = Mp.Pipe()
+        word, other_word = Mp.Pipe()
+        with Mp.Pool(1) as pool:
+            result = pool.apply_async(wait_for_word, (other_word,))
+            self.assertEqual(Mp.wait([first, result], 0.01), [])
+            second.send(1)
+            self.assertEqual(Mp.wait([first, result, result.future], T), [first])
+            self.assertEqual(first.recv(), 1)
+            word.send(2)
+            self.assertEqual(Mp.wait([first, result, result.future], T), [result, result.future])
+            self.assertEqual(result.get(), 2)
+            self.assertEqual(Mp.connection.wait([result, first]), [result])
+            self.assertEqual(Mp.wait([pool.map_async(abs, []), first], T)[0].get(), [])
+
     def test_listener(self):
         """The server of many clients, in one thread."""
         with Mp.Listener(authkey=b'key') as listener:
@@ -231,6 +251,17 @@ class AsyncTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(items.get(), 2)
         self.assertEqual(await Mp.wait_async([items, first], 0.01), [])
         self.assertEqual(await Mp.wait_async([], 0.01), [])
+
+    async def test_result(self):
+        first, _second = Mp.Pipe()
+        word, other_word = Mp.Pipe()
+        with Mp.Pool(1) as pool:
+            result = pool.apply_async(wait_for_word, (other_word,))
+            waiting = asyncio.ensure_future(Mp.wait_async([result, first]))
+            await asyncio.sleep(0)
+            word.send(3)
+            self.assertEqual(await asyncio.wait_for(waiting, T), [result])
+            self.assertEqual(await result, 3)
 
     async def test_cancelled(self):
         first, second = Mp.Pipe()

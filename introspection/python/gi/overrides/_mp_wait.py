@@ -4,6 +4,7 @@
 from ..module import get_introspection_module
 from . import _mp_asyncio
 from . import _mp_call
+from ._mp_result import AsyncResult
 
 _Mp = get_introspection_module('Mp')
 
@@ -37,7 +38,13 @@ class _Plan:
         self.ready = set()    # the places of those that are ready by themselves
         object_places, fd_places = [], []
         for place, item in enumerate(self.items):
-            if self._is_object(place, item):
+            if isinstance(item, AsyncResult):
+                if item.is_settled() or item.future is None:
+                    self.ready.add(place)
+                    continue
+                self.objects.append(item.future)
+                object_places.append(place)
+            elif self._is_object(place, item):
                 self.objects.append(item)
                 object_places.append(place)
             else:
@@ -67,7 +74,8 @@ def wait(object_list, timeout=None):
     """The objects of @object_list that are ready, as soon as there are some, or none after @timeout seconds.
 
     An object is a Connection that has something to receive or is at its end, a Listener with a client, a Process that
-    has ended, a queue from which something can be got, or a descriptor, or anything with a fileno(), that can be read.
+    has ended, an AsyncResult or a Future of a pool that is there, a queue from which something can be got, or a descriptor,
+    or anything with a fileno(), that can be read.
     Those that are ready are given as they were, in their order."""
     plan = _Plan(object_list)
     if plan.ready:
