@@ -197,17 +197,7 @@ mp_descriptor_waitable_init (MpWaitableInterface *iface)
   iface->disarm = mp_descriptor_wait_disarm;
 }
 
-void
-mp_descriptor_ensure_kind (void)
-{
-  static gsize done;
-
-  if (g_once_init_enter (&done))
-    {
-      mp_shareable_register_kind (KIND, mp_descriptor_adopt);
-      g_once_init_leave (&done, 1);
-    }
-}
+MP_SHAREABLE_DEFINE_KIND (mp_descriptor, KIND, mp_descriptor_adopt)
 
 static void
 mp_descriptor_finalize (GObject *object)

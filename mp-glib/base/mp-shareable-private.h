@@ -50,6 +50,19 @@ void         mp_shareable_register_kind (const char       *kind,
                                          MpShareableAdopt  adopt);
 MpShareableAdopt mp_shareable_find_kind (const char       *kind);
 
+/* The definition of t_n_ensure_kind(), which does that. */
+#define MP_SHAREABLE_DEFINE_KIND(t_n, name, adopt) \
+  void \
+  t_n##_ensure_kind (void) \
+  { \
+    static gsize done; \
+    if (g_once_init_enter (&done)) \
+      { \
+        mp_shareable_register_kind (name, adopt); \
+        g_once_init_leave (&done, 1); \
+      } \
+  }
+
 /* An object as a part of a message or of another object's state, such as the lock of a condition: (suv): kind, number of its
  * descriptors, state; returned full, not floating. @fds: of the whole message, as describe() has it: what comes later in
  * a message may rely on descriptors of what comes earlier, so the parts are adopted in the order in which they were described. */

@@ -232,17 +232,7 @@ mp_connection_shareable_init (MpShareableInterface *iface)
   iface->get_isolated = mp_connection_get_isolated;
 }
 
-void
-mp_connection_ensure_kind (void)
-{
-  static gsize done;
-
-  if (g_once_init_enter (&done))
-    {
-      mp_shareable_register_kind (KIND, mp_connection_adopt);
-      g_once_init_leave (&done, 1);
-    }
-}
+MP_SHAREABLE_DEFINE_KIND (mp_connection, KIND, mp_connection_adopt)
 
 static void
 mp_connection_get_property (GObject    *object,

@@ -76,17 +76,7 @@ mp_array_adopt (GVariant  *state,
   return mp_typed_memory_adopt (MP_TYPE_ARRAY, state, fds, n_fds, error);
 }
 
-void
-mp_array_ensure_kind (void)
-{
-  static gsize done;
-
-  if (g_once_init_enter (&done))
-    {
-      mp_shareable_register_kind ("array", mp_array_adopt);
-      g_once_init_leave (&done, 1);
-    }
-}
+MP_SHAREABLE_DEFINE_KIND (mp_array, "array", mp_array_adopt)
 
 static void
 mp_array_class_init (MpArrayClass *klass)

@@ -185,17 +185,7 @@ mp_shareable_list_shareable_init (MpShareableInterface *iface)
   iface->isolated_how = "a list without a name";
 }
 
-void
-mp_shareable_list_ensure_kind (void)
-{
-  static gsize done;
-
-  if (g_once_init_enter (&done))
-    {
-      mp_shareable_register_kind (KIND, mp_shareable_list_adopt);
-      g_once_init_leave (&done, 1);
-    }
-}
+MP_SHAREABLE_DEFINE_KIND (mp_shareable_list, KIND, mp_shareable_list_adopt)
 
 static void
 mp_shareable_list_get_property (GObject    *object,

@@ -167,17 +167,7 @@ mp_shared_memory_shareable_init (MpShareableInterface *iface)
   iface->isolated_how = "memory without a name";
 }
 
-void
-mp_shared_memory_ensure_kind (void)
-{
-  static gsize done;
-
-  if (g_once_init_enter (&done))
-    {
-      mp_shareable_register_kind (KIND, mp_shared_memory_adopt);
-      g_once_init_leave (&done, 1);
-    }
-}
+MP_SHAREABLE_DEFINE_KIND (mp_shared_memory, KIND, mp_shared_memory_adopt)
 
 static void
 mp_shared_memory_get_property (GObject    *object,

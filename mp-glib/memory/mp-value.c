@@ -76,17 +76,7 @@ mp_value_adopt (GVariant  *state,
   return mp_typed_memory_adopt (MP_TYPE_VALUE, state, fds, n_fds, error);
 }
 
-void
-mp_value_ensure_kind (void)
-{
-  static gsize done;
-
-  if (g_once_init_enter (&done))
-    {
-      mp_shareable_register_kind ("value", mp_value_adopt);
-      g_once_init_leave (&done, 1);
-    }
-}
+MP_SHAREABLE_DEFINE_KIND (mp_value, "value", mp_value_adopt)
 
 static void
 mp_value_class_init (MpValueClass *klass)

@@ -75,16 +75,7 @@ MpShareable *mp_queue_adopt        (GType                type,
   { \
     return mp_queue_adopt (TYPE, &the_kind, state, fds, n_fds, error); \
   } \
-  void \
-  t_n##_ensure_kind (void) \
-  { \
-    static gsize done; \
-    if (g_once_init_enter (&done)) \
-      { \
-        mp_shareable_register_kind (the_kind.kind, t_n##_adopt_kind); \
-        g_once_init_leave (&done, 1); \
-      } \
-  }
+  MP_SHAREABLE_DEFINE_KIND (t_n, the_kind.kind, t_n##_adopt_kind)
 
 /* Makes all of this floor known to the codec. mp_wire_new() calls it. */
 void         mp_queue_ensure_kinds (void);

@@ -37,16 +37,7 @@ MpShareable *mp_sync_object_adopt (GType              type,
 
 /* For one that has a t_n_adopt() of its own. */
 #define MP_SYNC_DEFINE_KIND_ADOPTED(t_n, the_kind) \
-  void \
-  t_n##_ensure_kind (void) \
-  { \
-    static gsize done; \
-    if (g_once_init_enter (&done)) \
-      { \
-        mp_shareable_register_kind (the_kind.kind, t_n##_adopt); \
-        g_once_init_leave (&done, 1); \
-      } \
-  }
+  MP_SHAREABLE_DEFINE_KIND (t_n, the_kind.kind, t_n##_adopt)
 
 /* Makes all of this floor known to the codec. mp_wire_new() calls it. */
 void         mp_sync_ensure_kinds (void);
