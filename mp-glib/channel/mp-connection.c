@@ -336,6 +336,8 @@ mp_connection_finalize (GObject *object)
 static void
 install_properties (GObjectClass *object_class)
 {
+  const GParamFlags readable = G_PARAM_READABLE | G_PARAM_STATIC_STRINGS;
+
   /**
    * MpConnection:readable:
    *
@@ -343,8 +345,7 @@ install_properties (GObjectClass *object_class)
    *
    * Since: 0.1
    */
-  props[PROP_READABLE] = g_param_spec_boolean ("readable", NULL, NULL, FALSE,
-                                               G_PARAM_READABLE | G_PARAM_STATIC_STRINGS);
+  props[PROP_READABLE] = g_param_spec_boolean ("readable", NULL, NULL, FALSE, readable);
 
   /**
    * MpConnection:writable:
@@ -353,8 +354,7 @@ install_properties (GObjectClass *object_class)
    *
    * Since: 0.1
    */
-  props[PROP_WRITABLE] = g_param_spec_boolean ("writable", NULL, NULL, FALSE,
-                                               G_PARAM_READABLE | G_PARAM_STATIC_STRINGS);
+  props[PROP_WRITABLE] = g_param_spec_boolean ("writable", NULL, NULL, FALSE, readable);
 
   /**
    * MpConnection:closed:
@@ -366,7 +366,7 @@ install_properties (GObjectClass *object_class)
    * Since: 0.1
    */
   props[PROP_CLOSED] = g_param_spec_boolean ("closed", NULL, NULL, FALSE,
-                                             G_PARAM_READABLE | G_PARAM_EXPLICIT_NOTIFY | G_PARAM_STATIC_STRINGS);
+                                             readable | G_PARAM_EXPLICIT_NOTIFY);
 
   /**
    * MpConnection:foreign:
@@ -378,8 +378,7 @@ install_properties (GObjectClass *object_class)
    *
    * Since: 0.1
    */
-  props[PROP_FOREIGN] = g_param_spec_boolean ("foreign", NULL, NULL, FALSE,
-                                              G_PARAM_READABLE | G_PARAM_STATIC_STRINGS);
+  props[PROP_FOREIGN] = g_param_spec_boolean ("foreign", NULL, NULL, FALSE, readable);
 
   /**
    * MpConnection:max-message-size:
@@ -402,7 +401,7 @@ install_properties (GObjectClass *object_class)
    * Since: 0.1
    */
   props[PROP_PEER_CERTIFICATE] = g_param_spec_object ("peer-certificate", NULL, NULL, G_TYPE_TLS_CERTIFICATE,
-                                                      G_PARAM_READABLE | G_PARAM_STATIC_STRINGS);
+                                                      readable);
 
   g_object_class_install_properties (object_class, N_PROPS, props);
 }
