@@ -9,6 +9,7 @@ G_BEGIN_DECLS
  * to. -1 sets errno. */
 int      mp_fd_dup              (int          fd);
 int      mp_fd_lift             (int          fd);          /* takes @fd; the same, or its duplicate from 3 up; -1 stays */
+int      mp_fd_lift_pair        (int          fds[2]);      /* -1: both are closed */
 void     mp_fd_close            (int         *fd);          /* closes unless -1, sets to -1, keeps errno */
 int      mp_fd_pipe             (int          fds[2]);
 int      mp_fd_eventfd          (void);                     /* non-blocking */

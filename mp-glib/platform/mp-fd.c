@@ -66,14 +66,9 @@ mp_fd_close (int *fd)
 }
 
 int
-mp_fd_pipe (int fds[2])
+mp_fd_lift_pair (int fds[2])
 {
-  int i;
-
-  if (pipe2 (fds, O_CLOEXEC) < 0)
-    return -1;
-
-  for (i = 0; i < 2; i++)
+  for (int i = 0; i < 2; i++)
     {
       fds[i] = mp_fd_lift (fds[i]);
       if (fds[i] < 0)
@@ -84,6 +79,12 @@ mp_fd_pipe (int fds[2])
         }
     }
   return 0;
+}
+
+int
+mp_fd_pipe (int fds[2])
+{
+  return pipe2 (fds, O_CLOEXEC) == 0 ? mp_fd_lift_pair (fds) : -1;
 }
 
 int

@@ -31,24 +31,11 @@ int
 mp_socket_pair (int fds[2],
                 int buffer_size)
 {
-  int i;
-
-  if (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
+  if (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0 || mp_fd_lift_pair (fds) < 0)
     return -1;
 
-  for (i = 0; i < 2; i++)
-    {
-      fds[i] = mp_fd_lift (fds[i]);
-      if (fds[i] < 0)
-        {
-          mp_fd_close (&fds[0]);
-          mp_fd_close (&fds[1]);
-          return -1;
-        }
-    }
-
   /* Only a wish: the system bounds it, and a smaller buffer works too. */
-  for (i = 0; i < 2 && buffer_size > 0; i++)
+  for (int i = 0; i < 2 && buffer_size > 0; i++)
     (void) setsockopt (fds[i], SOL_SOCKET, SO_SNDBUF, &buffer_size, sizeof buffer_size);
 
   return 0;
