@@ -5,10 +5,10 @@
 
 #include "config.h"
 
+#include "portions.h"
+
 #include "mp-glib/base/mp-error.h"
 #include "mp-glib/channel/mp-wire-private.h"
-#include "mp-glib/platform/mp-fd-private.h"
-#include "mp-glib/platform/mp-socket-private.h"
 
 #include <unistd.h>
 
@@ -53,50 +53,25 @@ take_frames (MpWire  *wire,
   return taken;
 }
 
-static void
-send_portion (int           fd,
-              const guint8 *data,
-              gsize         size,
-              gboolean      with_fd)
-{
-  struct iovec iov = { (gpointer) data, size };
-  int null_fd = with_fd ? mp_fd_open_null () : -1;
-
-  g_assert_cmpint (mp_socket_send (fd, &iov, 1, &null_fd, with_fd ? 1 : 0, TRUE), ==, size);
-  mp_fd_close (&null_fd);
-}
-
 int
 LLVMFuzzerTestOneInput (const guint8 *data,
                         gsize         size)
 {
   g_autoptr(GError) error = NULL;
   MpWire *wire;
-  gsize portion, sent = 0, taken = 0;
-  gboolean with_fds;
+  Portions portions;
+  gsize taken = 0;
   int fds[2];
-  guint n = 0;
 
-  if (size < 1 || size > 65536)
+  if (!portions_init (&portions, data, size))
     return 0;
-
-  portion = (data[0] & 0x7f) == 0 ? size : (data[0] & 0x7f);
-  with_fds = data[0] >= 0x80;
-  data++;
-  size--;
 
   g_assert_cmpint (mp_socket_pair (fds, 1 << 18), ==, 0);
   wire = mp_wire_new (fds[1], MAX_LENGTH);
-  while (sent < size && error == NULL)
-    {
-      gsize part = MIN (portion, size - sent);
-
-      send_portion (fds[0], data + sent, part, with_fds && n++ % 2 == 0);
-      sent += part;
-      while (error == NULL && mp_wire_fill (wire, FALSE, &error) > 0)
-        taken += take_frames (wire, error == NULL ? &error : NULL);
-    }
-  g_assert_cmpuint (taken, <=, sent);
+  while (error == NULL && portions_send (&portions, fds[0]))
+    while (error == NULL && mp_wire_fill (wire, FALSE, &error) > 0)
+      taken += take_frames (wire, error == NULL ? &error : NULL);
+  g_assert_cmpuint (taken, <=, portions.sent);
 
   close (fds[0]);
   while (error == NULL)

@@ -6,10 +6,10 @@
 
 #include "config.h"
 
+#include "portions.h"
+
 #include "mp-glib/base/mp-error.h"
 #include "mp-glib/channel/mp-wire-private.h"
-#include "mp-glib/platform/mp-fd-private.h"
-#include "mp-glib/platform/mp-socket-private.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -94,50 +94,27 @@ take_frames (Run     *run,
   g_propagate_error (error, local_error);
 }
 
-static void
-send_portion (int           fd,
-              const guint8 *data,
-              gsize         size,
-              gboolean      with_fd)
-{
-  struct iovec iov = { (gpointer) data, size };
-  int null_fd = with_fd ? mp_fd_open_null () : -1;
-
-  g_assert_cmpint (mp_socket_send (fd, &iov, 1, &null_fd, with_fd ? 1 : 0, TRUE), ==, size);
-  mp_fd_close (&null_fd);
-}
-
 int
 LLVMFuzzerTestOneInput (const guint8 *data,
                         gsize         size)
 {
   g_autoptr(GError) error = NULL;
   Run run = { NULL };
-  gsize portion, sent = 0;
-  gboolean with_fds;
+  Portions portions;
   int fds[2];
-  guint n = 0;
 
-  if (size < 1 || size > 65536)
+  if (!portions_init (&portions, data, size))
     return 0;
 
-  portion = (data[0] & 0x7f) == 0 ? size : (data[0] & 0x7f);
-  with_fds = data[0] >= 0x80;
-  run.data = data + 1;
-  run.size = size - 1;
+  run.data = portions.data;
+  run.size = portions.size;
 
   g_assert_cmpint (mp_socket_pair (fds, 1 << 18), ==, 0);
   run.wire = mp_wire_new_stream (fds[1], MAX_LENGTH);
-  while (sent < run.size && error == NULL)
-    {
-      gsize part = MIN (portion, run.size - sent);
-
-      send_portion (fds[0], run.data + sent, part, with_fds && n++ % 2 == 0);
-      sent += part;
-      while (error == NULL && mp_wire_fill (run.wire, FALSE, &error) > 0)
-        if (error == NULL)
-          take_frames (&run, &error);
-    }
+  while (error == NULL && portions_send (&portions, fds[0]))
+    while (error == NULL && mp_wire_fill (run.wire, FALSE, &error) > 0)
+      if (error == NULL)
+        take_frames (&run, &error);
 
   close (fds[0]);
   while (error == NULL)
