@@ -45,18 +45,6 @@ static GMainContext *context;
 static guint64       n_waits;
 
 static void
-count (guint64 *number)
-{
-  __atomic_fetch_add (number, 1, __ATOMIC_SEQ_CST);
-}
-
-static guint64
-look_at (guint64 *number)
-{
-  return __atomic_load_n (number, __ATOMIC_SEQ_CST);
-}
-
-static void
 barrier_setup (void)
 {
   data = torture_alloc (sizeof *data);
@@ -70,12 +58,12 @@ action_cb (MpBarrier  *barrier,
            gpointer    user_data,
            GError    **error)
 {
-  guint64 number = look_at (&data->n_rounds) + 1;
+  guint64 number = torture_look_at (&data->n_rounds) + 1;
   Round *round = &data->rounds[number % N_ROUNDS];
 
   memset (round, 0, sizeof *round);
   for (guint i = 0; i < N_PARTIES; i++)
-    round->waits[i] = look_at (&data->waits[i]);
+    round->waits[i] = torture_look_at (&data->waits[i]);
   MP_TORTURE_POINT ("barrier-acts");
   __atomic_store_n (&data->n_rounds, number, __ATOMIC_SEQ_CST);
   return TRUE;
@@ -93,7 +81,7 @@ barrier_begin (void)
 static Round *
 find_round (guint64 wait)
 {
-  guint64 last = look_at (&data->n_rounds);
+  guint64 last = torture_look_at (&data->n_rounds);
 
   for (guint64 number = last; number > 0 && number + N_ROUNDS > last + 1; number--)
     if (data->rounds[number % N_ROUNDS].waits[torture_get_child ()] == wait)
@@ -112,10 +100,10 @@ settle_round (guint64  wait,
     return;
   for (guint i = 0; i < N_PARTIES; i++)
     torture_check (!passed || round->waits[i] != 0, "barrier: passed without %u", i);
-  count (passed ? &round->n_passed : &round->n_broken);
-  torture_check (look_at (&round->n_passed) == 0 || look_at (&round->n_broken) == 0,
+  torture_count (passed ? &round->n_passed : &round->n_broken);
+  torture_check (torture_look_at (&round->n_passed) == 0 || torture_look_at (&round->n_broken) == 0,
                  "barrier: passed by %" G_GUINT64_FORMAT " and broken for %" G_GUINT64_FORMAT,
-                 look_at (&round->n_passed), look_at (&round->n_broken));
+                 torture_look_at (&round->n_passed), torture_look_at (&round->n_broken));
 }
 
 typedef struct
@@ -160,7 +148,7 @@ wait_async (MpBarrier  *barrier,
   while (!waited.done)
     g_main_context_iteration (context, TRUE);
   g_source_destroy (source);
-  count (&data->n_async);
+  torture_count (&data->n_async);
   *index = waited.index;
   if (waited.error != NULL)
     g_propagate_error (error, waited.error);
@@ -188,10 +176,10 @@ static void
 check_error (const GError *error)
 {
   if (g_error_matches (error, MP_ERROR, MP_ERROR_BROKEN_BARRIER))
-    count (&data->n_broken);
+    torture_count (&data->n_broken);
   else if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT) ||
            g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
-    count (&data->n_timed_out);
+    torture_count (&data->n_timed_out);
   else
     torture_violation ("barrier: %s", error->message);
 }
@@ -220,7 +208,7 @@ use (guint which)
     {
       torture_check (index < N_PARTIES, "barrier: passed as number %u", index);
       torture_enter (&data->seats[which][index], "barrier seat");
-      count (&data->n_passed);
+      torture_count (&data->n_passed);
       torture_linger ();
       torture_leave (&data->seats[which][index], "barrier seat");
     }

@@ -40,12 +40,6 @@ static guint64       n_used;
 static Kind          kind;
 
 static void
-count (guint64 *number)
-{
-  __atomic_fetch_add (number, 1, __ATOMIC_SEQ_CST);
-}
-
-static void
 condition_setup (void)
 {
   g_autoptr(MpShareable) lock = NULL;
@@ -97,7 +91,7 @@ enter (void)
                      "condition: the owner of its lock died, and this is not said");
       return;
     }
-  count (&data->n_told);
+  torture_count (&data->n_told);
   if (torture_broken == BROKEN_NO_LOCK)
     return;
   if (!mp_condition_notify_all (condition, &error))
@@ -143,7 +137,7 @@ put (void)
     {
       data->n_items++;
       MP_TORTURE_POINT ("condition-put");
-      count (&data->n_put);
+      torture_count (&data->n_put);
       if (torture_broken == BROKEN_NOTHING &&
           !(torture_random (8) == 0 ? mp_condition_notify_all (condition, &error) :
             mp_condition_notify (condition, 1, &error)))
@@ -167,7 +161,7 @@ take (void)
   torture_check (data->n_items <= ROOM, "condition: %" G_GUINT64_FORMAT " items", data->n_items);
   data->n_items--;
   MP_TORTURE_POINT ("condition-taken");
-  count (&data->n_taken);
+  torture_count (&data->n_taken);
   n_used++;
   return TRUE;
 }
@@ -181,7 +175,7 @@ check_ended (const char   *what,
   torture_check ((may_time_out && g_error_matches (error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT)) ||
                  (cancellable != NULL && g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED)), "%s: %s", what,
                  error->message);
-  count (&data->n_ended);
+  torture_count (&data->n_ended);
 }
 
 static void
@@ -198,9 +192,9 @@ waited_cb (GObject      *source_object,
   if (!released)
     check_ended ("condition wait_async", FALSE, cancellable, error);
   else if (take ())
-    count (&data->n_async);
+    torture_count (&data->n_async);
   else
-    count (&data->n_spurious);
+    torture_count (&data->n_spurious);
   release ();
 }
 

@@ -43,12 +43,6 @@ static MpJoinableQueue *queue;
 static guint64 held[MAX_HELD];
 static guint   n_held;
 
-static void
-count (guint64 *number)
-{
-  __atomic_fetch_add (number, 1, __ATOMIC_SEQ_CST);
-}
-
 static guint32
 get_flags (guint64 id)
 {
@@ -128,7 +122,7 @@ finish_first (void)
   if ((torture_broken != BROKEN_FINISH || id % 16 != 0) && !mp_joinable_queue_task_done (queue, &error))
     torture_violation ("joinable task_done: %s", error->message);
   set_flag (id, FINISHED);
-  count (&data->n_finished);
+  torture_count (&data->n_finished);
 }
 
 static void
@@ -156,7 +150,7 @@ get_one (void)
   if (id == G_MAXUINT64)
     return;
   torture_check (torture_try_enter (&data->items[id].witness), "joinable: an item was got by two");
-  count (&data->n_got);
+  torture_count (&data->n_got);
   held[n_held++] = id;
   torture_linger ();
 }
@@ -169,7 +163,7 @@ join_some_time (void)
   if (mp_joinable_queue_join (queue, torture_random (300), NULL, &error))
     {
       torture_check (n_held == 0, "joinable join: all is finished, but %u", n_held);
-      count (&data->n_joined);
+      torture_count (&data->n_joined);
     }
   else
     {

@@ -33,12 +33,6 @@ static Data *data;
 static char *folder;
 static char *names[N_NAMES];
 
-static void
-count (guint64 *number)
-{
-  __atomic_fetch_add (number, 1, __ATOMIC_SEQ_CST);
-}
-
 static char *
 get_folder (pid_t conductor)
 {
@@ -112,7 +106,7 @@ grow (MpSharedMemory *memory)
     shrink (mp_shared_memory_get_name (memory), N_PAGES * PAGE);
   if (mp_shared_memory_grow (memory, size, &error))
     {
-      count (&data->n_grown);
+      torture_count (&data->n_grown);
       torture_check (mp_shared_memory_get_size (memory) >= size, "memory: it did not grow");
     }
   /* Somebody else was faster. */
@@ -147,7 +141,7 @@ step_named (void)
 
   if (memory != NULL)
     {
-      count (&data->n_made);
+      torture_count (&data->n_made);
       torture_check (mp_shared_memory_get_owner (memory), "memory: its maker is not the owner");
     }
   else if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_EXISTS))
@@ -157,10 +151,10 @@ step_named (void)
       if (memory == NULL && g_error_matches (error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND))
         return;
       if (memory != NULL)
-        count (&data->n_found);
+        torture_count (&data->n_found);
       if (memory != NULL && torture_random (4) == 0)
         {
-          count (&data->n_taken_over);
+          torture_count (&data->n_taken_over);
           mp_shared_memory_set_owner (memory, TRUE);
         }
     }

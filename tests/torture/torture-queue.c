@@ -51,12 +51,6 @@ add (guint64 *number,
   __atomic_fetch_add (number, n, __ATOMIC_SEQ_CST);
 }
 
-static guint64
-look_at (guint64 *number)
-{
-  return __atomic_load_n (number, __ATOMIC_SEQ_CST);
-}
-
 static void
 setup (void)
 {
@@ -73,7 +67,7 @@ begin (void)
   g_main_context_push_thread_default (context);
   content = g_malloc (BIG);
   /* What the one before was about to get is with it. */
-  add (&data->n_may_miss, look_at (&data->n_getting[self]));
+  add (&data->n_may_miss, torture_look_at (&data->n_getting[self]));
   __atomic_store_n (&data->n_getting[self], 0, __ATOMIC_SEQ_CST);
   if (self < N_PRODUCERS)
     __atomic_store_n (&data->lives[self], torture_get_serial (), __ATOMIC_SEQ_CST);
@@ -85,7 +79,7 @@ fill (guint64 number)
 {
   gsize size = 16 + torture_random (torture_random (4) == 0 ? 3000 : 60);
 
-  if (look_at (&data->is_big))
+  if (torture_look_at (&data->is_big))
     size = 16 + torture_random (BIG - 16);
   memset (content, (int) (number & 0xff), size);
   memcpy (content, &number, 8);
@@ -132,13 +126,13 @@ check_closed (const guint64 lives[N_PRODUCERS])
 
   add (&data->n_closed, 1);
   for (guint i = 0; i < N_PRODUCERS; i++)
-    uses[i] = look_at (&data->uses[i]);
+    uses[i] = torture_look_at (&data->uses[i]);
   g_usleep (2000);
   for (guint i = 0; i < N_PRODUCERS; i++)
     {
-      guint64 now = look_at (&data->uses[i]);
+      guint64 now = torture_look_at (&data->uses[i]);
 
-      torture_check (lives[i] == 0 || now == uses[i] || look_at (&data->lives[i]) != lives[i],
+      torture_check (lives[i] == 0 || now == uses[i] || torture_look_at (&data->lives[i]) != lives[i],
                      "queue: closed, and one that puts lives");
     }
 }
@@ -147,7 +141,7 @@ static void
 get_lives (guint64 lives[N_PRODUCERS])
 {
   for (guint i = 0; i < N_PRODUCERS; i++)
-    lives[i] = look_at (&data->lives[i]);
+    lives[i] = torture_look_at (&data->lives[i]);
 }
 
 static void
@@ -258,7 +252,7 @@ step (void)
   else
     get_blocking ();
   /* So that something piles up, and all rings are used. */
-  if (self >= N_PRODUCERS && look_at (&data->is_big) && mp_queue_get_length (queue) < MAX_ITEMS / 2)
+  if (self >= N_PRODUCERS && torture_look_at (&data->is_big) && mp_queue_get_length (queue) < MAX_ITEMS / 2)
     g_usleep (torture_random (1000));
   /* In bursts there is one for each. */
   torture_pause ();

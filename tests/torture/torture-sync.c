@@ -43,18 +43,6 @@ static guint64       n_completed;
 static Kind          kind;
 
 static void
-count (guint64 *number)
-{
-  __atomic_fetch_add (number, 1, __ATOMIC_SEQ_CST);
-}
-
-static guint64
-look_at (guint64 *number)
-{
-  return __atomic_load_n (number, __ATOMIC_SEQ_CST);
-}
-
-static void
 begin (void)
 {
   kind = (torture_get_child () + (torture_random (4) == 0)) % 3;
@@ -70,7 +58,7 @@ check_cancelled (const char   *what,
 {
   torture_check (cancellable != NULL && g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED), "%s: %s", what,
                  error->message);
-  count (&data->n_cancelled);
+  torture_count (&data->n_cancelled);
 }
 
 /* (transfer full) (nullable): to be cancelled at once, or soon. */
@@ -159,7 +147,7 @@ acquired_cb (GObject      *source_object,
   n_completed++;
   if (acquirable->acquire_finish (*acquirable->object, result, &error))
     {
-      count (&data->n_async);
+      torture_count (&data->n_async);
       acquirable->use ();
     }
   else
@@ -226,7 +214,7 @@ semaphore_use (void)
   torture_check (seat < N_UNITS, "semaphore: more than %u have a unit", N_UNITS);
   torture_check (mp_semaphore_get_value (semaphore) < N_UNITS || torture_broken != BROKEN_NOTHING,
                  "semaphore: has all of its units, and one is out");
-  count (&data->n_uses);
+  torture_count (&data->n_uses);
   torture_linger ();
   if (seat < N_UNITS)
     torture_try_leave (&data->seats[seat]);
@@ -299,7 +287,7 @@ event_begin (void)
   begin ();
   /* What the one before had begun is done, or will never be. */
   if (self < N_SETTERS)
-    __atomic_store_n (&data->n_set_done[self], look_at (&data->n_set_begun[self]), __ATOMIC_SEQ_CST);
+    __atomic_store_n (&data->n_set_done[self], torture_look_at (&data->n_set_begun[self]), __ATOMIC_SEQ_CST);
 }
 
 static void
@@ -308,10 +296,10 @@ event_set (void)
   int self = torture_get_child ();
   g_autoptr(GError) error = NULL;
 
-  count (&data->n_set_begun[self]);
+  torture_count (&data->n_set_begun[self]);
   if (torture_broken != BROKEN_FIRST && !mp_event_set (event, &error))
     torture_violation ("event set: %s", error->message);
-  count (&data->n_set_done[self]);
+  torture_count (&data->n_set_done[self]);
   torture_linger ();
   if (!mp_event_clear (event, NULL))
     torture_violation ("event clear: fails");
@@ -325,7 +313,7 @@ sum_sets (guint64 numbers[N_SETTERS])
   guint64 sum = 0;
 
   for (guint i = 0; i < N_SETTERS; i++)
-    sum += look_at (&numbers[i]);
+    sum += torture_look_at (&numbers[i]);
   return sum;
 }
 
@@ -344,7 +332,7 @@ static void
 event_released (guint64 before)
 {
   torture_check (before == G_MAXUINT64 || sum_sets (data->n_set_begun) != before, "event: released, and nobody set it");
-  count (&data->n_uses);
+  torture_count (&data->n_uses);
 }
 
 typedef struct
@@ -365,7 +353,7 @@ event_waited_cb (GObject      *source_object,
   n_completed++;
   if (mp_event_wait_finish (event, result, &error))
     {
-      count (&data->n_async);
+      torture_count (&data->n_async);
       event_released (wait->before);
     }
   else
@@ -483,7 +471,7 @@ rlock_use (void)
   data->first++;
   MP_TORTURE_POINT ("rlock-used-by-half");
   data->second++;
-  count (&data->n_uses);
+  torture_count (&data->n_uses);
   for (guint i = 0; i < n && torture_broken == BROKEN_NOTHING; i++)
     rlock_release ();
   torture_linger ();

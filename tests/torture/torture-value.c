@@ -28,18 +28,6 @@ static MpValue *tuple;
 static MpArray *array;
 
 static void
-count (guint64 *number)
-{
-  __atomic_fetch_add (number, 1, __ATOMIC_SEQ_CST);
-}
-
-static guint64
-look_at (guint64 *number)
-{
-  return __atomic_load_n (number, __ATOMIC_SEQ_CST);
-}
-
-static void
 setup (void)
 {
   g_autoptr(GError) error = NULL;
@@ -67,7 +55,7 @@ add (void)
 {
   g_autoptr(GError) error = NULL;
 
-  count (&data->n_begun);
+  torture_count (&data->n_begun);
   if (torture_broken == BROKEN_ADD)
     {
       gint64 seen = mp_value_get_int (counter, NULL);
@@ -80,7 +68,7 @@ add (void)
       mp_value_add_int (counter, 1, &error);
     }
   mp_array_add_double (array, torture_random (N_ELEMENTS), 0.5, &error);
-  count (&data->n_done);
+  torture_count (&data->n_done);
   if (error != NULL)
     torture_violation ("value add: %s", error->message);
 }
@@ -106,7 +94,7 @@ count_up (MpRLock *lock)
   get_tuple (&first, &second, &half);
   if (mp_rlock_is_abandoned (lock))
     {
-      count (&data->n_told);
+      torture_count (&data->n_told);
       second = first;
       mp_rlock_mark_consistent (lock, NULL);
     }
@@ -120,7 +108,7 @@ count_up (MpRLock *lock)
   mp_value_set (tuple, g_variant_new ("(xxd)", first + 1, second, half), NULL);
   MP_TORTURE_POINT ("elements-half-set");
   mp_value_set (tuple, g_variant_new ("(xxd)", first + 1, first + 1, (first + 1) * 0.5), NULL);
-  count (&data->n_locked);
+  torture_count (&data->n_locked);
   torture_linger ();
   torture_leave (&data->witness, "value");
 }
@@ -152,10 +140,10 @@ step (void)
 static void
 check (void)
 {
-  guint64 done = look_at (&data->n_done);
+  guint64 done = torture_look_at (&data->n_done);
   guint64 number = mp_value_get_int (counter, NULL);
   double sum = sum_elements ();
-  guint64 begun = look_at (&data->n_begun);
+  guint64 begun = torture_look_at (&data->n_begun);
 
   torture_check (number >= done, "value: %" G_GUINT64_FORMAT " after %" G_GUINT64_FORMAT, number, done);
   torture_check (number <= begun, "value: %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT, number, begun);

@@ -67,6 +67,19 @@ void     torture_violation (const char *format, ...) G_GNUC_PRINTF (1, 2);
       torture_violation (__VA_ARGS__); \
   } G_STMT_END
 
+/* Numbers in that memory, to which several children add. */
+static inline void
+torture_count (guint64 *number)
+{
+  __atomic_fetch_add (number, 1, __ATOMIC_SEQ_CST);
+}
+
+static inline guint64
+torture_look_at (guint64 *number)
+{
+  return __atomic_load_n (number, __ATOMIC_SEQ_CST);
+}
+
 /* A witness of mutual exclusion, made of nothing of the library: who is inside. Entering finds a violation when
  * a child that is alive is inside. */
 typedef guint64 TortureWitness;
