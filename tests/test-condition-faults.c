@@ -1,51 +1,13 @@
 /* test-condition-faults.c — SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
-#include "lock-test.h"
+#include "condition-test.h"
 #include "mp-glib/arena/mp-holdings-private.h"
 #include "mp-glib/base/mp-codec-private.h"
 #include "mp-glib/base/mp-shareable-private.h"
 #include "mp-glib/sync/mp-condition-private.h"
 
 /* Conditions whose waiters, notifiers and owners die; asynchronous waits; what travels. */
-
-static MpCondition *condition;   /* of the test that runs: children made by fork() have it as well */
-
-static void
-lock (void)
-{
-  g_autoptr(GError) error = NULL;
-
-  mp_condition_acquire (condition, LONG, NULL, &error);
-  g_assert_no_error (error);
-}
-
-static void
-unlock (void)
-{
-  g_autoptr(GError) error = NULL;
-
-  mp_condition_release (condition, &error);
-  g_assert_no_error (error);
-}
-
-static void
-notify (guint n)
-{
-  g_autoptr(GError) error = NULL;
-
-  lock ();
-  mp_condition_notify (condition, n, &error);
-  g_assert_no_error (error);
-  unlock ();
-}
-
-static void
-await_waiting (guint n)
-{
-  while (mp_condition_get_n_waiting (condition) != n)
-    g_thread_yield ();
-}
 
 /* Tells how long it took. */
 static void

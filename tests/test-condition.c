@@ -1,33 +1,14 @@
 /* test-condition.c — SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
-#include "lock-test.h"
+#include "condition-test.h"
 #include "mp-glib/sync/mp-sync-object-private.h"
 
 #include <fcntl.h>
 #include <glib-unix.h>
 #include <sys/mman.h>
 
-static MpCondition *condition;   /* of the test that runs: children made by fork() have it as well */
-static guint       *shared_number;
-
-static void
-lock (void)
-{
-  g_autoptr(GError) error = NULL;
-
-  mp_condition_acquire (condition, LONG, NULL, &error);
-  g_assert_no_error (error);
-}
-
-static void
-unlock (void)
-{
-  g_autoptr(GError) error = NULL;
-
-  mp_condition_release (condition, &error);
-  g_assert_no_error (error);
-}
+static guint *shared_number;
 
 static void
 wait_long (void)
@@ -36,24 +17,6 @@ wait_long (void)
 
   mp_condition_wait (condition, LONG, NULL, &error);
   g_assert_no_error (error);
-}
-
-static void
-notify (guint n)
-{
-  g_autoptr(GError) error = NULL;
-
-  lock ();
-  mp_condition_notify (condition, n, &error);
-  g_assert_no_error (error);
-  unlock ();
-}
-
-static void
-await_waiting (guint n)
-{
-  while (mp_condition_get_n_waiting (condition) != n)
-    g_thread_yield ();
 }
 
 static void
