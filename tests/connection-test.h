@@ -54,6 +54,16 @@ recv_ok (MpConnection *connection,
   g_assert_cmpstr (text, ==, expected);
 }
 
+static inline void
+send_bytes_ok (MpConnection *connection,
+               GBytes       *bytes)
+{
+  g_autoptr(GError) error = NULL;
+
+  g_assert_true (mp_connection_send_bytes (connection, bytes, LONG_TIME, NULL, &error));
+  g_assert_no_error (error);
+}
+
 /* Bytes of a message that fills the socket's buffer many times over. */
 static inline GBytes *
 make_large (gsize size)

@@ -12,9 +12,37 @@
 #include <glib/gstdio.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #define KEY "the key"
+
+/* For sockets; empty again at the end. */
+static char *folder;
+
+static inline char *
+make_path (void)
+{
+  static guint n;
+
+  return g_strdup_printf ("%s/%u", folder, n++);
+}
+
+/* Instead of g_test_run(). */
+static inline int
+run_in_folder (const char *name)
+{
+  g_autoptr(GError) error = NULL;
+  int status;
+
+  folder = g_dir_make_tmp (name, &error);
+  g_assert_no_error (error);
+  status = g_test_run ();
+  if (g_rmdir (folder) < 0)
+    g_error ("%s is not empty", folder);
+  g_free (folder);
+  return status;
+}
 
 /* A client in a thread of its own. */
 typedef struct
@@ -26,6 +54,16 @@ typedef struct
   MpConnection   *connection;  /* (nullable): when all went well */
   GError         *error;
 } Client;
+
+/* Of this process, in microseconds. */
+static inline gint64
+get_cpu_time (void)
+{
+  struct timespec spent;
+
+  clock_gettime (CLOCK_PROCESS_CPUTIME_ID, &spent);
+  return spent.tv_sec * G_USEC_PER_SEC + spent.tv_nsec / 1000;
+}
 
 static inline GBytes *
 make_key (const char *key)

@@ -4,11 +4,8 @@
 
 #include "config.h"
 
-#include "connection-test.h"
+#include "connection-kinds-test.h"
 
-#include "mp-glib/channel/mp-connection-private.h"
-
-#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -16,49 +13,14 @@
 #define MAX_SIZE (G_GUINT64_CONSTANT (1) << 26)
 
 static void
-make_fds (int      fds[2],
-          gboolean tcp)
-{
-  struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr = { htonl (INADDR_LOOPBACK) } };
-  socklen_t length = sizeof address;
-  int listener;
-
-  if (!tcp)
-    {
-      g_assert_cmpint (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), ==, 0);
-      return;
-    }
-
-  listener = socket (AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  g_assert_cmpint (bind (listener, (struct sockaddr *) &address, sizeof address), ==, 0);
-  g_assert_cmpint (listen (listener, 1), ==, 0);
-  g_assert_cmpint (getsockname (listener, (struct sockaddr *) &address, &length), ==, 0);
-  fds[0] = socket (AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  g_assert_cmpint (connect (fds[0], (struct sockaddr *) &address, sizeof address), ==, 0);
-  fds[1] = accept4 (listener, NULL, NULL, SOCK_CLOEXEC);
-  g_assert_cmpint (fds[1], >=, 0);
-  close (listener);
-}
-
-static void
 stream_open (Pipe     *pipe,
              gboolean  tcp)
 {
   int fds[2];
 
-  make_fds (fds, tcp);
+  kind_make_fds (tcp ? KIND_TCP : KIND_STREAM, fds);
   pipe->first = mp_connection_new_stream (fds[0], MP_CONNECTION_DUPLEX, MAX_SIZE);
   pipe->second = mp_connection_new_stream (fds[1], MP_CONNECTION_DUPLEX, MAX_SIZE);
-}
-
-static void
-send_bytes_ok (MpConnection *connection,
-               GBytes       *bytes)
-{
-  g_autoptr(GError) error = NULL;
-
-  g_assert_true (mp_connection_send_bytes (connection, bytes, LONG_TIME, NULL, &error));
-  g_assert_no_error (error);
 }
 
 static GBytes *

@@ -334,15 +334,6 @@ keep_connection_cb (MpListener   *listener,
   g_set_object ((MpConnection **) user_data, connection);
 }
 
-static gint64
-get_cpu_time (void)
-{
-  struct timespec spent;
-
-  clock_gettime (CLOCK_PROCESS_CPUTIME_ID, &spent);
-  return spent.tv_sec * G_USEC_PER_SEC + spent.tv_nsec / 1000;
-}
-
 static void
 test_no_descriptors (void)
 {

@@ -21,16 +21,6 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 
-static char *folder;
-
-static char *
-make_path (void)
-{
-  static guint n;
-
-  return g_strdup_printf ("%s/%u", folder, n++);
-}
-
 /* A socket of somebody else's. */
 static int
 bind_raw (const char *path,
@@ -469,13 +459,8 @@ int
 main (int   argc,
       char *argv[])
 {
-  g_autoptr(GError) error = NULL;
-  int status;
-
   mp_init ();
   g_test_init (&argc, &argv, NULL);
-  folder = g_dir_make_tmp ("mp-listener-files-XXXXXX", &error);
-  g_assert_no_error (error);
 
   g_test_add_func ("/listener/files/killed", test_killed);
   g_test_add_func ("/listener/files/race", test_race);
@@ -488,9 +473,5 @@ main (int   argc,
   g_test_add_func ("/listener/files/without", test_without);
   g_test_add_func ("/listener/files/mode", test_mode);
 
-  status = g_test_run ();
-  if (g_rmdir (folder) < 0)
-    g_error ("%s is not empty", folder);
-  g_free (folder);
-  return status;
+  return run_in_folder ("mp-listener-files-XXXXXX");
 }

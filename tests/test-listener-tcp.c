@@ -217,15 +217,6 @@ forbid_accept (void)
     _exit (SKIPPED);
 }
 
-static gint64
-get_cpu_time (void)
-{
-  struct timespec spent;
-
-  clock_gettime (CLOCK_PROCESS_CPUTIME_ID, &spent);
-  return spent.tv_sec * G_USEC_PER_SEC + spent.tv_nsec / 1000;
-}
-
 static void
 be_refused (void)
 {

@@ -65,15 +65,6 @@ record_hello (guint8 *data,
   return n;
 }
 
-static gint64
-get_cpu_time (void)
-{
-  struct timespec spent;
-
-  clock_gettime (CLOCK_PROCESS_CPUTIME_ID, &spent);
-  return spent.tv_sec * G_USEC_PER_SEC + spent.tv_nsec / 1000;
-}
-
 /* Urgent data stops who reads before it: what is there never becomes more, and is there all the time. */
 static void
 test_urgent (void)

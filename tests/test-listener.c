@@ -9,16 +9,6 @@
 #include <gio/gunixsocketaddress.h>
 #include <sys/stat.h>
 
-static char *folder;
-
-static char *
-make_path (void)
-{
-  static guint n;
-
-  return g_strdup_printf ("%s/%u", folder, n++);
-}
-
 static void
 test_unix (void)
 {
@@ -612,13 +602,8 @@ int
 main (int   argc,
       char *argv[])
 {
-  g_autoptr(GError) error = NULL;
-  int status;
-
   mp_init ();
   g_test_init (&argc, &argv, NULL);
-  folder = g_dir_make_tmp ("mp-listener-test-XXXXXX", &error);
-  g_assert_no_error (error);
 
   g_test_add_func ("/listener/unix", test_unix);
   g_test_add_func ("/listener/tcp", test_tcp);
@@ -638,9 +623,5 @@ main (int   argc,
   g_test_add_func ("/listener/wait", test_wait);
   g_test_add_func ("/listener/threads", test_threads);
 
-  status = g_test_run ();
-  if (g_rmdir (folder) < 0)
-    g_error ("%s is not empty", folder);
-  g_free (folder);
-  return status;
+  return run_in_folder ("mp-listener-test-XXXXXX");
 }

@@ -164,16 +164,6 @@ echo_thread (gpointer data)
 }
 
 static void
-send_bytes_ok (MpConnection *connection,
-               GBytes       *bytes)
-{
-  g_autoptr(GError) error = NULL;
-
-  g_assert_true (mp_connection_send_bytes (connection, bytes, LONG_TIME, NULL, &error));
-  g_assert_no_error (error);
-}
-
-static void
 recv_bytes_ok (MpConnection *connection,
                GBytes       *expected)
 {
