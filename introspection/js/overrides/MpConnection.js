@@ -1,12 +1,13 @@
 // MpConnection.js — SPDX-License-Identifier: LGPL-2.1-or-later
 // Connections of plain values and of bytes, for Mp.js: promises, and loops that end with the stream.
-/* exported isEnd, overrideConnections, toWait */
+/* exported overrideConnections */
 
-const {GLib, Gio} = imports.gi;
+const {GLib} = imports.gi;
+const {checkCancellable, toWait, untilEnd} = imports.overrides.MpCalls;
 const {display, pack, unpack} = imports.overrides.MpValues;
 
-var {isEnd, overrideConnections, toWait} = (function () {
-const {ArrayBuffer, DataView, Error, Math, Number, RangeError, Symbol, TypeError, Uint8Array} = globalThis;
+var {overrideConnections} = (function () {
+const {ArrayBuffer, DataView, Error, Number, RangeError, Symbol, TypeError, Uint8Array} = globalThis;
 
 let Mp;
 
@@ -29,21 +30,6 @@ function toBytes(bytes) {
     return viewBytes(bytes);
 }
 
-function checkCancellable(cancellable) {
-    if (cancellable !== null && !(cancellable instanceof Gio.Cancellable))
-        throw new TypeError(`What ends a wait is a Gio.Cancellable or null, not ${display(cancellable)}`);
-    return cancellable;
-}
-
-// Parameters of a call that waits, as C takes them.
-function toWait(timeout, cancellable) {
-    if (typeof timeout !== 'number' || Number.isNaN(timeout))
-        throw new TypeError(`The time is a number of microseconds, not ${display(timeout)}`);
-    if (timeout < 0 && timeout !== -1)
-        throw new RangeError(`The time is a number of microseconds from 0 up, or -1 for ever, not ${timeout}`);
-    return [timeout < Number.MAX_SAFE_INTEGER ? Math.trunc(timeout) : -1, checkCancellable(cancellable)];
-}
-
 function toSize(what, size, max = Number.MAX_SAFE_INTEGER) {
     if (typeof size !== 'number')
         throw new TypeError(`${what} is a number, not ${display(size)}`);
@@ -56,10 +42,6 @@ function toPart(offset, size) {
     return [toSize('The offset', offset), size === -1 ? -1 : toSize('The size', size)];
 }
 
-function isEnd(error) {
-    return error instanceof GLib.Error && error.matches(Gio.IOErrorEnum, Gio.IOErrorEnum.CLOSED);
-}
-
 // A message of bytes waits where a value was asked for; it stays there.
 function isBytesWaiting(error) {
     return error instanceof GLib.Error && error.matches(Mp.Error, Mp.Error.INVALID_TYPE);
@@ -67,7 +49,7 @@ function isBytesWaiting(error) {
 
 // All messages to come, up to the end of the stream: values, and messages of bytes as GLib.Bytes.
 function iterate() {
-    const receive = async () => {
+    return untilEnd(async () => {
         try {
             return await this.recv_async();
         } catch (error) {
@@ -75,18 +57,7 @@ function iterate() {
                 throw error;
             return this.recv_bytes_async();
         }
-    };
-    return {
-        next: async () => {
-            try {
-                return {value: await receive(), done: false};
-            } catch (error) {
-                if (!isEnd(error))
-                    throw error;
-                return {value: undefined, done: true};
-            }
-        },
-    };
+    });
 }
 
 // The bytes of @buffer from its byte @offset on.
@@ -164,5 +135,5 @@ function overrideConnections(mp, {promisify, wrapMethod}) {
     Mp.pipe_new = (duplex = true) => pipeNew(duplex).filter(item => item instanceof Connection);
 }
 
-return {isEnd, overrideConnections, toWait};
+return {overrideConnections};
 })();

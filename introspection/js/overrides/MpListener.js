@@ -3,8 +3,8 @@
 /* exported overrideListeners, toKey */
 
 const {GLib, Gio, GObject} = imports.gi;
+const {toWait, untilEnd} = imports.overrides.MpCalls;
 const {display, attempt} = imports.overrides.MpValues;
-const {isEnd, toWait} = imports.overrides.MpConnection;
 
 var {overrideListeners, toKey} = (function () {
 const {Array, ArrayBuffer, Number, Object, RangeError, Symbol, TextEncoder, TypeError, Uint8Array} = globalThis;
@@ -74,17 +74,7 @@ function toProperties(properties) {
 
 // All clients to come, until this listener is closed.
 function iterate() {
-    return {
-        next: async () => {
-            try {
-                return {value: await this.accept_async(), done: false};
-            } catch (error) {
-                if (!isEnd(error))
-                    throw error;
-                return {value: undefined, done: true};
-            }
-        },
-    };
+    return untilEnd(() => this.accept_async());
 }
 
 function overrideListener({promisify, wrapInit, wrapMethod}) {

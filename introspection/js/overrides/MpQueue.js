@@ -2,7 +2,8 @@
 // Queues of plain values, for Mp.js: promises, and loops that end when nobody is left who could put something.
 /* exported overrideQueues */
 
-const {GLib, Gio} = imports.gi;
+const {GLib} = imports.gi;
+const {checkCancellable, toWait, untilEnd} = imports.overrides.MpCalls;
 const {display, pack, unpack} = imports.overrides.MpValues;
 
 var {overrideQueues} = (function () {
@@ -17,21 +18,6 @@ function toBytes(bytes) {
     return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-// Parameters of a call that waits, as C takes them.
-function checkWait(timeout, cancellable) {
-    if (typeof timeout !== 'number' || Number.isNaN(timeout))
-        throw new TypeError(`The time is a number of microseconds, not ${display(timeout)}`);
-    if (timeout < 0 && timeout !== -1)
-        throw new RangeError(`The time is a number of microseconds from 0 up, or -1 for ever, not ${timeout}`);
-    if (cancellable !== null && !(cancellable instanceof Gio.Cancellable))
-        throw new TypeError(`What ends a wait is a Gio.Cancellable or null, not ${display(cancellable)}`);
-    return [timeout < Number.MAX_SAFE_INTEGER ? Math.trunc(timeout) : -1, cancellable];
-}
-
-function checkCancellable(cancellable) {
-    return checkWait(-1, cancellable)[1];
-}
-
 // What GJS would silently make a number of.
 function checkBound(properties, name, max) {
     const bound = properties[name] ?? 0;
@@ -41,23 +27,9 @@ function checkBound(properties, name, max) {
         throw new RangeError(`${name} is an integer from 0 to ${max}, not ${bound}`);
 }
 
-function isEnd(error) {
-    return error instanceof GLib.Error && error.matches(Gio.IOErrorEnum, Gio.IOErrorEnum.CLOSED);
-}
-
 // All items to come, up to the end of all who might put one.
 function iterate() {
-    return {
-        next: async () => {
-            try {
-                return {value: await this.get_async(), done: false};
-            } catch (error) {
-                if (!isEnd(error))
-                    throw error;
-                return {value: undefined, done: true};
-            }
-        },
-    };
+    return untilEnd(() => this.get_async());
 }
 
 function overrideQueues(Mp, {promisify, wrapInit, wrapMethod}) {
@@ -73,17 +45,17 @@ function overrideQueues(Mp, {promisify, wrapInit, wrapMethod}) {
     promisify(Mp.Queue, 'put', 1, (value, cancellable = null) => [pack(value), checkCancellable(cancellable)]);
     promisify(Mp.Queue, 'get', 0, (cancellable = null) => [checkCancellable(cancellable)], unpack);
     wrapMethod(Mp.Queue, 'put', (value, timeout = -1, cancellable = null) =>
-        [pack(value), ...checkWait(timeout, cancellable)]);
-    wrapMethod(Mp.Queue, 'get', (timeout = -1, cancellable = null) => checkWait(timeout, cancellable), unpack);
+        [pack(value), ...toWait(timeout, cancellable)]);
+    wrapMethod(Mp.Queue, 'get', (timeout = -1, cancellable = null) => toWait(timeout, cancellable), unpack);
     wrapMethod(Mp.Queue, 'try_put', value => [pack(value)]);
     wrapMethod(Mp.Queue, 'try_get', () => [], unpack);
     wrapMethod(Mp.Queue, 'put_bytes', (bytes, timeout = -1, cancellable = null) =>
-        [toBytes(bytes), ...checkWait(timeout, cancellable)]);
-    wrapMethod(Mp.Queue, 'get_bytes', (timeout = -1, cancellable = null) => checkWait(timeout, cancellable));
+        [toBytes(bytes), ...toWait(timeout, cancellable)]);
+    wrapMethod(Mp.Queue, 'get_bytes', (timeout = -1, cancellable = null) => toWait(timeout, cancellable));
     Mp.Queue.prototype[Symbol.asyncIterator] = iterate;
 
     promisify(Mp.JoinableQueue, 'join', 0, (cancellable = null) => [checkCancellable(cancellable)]);
-    wrapMethod(Mp.JoinableQueue, 'join', (timeout = -1, cancellable = null) => checkWait(timeout, cancellable));
+    wrapMethod(Mp.JoinableQueue, 'join', (timeout = -1, cancellable = null) => toWait(timeout, cancellable));
     wrapMethod(Mp.JoinableQueue, 'task_done', () => []);
 }
 

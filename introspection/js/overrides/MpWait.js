@@ -3,8 +3,8 @@
 /* exported overrideWait */
 
 const {GObject} = imports.gi;
+const {toWait} = imports.overrides.MpCalls;
 const {display} = imports.overrides.MpValues;
-const {toWait} = imports.overrides.MpConnection;
 
 var {overrideWait} = (function () {
 const {Array, Number, Symbol, TypeError} = globalThis;
