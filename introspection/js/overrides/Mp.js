@@ -4,14 +4,13 @@
 
 const {_registerType} = imports._common;
 const {GLib, GObject, Gio} = imports.gi;
-const Barrier = imports.overrides.MpBarrier;
-const Condition = imports.overrides.MpCondition;
 const Connections = imports.overrides.MpConnection;
 const Items = imports.overrides.MpItems;
 const Listeners = imports.overrides.MpListener;
 const Queues = imports.overrides.MpQueue;
 const SharedMemory = imports.overrides.MpSharedMemory;
 const SharedValues = imports.overrides.MpValue;
+const Sync = imports.overrides.MpSync;
 const Values = imports.overrides.MpValues;
 const Waits = imports.overrides.MpWait;
 const {attempt, decode, display, encode, pack, packArguments, packItems, quote, toException, toGError, unpack,
@@ -126,7 +125,7 @@ async function answer(func, variant) {
 
 async function serveAsync(func, invocation, variant) {
     try {
-            invocation.return_value(await answer(func, variant));
+        invocation.return_value(await answer(func, variant));
     } catch (error) {
         invocation.return_error(toGError(error));
     }
@@ -730,68 +729,6 @@ function overrideProcess() {
     };
 }
 
-// What a lock can be given to wait with.
-function checkWait(what, timeout, cancellable) {
-    if (typeof timeout !== 'number' || Number.isNaN(timeout))
-        throw new TypeError(`${what} takes a number of microseconds, not ${describe(timeout)}`);
-    if (timeout < 0 && timeout !== -1)
-        throw new RangeError(`${what} takes a number of microseconds from 0 up, or -1 for ever, not ${timeout}`);
-    if (cancellable !== null && !(cancellable instanceof Gio.Cancellable))
-        throw new TypeError(`${what} takes a Gio.Cancellable or null, not ${describe(cancellable)}`);
-}
-
-function describe(value) {
-    return typeof value === 'object' && value !== null ? value.constructor?.name ?? 'an object' : String(value);
-}
-
-function overrideWait(klass, name, unpackResult = result => result) {
-    promisify(klass, name, 0, (cancellable = null) => {
-        checkWait(`${name}_async()`, -1, cancellable);
-        return [cancellable];
-    }, unpackResult);
-    wrapMethod(klass, name, (timeout = -1, cancellable = null) => {
-        checkWait(`${name}()`, timeout, cancellable);
-        // What is longer than the library can count is for ever.
-        return [timeout < Number.MAX_SAFE_INTEGER ? Math.trunc(timeout) : -1, cancellable];
-    }, unpackResult);
-}
-
-// A promise of what @func gives, or a promise of it, while it is acquired.
-async function withAcquired(func, cancellable = null) {
-    if (typeof func !== 'function')
-        throw new TypeError(`with() takes a function, not ${describe(func)}`);
-    await this.acquire_async(cancellable);
-    try {
-        return await func(this);
-    } finally {
-        this.release();
-    }
-}
-
-// GJS would make a number of units of anything.
-function checkUnits(properties) {
-    const {value = 1} = properties;
-    if (!Number.isInteger(value) || value < 0 || value > 0x7fffffff)
-        throw new RangeError(`A semaphore has from 0 to ${0x7fffffff} units, not ${String(value)}`);
-    return properties;
-}
-
-function overrideSync() {
-    for (const klass of [Mp.Lock, Mp.RLock, Mp.Semaphore, Mp.Condition]) {
-        overrideWait(klass, 'acquire');
-        klass.prototype.with = withAcquired;
-    }
-    overrideWait(Mp.Event, 'wait');
-    overrideWait(Mp.Condition, 'wait');
-    wrapInit(Mp.Condition, 'new Mp.Condition({lock})', Condition.checkProperties(Mp));
-    overrideWait(Mp.Barrier, 'wait', Barrier.takeIndex);
-    Barrier.init(Mp);
-    wrapInit(Mp.Barrier, 'new Mp.Barrier({parties: 2})', Barrier.checkProperties);
-    wrapInit(Mp.Semaphore, 'new Mp.Semaphore({value: 2})', checkUnits);
-    for (const klass of [Mp.Semaphore, Mp.BoundedSemaphore])
-        klass.new = (value = 1) => new klass({value});
-}
-
 function _init() {
     Mp = this;
     Values.init(this);
@@ -814,8 +751,7 @@ function _init() {
     overrideProcess();
     Connections.overrideConnections(this, {promisify, wrapMethod});
     Listeners.overrideListeners(this, {promisify, promisifyFunction, wrapFunction, wrapInit, wrapMethod});
-    overrideSync();
-    Condition.init(this);
+    Sync.overrideSync(this, {promisify, wrapInit, wrapMethod});
     Queues.overrideQueues(this, {promisify, wrapInit, wrapMethod});
     Waits.overrideWait(this, {promisifyFunction, wrapFunction});
 
