@@ -108,8 +108,21 @@ export function catchNow(func) {
     return fail(`nothing was thrown, but ${show(value)} returned`);
 }
 
+// That what was caught is such an error of GLib.
+export function matches(error, domain, code) {
+    assert(error instanceof GLib.Error && error.matches(domain, code), show(error));
+}
+
 export function assertMatches(text, pattern) {
     assert(pattern.test(text), `“${text}” does not match ${pattern}`);
+}
+
+// A process that has what it was given, and its pid, which it sends first.
+export async function start(func, what) {
+    const [ours, theirs] = Mp.pipe_new();
+    const process = Mp.Process.new(func, [what, theirs]);
+    process.start();
+    return [process, ours, await ours.recv_async()];
 }
 
 export function getPid() {

@@ -1,11 +1,10 @@
 // test-barrier.js — SPDX-License-Identifier: LGPL-2.1-or-later
 // Barriers: by promises, between processes, with actions, and broken ones.
 
-import GLib from 'gi://GLib';
 import Gio from 'gi://Gio';
 import Mp from 'gi://Mp?version=1';
 
-import {assert, assertEqual, assertMatches, catchFrom, catchNow, getPid, run, show, signal, test, until} from
+import {assert, assertEqual, assertMatches, catchFrom, catchNow, getPid, matches, run, signal, start, test, until} from
     './harness.js';
 
 const back = Mp.register(function back(value) {
@@ -29,20 +28,8 @@ const waitAndStay = Mp.register(function waitAndStay(barrier, connection) {
 
 Mp.init();
 
-function matches(error, domain, code) {
-    assert(error instanceof GLib.Error && error.matches(domain, code), show(error));
-}
-
 function isBroken(error) {
     matches(error, Mp.Error, Mp.Error.BROKEN_BARRIER);
-}
-
-// A process that has what it was given, and its pid.
-async function start(func, what) {
-    const [ours, theirs] = Mp.pipe_new();
-    const process = Mp.Process.new(func, [what, theirs]);
-    process.start();
-    return [process, ours, await ours.recv_async()];
 }
 
 test('numbers', () => {

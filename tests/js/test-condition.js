@@ -1,11 +1,10 @@
 // test-condition.js — SPDX-License-Identifier: LGPL-2.1-or-later
 // Conditions.
 
-import GLib from 'gi://GLib';
 import Gio from 'gi://Gio';
 import Mp from 'gi://Mp?version=1';
 
-import {assert, assertEqual, assertMatches, catchFrom, catchNow, getPid, run, show, signal, test, until} from
+import {assert, assertEqual, assertMatches, catchFrom, catchNow, getPid, matches, run, signal, start, test, until} from
     './harness.js';
 
 const waitAndSay = Mp.register(function waitAndSay(condition, connection) {
@@ -30,18 +29,6 @@ const keepLock = Mp.register(function keepLock(condition, connection) {
 });
 
 Mp.init();
-
-function matches(error, domain, code) {
-    assert(error instanceof GLib.Error && error.matches(domain, code), show(error));
-}
-
-// A process that has what it was given, and its pid.
-async function start(func, what) {
-    const [ours, theirs] = Mp.pipe_new();
-    const process = Mp.Process.new(func, [what, theirs]);
-    process.start();
-    return [process, ours, await ours.recv_async()];
-}
 
 test('the lock', () => {
     const lock = new Mp.Lock();

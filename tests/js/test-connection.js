@@ -5,7 +5,7 @@ import GLib from 'gi://GLib';
 import Gio from 'gi://Gio';
 import Mp from 'gi://Mp?version=1';
 
-import {assert, assertEqual, catchFrom, catchNow, run, show, test} from './harness.js';
+import {assert, assertEqual, catchFrom, catchNow, matches, run, show, test} from './harness.js';
 
 const sendAll = Mp.register(function sendAll(connection, items) {
     items.forEach(item => connection.send(item));
@@ -33,10 +33,6 @@ const sendErrors = Mp.register(function sendErrors(connection) {
 });
 
 Mp.init();
-
-function matches(error, domain, code) {
-    assert(error instanceof GLib.Error && error.matches(domain, code), show(error));
-}
 
 const text = bytes => new TextDecoder().decode(bytes.toArray());
 const plain = [null, undefined, -0, 1.5, 'grüße', [1, [2]], {a: true}, new Map([[1, 2]]), 12345678901234567890n];

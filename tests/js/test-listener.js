@@ -5,7 +5,8 @@ import GLib from 'gi://GLib';
 import Gio from 'gi://Gio';
 import Mp from 'gi://Mp?version=1';
 
-import {assert, assertEqual, assertMatches, catchFrom, catchNow, run, runProgram, show, test, until} from './harness.js';
+import {assert, assertEqual, assertMatches, catchFrom, catchNow, matches, run, runProgram, show, test, until} from
+    './harness.js';
 
 const greet = Mp.register(function greet(address, authkey, name) {
     const connection = Mp.client_connect(address, {authkey});
@@ -24,10 +25,6 @@ const sendKey = Mp.register(function sendKey(connection) {
 Mp.init();
 
 const KEY = 'secret password';
-
-function matches(error, domain, code) {
-    assert(error instanceof GLib.Error && error.matches(domain, code), show(error));
-}
 
 async function connectPair(address, options = {}) {
     const listener = new Mp.Listener({address, ...options});

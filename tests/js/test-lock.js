@@ -5,7 +5,7 @@ import GLib from 'gi://GLib';
 import Gio from 'gi://Gio';
 import Mp from 'gi://Mp?version=1';
 
-import {assert, assertEqual, assertMatches, catchFrom, catchNow, getPid, run, show, signal, test, until} from
+import {assert, assertEqual, assertMatches, catchFrom, catchNow, getPid, matches, run, show, signal, test, until} from
     './harness.js';
 
 // Adds to a number in a file, which two processes at a time would get wrong.
@@ -38,10 +38,6 @@ const queueUp = Mp.register(async function queueUp({lock, connection, number}) {
 });
 
 Mp.init();
-
-function matches(error, domain, code) {
-    assert(error instanceof GLib.Error && error.matches(domain, code), show(error));
-}
 
 test('acquired and released', () => {
     const lock = new Mp.Lock();

@@ -5,7 +5,7 @@ import GLib from 'gi://GLib';
 import Gio from 'gi://Gio';
 import Mp from 'gi://Mp?version=1';
 
-import {assert, assertEqual, catchFrom, catchNow, getPid, run, show, signal, test} from './harness.js';
+import {assert, assertEqual, catchFrom, catchNow, getPid, matches, run, show, signal, test} from './harness.js';
 
 const back = Mp.register(function back(value) {
     return value;
@@ -38,10 +38,6 @@ const workOff = Mp.register(function workOff(queue) {
 });
 
 Mp.init();
-
-function matches(error, domain, code) {
-    assert(error instanceof GLib.Error && error.matches(domain, code), show(error));
-}
 
 function start(func, args) {
     const process = Mp.Process.new(func, args);

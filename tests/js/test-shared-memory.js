@@ -5,7 +5,7 @@ import GLib from 'gi://GLib';
 import Gio from 'gi://Gio';
 import Mp from 'gi://Mp?version=1';
 
-import {assert, assertEqual, assertMatches, catchNow, run, show, test} from './harness.js';
+import {assert, assertEqual, assertMatches, catchNow, matches, run, show, test} from './harness.js';
 
 const back = Mp.register(function back(value) {
     return value;
@@ -22,10 +22,6 @@ const change = Mp.register(function change(list, index, value) {
 });
 
 Mp.init();
-
-function matches(error, domain, code) {
-    assert(error instanceof GLib.Error && error.matches(domain, code), show(error));
-}
 
 const encode = text => new TextEncoder().encode(text);
 

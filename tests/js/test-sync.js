@@ -1,12 +1,11 @@
 // test-sync.js — SPDX-License-Identifier: LGPL-2.1-or-later
 // Semaphores, events, and locks that their owner can acquire again.
 
-import GLib from 'gi://GLib';
 import Gio from 'gi://Gio';
 import Mp from 'gi://Mp?version=1';
 
-import {assert, assertEqual, assertMatches, catchFrom, catchNow, getPid, run, show, signal, test, until} from
-    './harness.js';
+import {assert, assertEqual, assertMatches, catchFrom, catchNow, getPid, matches, run, show, signal, start, test,
+    until} from './harness.js';
 
 const back = Mp.register(function back(value) {
     return value;
@@ -29,18 +28,6 @@ const setIt = Mp.register(function setIt(event) {
 });
 
 Mp.init();
-
-function matches(error, domain, code) {
-    assert(error instanceof GLib.Error && error.matches(domain, code), show(error));
-}
-
-// A process that has what it was given, and its pid.
-async function start(func, what) {
-    const [ours, theirs] = Mp.pipe_new();
-    const process = Mp.Process.new(func, [what, theirs]);
-    process.start();
-    return [process, ours, await ours.recv_async()];
-}
 
 test('units of a semaphore', () => {
     const semaphore = new Mp.Semaphore({value: 2});

@@ -5,7 +5,7 @@ import GLib from 'gi://GLib';
 import Gio from 'gi://Gio';
 import Mp from 'gi://Mp?version=1';
 
-import {assert, assertEqual, catchNow, run, show, test} from './harness.js';
+import {assert, assertEqual, catchNow, matches, run, test} from './harness.js';
 
 const addMany = Mp.register(function addMany(value, n) {
     for (let i = 0; i < n; i++)
@@ -25,10 +25,6 @@ const back = Mp.register(function back(value) {
 });
 
 Mp.init();
-
-function matches(error, domain, code) {
-    assert(error instanceof GLib.Error && error.matches(domain, code), show(error));
-}
 
 const invalid = error => matches(error, Gio.IOErrorEnum, Gio.IOErrorEnum.INVALID_ARGUMENT);
 
