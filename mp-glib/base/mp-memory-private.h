@@ -35,9 +35,15 @@ gboolean mp_memory_grow       (int          fd,
 gboolean mp_memory_seal       (int          fd,
                                guint        seals,
                                GError     **error);
+/* Sees to it that all of a file has memory. What came from a stranger (@foreign) must have it already: a number would be
+ * enough else to make this process take all memory that there is. MP_ERROR_PROTOCOL then. */
+gboolean mp_memory_complete   (int          fd,
+                               guint64      size,
+                               gboolean     foreign,
+                               GError     **error);
 /* What came from another process: whether it is a memory file that can never shrink, of @least to @most bytes; and, with
- * @reserve, all of it has memory from now on, though its maker did not see to it. MP_ERROR_PROTOCOL when not. The file is
- * not taken. @size: (out) (optional). */
+ * @reserve, all of it has memory from now on, though its maker did not see to it, unless that was a stranger.
+ * MP_ERROR_PROTOCOL when not. The file is not taken. @size: (out) (optional). */
 gboolean mp_memory_adopt      (int          fd,
                                guint64      least,
                                guint64      most,

@@ -4,6 +4,7 @@
 #include "mp-glib/base/mp-memory-private.h"
 
 #include "mp-glib/base/mp-error.h"
+#include "mp-glib/base/mp-shareable-private.h"
 #include "mp-glib/platform/mp-fd-private.h"
 
 #include <errno.h>
@@ -192,6 +193,22 @@ mp_memory_seal (int       fd,
 }
 
 gboolean
+mp_memory_complete (int       fd,
+                    guint64   size,
+                    gboolean  foreign,
+                    GError  **error)
+{
+  if (mp_memory_file_get_reserved (fd) >= size)
+    return TRUE;
+  if (!foreign)
+    return mp_memory_reserve (fd, 0, size, error);
+
+  g_set_error (error, MP_ERROR, MP_ERROR_PROTOCOL,
+               "its memory of %" G_GUINT64_FORMAT " bytes is not all there, and a stranger has it to provide", size);
+  return FALSE;
+}
+
+gboolean
 mp_memory_adopt (int       fd,
                  guint64   least,
                  guint64   most,
@@ -221,9 +238,7 @@ mp_memory_adopt (int       fd,
   if (size != NULL)
     *size = now;
 
-  if (!reserve || mp_memory_file_get_reserved (fd) >= (guint64) now)
-    return TRUE;
-  return mp_memory_reserve (fd, 0, now, error);
+  return !reserve || mp_memory_complete (fd, now, mp_shareable_is_foreign (), error);
 }
 
 gpointer

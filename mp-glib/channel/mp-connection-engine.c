@@ -326,7 +326,9 @@ get_value (MpConnection  *self,
   MpFrame *frame = &self->frame;
   gsize offset = self->flags & MP_CONNECTION_STREAM ? MP_STREAM_MAGIC_SIZE : 0;
   GVariant *value;
+  gboolean foreign = (self->flags & MP_CONNECTION_FOREIGN) != 0;
   gboolean outer;
+  guint64 outer_max;
   MpValueHead head;
 
   if ((self->flags & MP_CONNECTION_NO_HANDLES) != 0 && frame->size >= offset + sizeof head)
@@ -339,8 +341,10 @@ get_value (MpConnection  *self,
         }
     }
 
-  outer = mp_shareable_begin_foreign ((self->flags & MP_CONNECTION_FOREIGN) != 0);
+  outer = mp_shareable_begin_foreign (foreign);
+  outer_max = mp_connection_bound_received (foreign ? self->max_size : G_MAXINT64);
   value = mp_frame_get_value (frame, offset, NULL, error);
+  mp_connection_bound_received (outer_max);
   mp_shareable_end_foreign (outer);
   return value;
 }

@@ -218,6 +218,8 @@ void      mp_connection_tell_message   (MpConnection *self,
                                         GBytes       *bytes);
 void      mp_connection_tell_closed    (MpConnection *self,
                                         const GError *error);
+/* The most that max-message-size may be of connections that this thread receives; gives what it was before. */
+guint64   mp_connection_bound_received (guint64      max_size);
 MpConnection *mp_connection_new_taking (int               fd,
                                         MpConnectionFlags flags,
                                         guint64           max_size);

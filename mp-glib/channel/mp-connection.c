@@ -86,6 +86,9 @@
  * Since: 0.1
  */
 
+/* Of connections that this thread receives: no stranger says how much memory there is for his messages. */
+static __thread guint64 most_here = G_MAXINT64;
+
 enum { PROP_0, PROP_READABLE, PROP_WRITABLE, PROP_CLOSED, PROP_FOREIGN, PROP_MAX_MESSAGE_SIZE,
        PROP_PEER_CERTIFICATE, N_PROPS };
 static GParamSpec *props[N_PROPS];
@@ -181,6 +184,15 @@ check_socket (int               fd,
   return (flags & MP_CONNECTION_NO_HANDLES) == 0 && is_stream_socket (fd);
 }
 
+guint64
+mp_connection_bound_received (guint64 max_size)
+{
+  guint64 outer = most_here;
+
+  most_here = max_size;
+  return outer;
+}
+
 static MpShareable *
 mp_connection_adopt (GVariant  *state,
                      int       *fds,
@@ -208,7 +220,7 @@ mp_connection_adopt (GVariant  *state,
 
   if (mp_shareable_is_foreign ())
     flags |= MP_CONNECTION_FOREIGN;
-  max_size = MIN (max_size, G_MAXINT64);
+  max_size = MIN (max_size, most_here);
   if (flags & MP_CONNECTION_STREAM)
     return MP_SHAREABLE (mp_connection_new_stream (g_steal_fd (&fds[0]), flags & MP_CONNECTION_DUPLEX, max_size));
 
@@ -386,7 +398,7 @@ install_properties (GObjectClass *object_class)
    * The largest message that is sent or received, in bytes.
    *
    * Memory is taken as a message arrives, never on the word of the other side. A message that claims to be larger ends
-   * the connection.
+   * the connection. One that came from a stranger has at first at most what the connection has through which it came.
    *
    * Since: 0.1
    */

@@ -73,7 +73,7 @@ look (MpSharedMemory  *self,
     return self->mapping;
 
   /* Whoever made it larger may have done so without reserving. */
-  if (mp_memory_file_get_reserved (self->fd) < (guint64) now && !mp_memory_reserve (self->fd, 0, now, &reason))
+  if (!mp_memory_complete (self->fd, now, self->foreign, &reason))
     address = NULL;
   else
     address = mp_memory_map (self->fd, now, &writable, &reason);

@@ -22,6 +22,7 @@ struct _MpSharedMemory
   GObject          parent_instance;
 
   char            *name;      /* (nullable) */
+  gboolean         foreign;   /* it came from a stranger, by whatever way */
   MpFileId         id;
   pthread_mutex_t  lock;      /* guards what follows */
   int              fd;        /* (owned); -1: closed */

@@ -16,7 +16,8 @@
 #include <unistd.h>
 
 #define KIND       "shared-memory"
-#define STATE_TYPE "ms"   /* its name */
+#define STATE_TYPE "ms"     /* its name */
+#define FOREIGN_TYPE "()"   /* it has none, and came from a stranger */
 
 /**
  * MpSharedMemory:
@@ -100,6 +101,8 @@ mp_shared_memory_describe (MpShareable  *shareable,
     }
 
   g_array_append_val (fds, fd);
+  if (self->foreign)
+    return g_variant_ref_sink (g_variant_new (FOREIGN_TYPE));
   return g_variant_ref_sink (g_variant_new (STATE_TYPE, self->name));
 }
 
@@ -115,7 +118,19 @@ adopt_named (int       fd,
       g_set_error (error, MP_ERROR, MP_ERROR_PROTOCOL, "it is none");
       return FALSE;
     }
-  return mp_memory_file_get_reserved (fd) >= (guint64) size || mp_memory_reserve (fd, 0, size, error);
+  return mp_memory_complete (fd, size, FALSE, error);
+}
+
+static gboolean
+adopt_unnamed (int        fd,
+               gboolean   foreign,
+               GError   **error)
+{
+  gboolean outer = mp_shareable_begin_foreign (foreign);
+  gboolean ok = mp_memory_adopt (fd, 1, G_MAXINT64, TRUE, NULL, error);
+
+  mp_shareable_end_foreign (outer);
+  return ok;
 }
 
 static MpShareable *
@@ -125,16 +140,25 @@ mp_shared_memory_adopt (GVariant  *state,
                         GError   **error)
 {
   g_autofree char *checked = NULL;
+  gboolean foreign = mp_shareable_is_foreign () || g_variant_is_of_type (state, G_VARIANT_TYPE (FOREIGN_TYPE));
   const char *name = NULL;
+  MpSharedMemory *self;
   gboolean ok;
 
-  if (n_fds != 1 || !g_variant_is_of_type (state, G_VARIANT_TYPE (STATE_TYPE)))
+  if (n_fds != 1 || !(g_variant_is_of_type (state, G_VARIANT_TYPE (STATE_TYPE)) ||
+                      g_variant_is_of_type (state, G_VARIANT_TYPE (FOREIGN_TYPE))))
     {
       g_set_error (error, MP_ERROR, MP_ERROR_PROTOCOL, "Received shared memory that is none");
       return NULL;
     }
 
-  g_variant_get (state, "m&s", &name);
+  if (g_variant_is_of_type (state, G_VARIANT_TYPE (STATE_TYPE)))
+    g_variant_get (state, "m&s", &name);
+  if (name != NULL && foreign)
+    {
+      g_set_error (error, MP_ERROR, MP_ERROR_PROTOCOL, "Received shared memory that is not isolated: it has a name");
+      return NULL;
+    }
   if (name != NULL)
     checked = mp_shared_memory_names_check (name, "Received shared memory", NULL);
   if (name != NULL && g_strcmp0 (checked, name) != 0)
@@ -143,13 +167,15 @@ mp_shared_memory_adopt (GVariant  *state,
       return NULL;
     }
 
-  ok = name != NULL ? adopt_named (fds[0], error) : mp_memory_adopt (fds[0], 1, G_MAXINT64, TRUE, NULL, error);
+  ok = name != NULL ? adopt_named (fds[0], error) : adopt_unnamed (fds[0], foreign, error);
   if (!ok)
     {
       g_prefix_error (error, "Received shared memory: ");
       return NULL;
     }
-  return MP_SHAREABLE (new_taking (g_steal_fd (&fds[0]), name));
+  self = new_taking (g_steal_fd (&fds[0]), name);
+  self->foreign = foreign;
+  return MP_SHAREABLE (self);
 }
 
 static gboolean

@@ -27,6 +27,8 @@ void     mp_fd_write_quietly    (int           fd,
  * not be so large. */
 int      mp_fd_memory_file      (const char  *name,
                                  gsize        size);
+/* As F_GET_SEALS tells them; -1: it is no memory file, or one of huge pages. */
+int      mp_fd_get_seals        (int          fd);
 /* Whether it is a memory file that cannot shrink; nothing is read, so that no other kind of file can make it wait. */
 gboolean mp_fd_is_sealed        (int          fd);
 /* Checks size and seals of a memory file got from another process, then maps it shared. NULL sets errno. */

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/eventfd.h>
@@ -12,6 +13,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 /* Younger than the oldest kernel headers that this is built with. */
@@ -219,11 +221,27 @@ mp_fd_memory_file (const char *name,
   return fd;
 }
 
+/* A hole that somebody makes in huge pages is one whose access is a SIGBUS when no page is free: no seal helps. */
+int
+mp_fd_get_seals (int fd)
+{
+  struct statfs status;
+
+  if (fstatfs (fd, &status) < 0)
+    return -1;
+  if (status.f_type == HUGETLBFS_MAGIC)
+    {
+      errno = EINVAL;
+      return -1;
+    }
+  return fcntl (fd, F_GET_SEALS);
+}
+
 /* Without the seal its sender could shrink the file, and the next access here would be a SIGBUS. */
 gboolean
 mp_fd_is_sealed (int fd)
 {
-  int seals = fcntl (fd, F_GET_SEALS);
+  int seals = mp_fd_get_seals (fd);
 
   return seals >= 0 && (seals & F_SEAL_SHRINK) != 0;
 }

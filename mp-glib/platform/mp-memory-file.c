@@ -53,7 +53,7 @@ mp_memory_file_add_seals (int   fd,
 int
 mp_memory_file_get_seals (int fd)
 {
-  int flags = fcntl (fd, F_GET_SEALS), seals = 0;
+  int flags = mp_fd_get_seals (fd), seals = 0;
 
   if (flags < 0)
     return -1;
