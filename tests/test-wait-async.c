@@ -4,6 +4,7 @@
 #include "wait-test.h"
 
 #include <fcntl.h>
+#include <sys/epoll.h>
 #include <sys/wait.h>
 
 /* Waiting without blocking. */
@@ -249,6 +250,43 @@ test_twice (void)
   close (ends[1]);
 }
 
+/* Epoll sets within epoll sets, as deep as the system lets them be made: what cannot be waited for is an error, and not
+ * passed over. */
+static void
+test_nested (void)
+{
+  int fds[6], ends[2], n = 0;
+
+  g_assert_cmpint (pipe2 (ends, O_CLOEXEC), ==, 0);
+  for (fds[0] = ends[0]; n < 5; n++)
+    {
+      struct epoll_event event = { .events = EPOLLIN };
+      g_autoptr(GAsyncResult) result = NULL;
+      g_autoptr(GArray) ready = NULL;
+      g_autoptr(GError) error = NULL;
+
+      mp_wait_with_fds_async (NULL, 0, &fds[n], 1, -1, NULL, keep_result_cb, &result);
+      while (g_main_context_iteration (NULL, FALSE))
+        ;
+      g_assert_cmpint (write (ends[1], "x", 1), ==, 1);
+      wait_for_result (&result);
+      ready = mp_wait_with_fds_finish (result, &error);
+      if (ready != NULL)
+        g_assert_cmpuint (ready->len, ==, 1);
+      else
+        g_assert_error (error, G_IO_ERROR, G_IO_ERROR_TOO_MANY_LINKS);
+      g_assert_cmpint (read (ends[0], &event.data, 1), ==, 1);
+
+      fds[n + 1] = epoll_create1 (EPOLL_CLOEXEC);
+      event.data.u64 = 0;
+      g_assert_cmpint (epoll_ctl (fds[n + 1], EPOLL_CTL_ADD, fds[n], &event), ==, 0);
+    }
+  while (n > 0)
+    close (fds[n--]);
+  close (ends[0]);
+  close (ends[1]);
+}
+
 /* One object in many waits; and nobody else has it. */
 static void
 test_many_waits (void)
@@ -419,6 +457,7 @@ main (int   argc,
   g_test_add_func ("/wait-async/error", test_error);
   g_test_add_func ("/wait-async/positions", test_positions);
   g_test_add_func ("/wait-async/twice", test_twice);
+  g_test_add_func ("/wait-async/nested", test_nested);
   g_test_add_func ("/wait-async/many-waits", test_many_waits);
   g_test_add_func ("/wait-async/context", test_context);
   g_test_add_func ("/wait-async/server", test_server);

@@ -121,7 +121,7 @@ test_thread (void)
   MpPool *pool = mp_pool_new (1);
   Gate gate = gate_new ();
   gpointer objects[1] = { submit (pool, MP_FUNCTION (wait_at_gate), gate_handle (&gate)) };
-  Waiter waiters[2] = { { NULL } };
+  Waiter waiters[2] = { { .objects = NULL }, { .objects = NULL } };
   g_autoptr(GCancellable) cancellable = g_cancellable_new ();
 
   gate_await (&gate);

@@ -47,6 +47,10 @@ MpWatch  *mp_hub_add_watch        (int             fd,
                                    gpointer        data);
 void      mp_hub_modify_watch     (MpWatch        *watch,
                                    GIOCondition    condition);
+/* FALSE with errno: all is as before; for descriptors of which the system may not be able to tell, those of other epoll
+ * sets. */
+gboolean  mp_hub_try_modify_watch (MpWatch        *watch,
+                                   GIOCondition    condition);
 void      mp_hub_remove_watch     (MpWatch        *watch);   /* before the descriptor is closed */
 
 /* One-shot timers: with the lock held. @due is in g_get_monotonic_time() terms. A timer is gone once it has fired. */

@@ -296,14 +296,14 @@ mp_hub_add_watch (int           fd,
   return watch;
 }
 
-void
-mp_hub_modify_watch (MpWatch      *watch,
-                     GIOCondition  condition)
+gboolean
+mp_hub_try_modify_watch (MpWatch      *watch,
+                         GIOCondition  condition)
 {
   int result = 0;
 
   if (condition == watch->condition || watch->epoch != mp_hub.epoch)
-    return;
+    return TRUE;
 
   /* Waiting for nothing is done outside of the set, which would tell of an end all the same. */
   if (condition == 0)
@@ -313,9 +313,21 @@ mp_hub_modify_watch (MpWatch      *watch,
   else
     result = mp_poll_modify (mp_hub.epfd, watch->fd, condition, token_of (watch));
 
-  watch->condition = condition;
   if (result < 0)
-    watch_failed (watch);
+    return FALSE;
+  watch->condition = condition;
+  return TRUE;
+}
+
+void
+mp_hub_modify_watch (MpWatch      *watch,
+                     GIOCondition  condition)
+{
+  if (mp_hub_try_modify_watch (watch, condition))
+    return;
+
+  watch_failed (watch);
+  watch->condition = condition;
 }
 
 void

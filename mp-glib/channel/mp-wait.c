@@ -7,6 +7,8 @@
 #include "mp-glib/channel/mp-wait-private.h"
 #include "mp-glib/platform/mp-deadline-private.h"
 
+#include <errno.h>
+
 #define WAIT "wait"
 
 static gboolean
@@ -67,6 +69,22 @@ told_cb (MpWatch      *watch,
   mp_hub_modify_watch (watch, 0);
 }
 
+/* With the hub's lock held. FALSE with error: epoll sets can be nested so deep only. */
+static gboolean
+watch_set (MpWatch  *watch,
+           GError  **error)
+{
+  int saved_errno;
+
+  if (mp_hub_try_modify_watch (watch, G_IO_IN))
+    return TRUE;
+
+  saved_errno = errno;
+  g_set_error (error, G_IO_ERROR, g_io_error_from_errno (saved_errno), WAIT ": cannot wait for the descriptors: %s",
+               g_strerror (saved_errno));
+  return FALSE;
+}
+
 /* FALSE with error: of the waiting. */
 static gboolean
 sleep_by_poll (Blocked  *self,
@@ -83,14 +101,16 @@ static gboolean
 sleep_by_epoll (Blocked  *self,
                 GError  **error)
 {
+  gboolean ok;
+
   mp_hub_lock ();
   if (self->watch == NULL)
     self->watch = mp_hub_add_watch (mp_wait_set_get_fd (self->set), 0, told_cb, self);
   self->told = FALSE;
-  mp_hub_modify_watch (self->watch, G_IO_IN);
+  ok = watch_set (self->watch, error);
   mp_hub_unlock ();
 
-  return mp_hub_wait_for_owners ((const gconstpointer *) self->owners, self->n_owners, was_told, self, WAIT,
+  return ok && mp_hub_wait_for_owners ((const gconstpointer *) self->owners, self->n_owners, was_told, self, WAIT,
                                  mp_deadline_left (self->deadline), self->cancellable, error);
 }
 
@@ -309,7 +329,7 @@ step_cb (gpointer data)
 {
   Call *self = data;
   GError *error = NULL;
-  gboolean is_late;
+  gboolean is_late, ok;
 
   /* What comes from now on is another step. */
   mp_hub_lock ();
@@ -330,8 +350,10 @@ step_cb (gpointer data)
     self->watch = mp_hub_add_watch (mp_wait_set_get_fd (self->set), 0, call_told_cb, self);
   if (self->timer == NULL && self->deadline >= 0)
     self->timer = mp_hub_add_timer (self->deadline, call_timer_cb, self);
-  mp_hub_modify_watch (self->watch, G_IO_IN);
+  ok = watch_set (self->watch, &error);
   mp_hub_unlock ();
+  if (!ok)
+    end_call (self, error);
 }
 
 /* Takes @set. */
@@ -391,7 +413,8 @@ begin_call (MpWaitSet           *set,
  * [func@Mp.set_interrupt_fd]; `G_IO_ERROR_NOT_SUPPORTED` for the sending end of a pipe, and for the current process;
  * `G_IO_ERROR_NOT_INITIALIZED` for a process that has not been started; `MP_ERROR_NOT_OWNER` for one, and for a future,
  * that another process has made; `G_IO_ERROR_TOO_MANY_OPEN_FILES`, `G_IO_ERROR_NO_SPACE` and others when the system has nothing
- * left to wait with.
+ * left to wait with; `G_IO_ERROR_TOO_MANY_LINKS` for descriptors of epoll sets within epoll sets, of which the system
+ * bears five: a wait that does not block takes two or three of them, one that blocks for a few objects none.
  *
  * Returns: (transfer container) (element-type Mp.Waitable): those that are ready; the array holds references
  *

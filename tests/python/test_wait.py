@@ -5,6 +5,7 @@
 import asyncio
 import multiprocessing
 import os
+import select
 import signal
 import socket
 import threading
@@ -251,6 +252,26 @@ class AsyncTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(items.get(), 2)
         self.assertEqual(await Mp.wait_async([items, first], 0.01), [])
         self.assertEqual(await Mp.wait_async([], 0.01), [])
+
+    async def test_nested(self):
+        """Descriptors of epoll sets within epoll sets: the system bears five, and the loop and what is below it are some."""
+        for depth in range(1, 5):
+            receiver, sender = os.pipe()
+            self.addCleanup(os.close, receiver)
+            self.addCleanup(os.close, sender)
+            nested = [receiver]
+            for _ in range(depth):
+                poll = select.epoll()
+                self.addCleanup(poll.close)
+                poll.register(nested[-1], select.EPOLLIN)
+                nested.append(poll)
+            first, _second = Mp.Pipe()
+            waiting = asyncio.ensure_future(Mp.wait_async([first, nested[-1]]))
+            await asyncio.sleep(0)
+            self.assertEqual(await Mp.wait_async([first, nested[-1]], 0), [])
+            os.write(sender, b'x')
+            self.assertEqual(await asyncio.wait_for(waiting, T), [nested[-1]])
+            self.assertEqual(await Mp.wait_async([nested[-1], first]), [nested[-1]])
 
     async def test_result(self):
         first, _second = Mp.Pipe()

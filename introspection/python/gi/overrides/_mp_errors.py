@@ -26,6 +26,7 @@ _Mp.Error.quark()   # before the first error of this domain is made here
 IO_DOMAIN = 'g-io-error-quark'
 
 # Of GIOErrorEnum; importing Gio for them would cost every worker some milliseconds.
+IO_TOO_MANY_LINKS = 11
 IO_INVALID_ARGUMENT = 13
 IO_PERMISSION_DENIED = 14
 IO_NOT_SUPPORTED = 15

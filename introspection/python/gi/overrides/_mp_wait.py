@@ -1,9 +1,12 @@
 # _mp_wait.py — SPDX-License-Identifier: LGPL-2.1-or-later
 """Waiting for many objects at once, as multiprocessing.connection.wait."""
 
+from gi.repository import GLib
+
 from ..module import get_introspection_module
 from . import _mp_asyncio
 from . import _mp_call
+from . import _mp_errors as errors
 from ._mp_result import AsyncResult
 
 _Mp = get_introspection_module('Mp')
@@ -91,4 +94,10 @@ async def wait_async(object_list, timeout=None):
     def begin(cancellable, done):
         _Mp.wait_with_fds_async(plan.objects, plan.fds, timeout_us, cancellable, done)
 
-    return plan.pick(await _mp_asyncio.wait(begin, _Mp.wait_with_fds_finish))
+    try:
+        return plan.pick(await _mp_asyncio.wait(begin, _Mp.wait_with_fds_finish))
+    except GLib.Error as error:
+        if error.domain != errors.IO_DOMAIN or error.code != errors.IO_TOO_MANY_LINKS:
+            raise
+    # An epoll set of the user's, which the system does not bear within that of the loop and those below it.
+    return plan.pick(await _mp_asyncio.in_thread(_wait, plan.objects, plan.fds, timeout_us))
