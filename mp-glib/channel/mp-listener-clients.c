@@ -87,6 +87,21 @@ post_failure (MpListenerCore *core,
   g_clear_error (&error);
 }
 
+/* That it goes on without them is tried now and then. */
+static void
+wait_for_fds (MpListenerCore *core,
+              int             code)
+{
+  gboolean told = core->shortage_is_told;
+
+  core->retry_at = g_get_monotonic_time () + RETRY_US;
+  core->shortage_is_told = TRUE;
+  if (!told)
+    post_failure (core, g_error_new (G_IO_ERROR, g_io_error_from_errno (code),
+                                     "listener: cannot take in the clients that wait: %s; it is tried again",
+                                     g_strerror (code)));
+}
+
 /* Clients in their handshakes. */
 
 static void
@@ -200,6 +215,8 @@ mp_listener_step_client (MpListenerCore   *core,
       return;
 
     case MP_HANDSHAKE_WAITS:
+      if (client->handshake.tls != NULL && mp_tls_lacks_fds (client->handshake.tls))
+        wait_for_fds (core, EMFILE);
       if (count_steps (client) != client->n_steps)
         note_progress (core, client, g_get_monotonic_time ());
       if (watch_client (core, client))
@@ -232,7 +249,7 @@ mp_listener_go_on_with_tls (MpListenerCore *core)
   while ((client = mp_listener_tls_get_stalled (core)) != NULL)
     send_away (core, client, g_error_new (G_IO_ERROR, G_IO_ERROR_BUSY, "it stalled in its handshake of TLS, and "
                                           "another one wanted its turn"));
-  while ((client = mp_listener_tls_get_next (core)) != NULL)
+  while (core->retry_at < 0 && (client = mp_listener_tls_get_next (core)) != NULL)
     mp_listener_step_client (core, client);
 }
 
@@ -311,20 +328,6 @@ make_room (MpListenerCore *core)
   return TRUE;
 }
 
-static void
-pause_accepting (MpListenerCore *core,
-                 int             code)
-{
-  gboolean told = core->shortage_is_told;
-
-  core->retry_at = g_get_monotonic_time () + RETRY_US;
-  core->shortage_is_told = TRUE;
-  if (!told)
-    post_failure (core, g_error_new (G_IO_ERROR, g_io_error_from_errno (code),
-                                     "listener: cannot accept the clients that wait: %s; it is tried again",
-                                     g_strerror (code)));
-}
-
 void
 mp_listener_receive_clients (MpListenerCore *core)
 {
@@ -340,7 +343,7 @@ mp_listener_receive_clients (MpListenerCore *core)
         return;
       if (fd < 0)
         {
-          pause_accepting (core, errno);
+          wait_for_fds (core, errno);
           return;
         }
       core->shortage_is_told = FALSE;

@@ -255,7 +255,7 @@ update_socket (MpListenerCore *core)
   MpListenerClient *most_stalled = mp_listener_get_most_stalled (core, &stalled_due);
   GIOCondition wanted = G_IO_IN;
   gint64 now = g_get_monotonic_time ();
-  gint64 due = -1;
+  gint64 due = -1, tls_due = mp_listener_tls_get_due (core);
   gboolean full;
 
   mp_hub_lock ();
@@ -264,8 +264,8 @@ update_socket (MpListenerCore *core)
 
   if (core->due.head != NULL)
     due = ((MpListenerClient *) core->due.head->data)->due;
-  if (mp_listener_tls_get_due (core) >= 0)
-    due = MIN (due, mp_listener_tls_get_due (core));
+  if (tls_due >= 0)
+    due = MIN (due, tls_due);
   if (core->retry_at >= 0)
     {
       wanted = 0;

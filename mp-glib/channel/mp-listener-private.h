@@ -102,6 +102,7 @@ typedef struct _MpListenerCore
   GQueue        due;             /* the same, in the order of their deadlines */
   GQueue        tls_waiting;     /* of those, who want a turn at a handshake of TLS */
   GQueue        tls_under_way;   /* and who have it, for longest first */
+  guint         tls_n_stalled;   /* turns that ended without a handshake, since the last that did otherwise */
 } MpListenerCore;
 
 /* Where one listens. */
@@ -178,7 +179,7 @@ void            mp_listener_tls_forget  (MpListenerClient     *client);
 /* For how long it may be silent when another one wants its place. */
 gint64          mp_listener_tls_get_patience (MpListenerCore  *core,
                                          MpListenerClient     *client);
-/* Who has had its turn for long enough while another wants it. */
+/* Who has had its turn for long enough while another wants it, and is to lose it now. */
 MpListenerClient *mp_listener_tls_get_stalled (MpListenerCore *core);
 /* Whose turn it is to begin. */
 MpListenerClient *mp_listener_tls_get_next (MpListenerCore    *core);

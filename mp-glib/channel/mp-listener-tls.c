@@ -3,6 +3,8 @@
 
 #include "mp-glib/channel/mp-listener-private.h"
 
+#include "mp-glib/platform/mp-socket-private.h"
+
 /* TLS of a listener's clients: GIO has a thread for each handshake that is under way, so there are few at once. The
  * others wait, and who holds up a turn that another one wants has to go. */
 
@@ -14,6 +16,15 @@
 #define TURN_MAX_US G_USEC_PER_SEC
 #define TURN_MIN_US 50000
 #define PATIENCE_US (4 * G_USEC_PER_SEC)
+
+/* While turns end without a handshake, who has heard the listener's words and says nothing has half as long with each
+ * round of them, but for this and some ways there and back. Its own delays the listener holds against nobody. */
+#define SILENCE_MIN_US 100000
+#define N_ROUND_TRIPS  4
+#define MAX_ROUNDS     4
+
+/* The system's times are coarse. */
+#define TIMES_SLACK_US 10000
 
 static gboolean
 has_private_key (GTlsCertificate *certificate)
@@ -75,6 +86,8 @@ mp_listener_tls_note (MpListenerCore   *core,
   MpTls *tls = client->handshake.tls;
   GQueue *queue = NULL;
 
+  if (client->handshake.is_secure || core->tls_waiting.length == 0)
+    core->tls_n_stalled = 0;
   if (tls != NULL && mp_tls_is_under_way (tls))
     queue = &core->tls_under_way;
   else if (tls != NULL && client->handshake.wait_fd < 0)
@@ -107,14 +120,6 @@ is_crowded (MpListenerCore *core)
 }
 
 MpListenerClient *
-mp_listener_tls_get_stalled (MpListenerCore *core)
-{
-  gint64 due = mp_listener_tls_get_due (core);
-
-  return due >= 0 && due <= g_get_monotonic_time () ? core->tls_under_way.head->data : NULL;
-}
-
-MpListenerClient *
 mp_listener_tls_get_next (MpListenerCore *core)
 {
   return core->tls_waiting.head != NULL && !is_crowded (core) ? core->tls_waiting.head->data : NULL;
@@ -134,14 +139,66 @@ mp_listener_tls_get_patience (MpListenerCore   *core,
                                    : MP_LISTENER_STALL_GRACE_US;
 }
 
+/* When its turn is over. */
+static gint64
+get_turn_end (MpListenerCore   *core,
+              MpListenerClient *client,
+              gint64            turn)
+{
+  guint rounds = MIN (core->tls_n_stalled / MAX_UNDER_WAY, MAX_ROUNDS);
+  gint64 end = client->tls_since + turn;
+  MpSocketTimes times;
+
+  if (rounds == 0 || !mp_socket_get_times (mp_tls_get_fd (client->handshake.tls), &times) ||
+      times.sent <= client->tls_since - TIMES_SLACK_US)
+    return end;
+
+  turn = MAX (turn >> rounds, SILENCE_MIN_US) + N_ROUND_TRIPS * times.round_trip;
+  return MIN (end, MAX (MAX (times.sent, times.received), client->tls_since) + turn);
+}
+
+/* NULL: nobody has to go. */
+static MpListenerClient *
+find_next_to_go (MpListenerCore *core,
+                 gint64         *due)
+{
+  MpListenerClient *chosen = NULL;
+  gint64 turn;
+  GList *link;
+
+  if (!is_crowded (core))
+    return NULL;
+
+  turn = CLAMP (get_patience (core) / 2 * MAX_UNDER_WAY / core->tls_waiting.length, TURN_MIN_US, TURN_MAX_US);
+  for (link = core->tls_under_way.head; link != NULL; link = link->next)
+    {
+      gint64 end = get_turn_end (core, link->data, turn);
+
+      if (chosen != NULL && end >= *due)
+        continue;
+      chosen = link->data;
+      *due = end;
+    }
+  return chosen;
+}
+
+MpListenerClient *
+mp_listener_tls_get_stalled (MpListenerCore *core)
+{
+  gint64 due;
+  MpListenerClient *client = find_next_to_go (core, &due);
+
+  if (client == NULL || due > g_get_monotonic_time ())
+    return NULL;
+
+  core->tls_n_stalled++;
+  return client;
+}
+
 gint64
 mp_listener_tls_get_due (MpListenerCore *core)
 {
-  gint64 turn;
+  gint64 due;
 
-  if (!is_crowded (core))
-    return -1;
-
-  turn = get_patience (core) / 2 * MAX_UNDER_WAY / core->tls_waiting.length;
-  return ((MpListenerClient *) core->tls_under_way.head->data)->tls_since + CLAMP (turn, TURN_MIN_US, TURN_MAX_US);
+  return find_next_to_go (core, &due) != NULL ? due : -1;
 }

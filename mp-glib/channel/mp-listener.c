@@ -61,8 +61,9 @@
  *
  * GIO uses a thread of its own for each handshake that is under way, never for a connection: at most eight at once for
  * a listener, and none for a client that has not begun. When others want a turn, a client that has been at it for a
- * second has to go, and sooner when they are many; one that has begun keeps its place for four seconds, to
- * have had its turn by then.
+ * second has to go, and sooner when they are many, or when all those before it said nothing more: then a tenth of a
+ * second and four ways to it and back are enough. One that has begun keeps its place for four seconds, to have had its
+ * turn by then. A handshake for which there are no descriptors waits for them.
  *
  * Such a connection belongs to its process: it cannot be sent to another one. The copy of a process that `fork()` makes
  * cannot use it, and, when there have been handshakes of TLS before, can have none of its own: GIO's threads are not in

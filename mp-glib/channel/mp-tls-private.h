@@ -46,6 +46,8 @@ gboolean  mp_tls_handshake       (MpTls                *self,
 gboolean  mp_tls_is_at_gate      (MpTls                *self);
 /* A thread of GIO's is at work for it. */
 gboolean  mp_tls_is_under_way    (MpTls                *self);
+/* A server that has found no descriptors to begin with: it can be tried again. */
+gboolean  mp_tls_lacks_fds       (MpTls                *self);
 
 /* After the handshake. */
 int       mp_tls_get_fd          (MpTls                *self);

@@ -3,6 +3,7 @@
 
 #include "mp-glib/channel/mp-tls-private.h"
 
+#include "mp-glib/base/mp-hub-private.h"
 #include "mp-glib/platform/mp-fd-private.h"
 #include "mp-glib/platform/mp-poll-private.h"
 #include "mp-glib/platform/mp-socket-private.h"
@@ -41,6 +42,8 @@ struct _MpTls
   GIOStream         *tls;            /* (owned) (nullable) */
   GMainContext      *context;        /* (owned) (nullable): while UNDER_WAY */
   int                context_fd;
+  gboolean           lacks_fds;      /* READY, and there are no descriptors to begin with */
+  MpWatch           *watch;          /* (nullable): of context_fd, with the hub's lock: of a server given up */
   gboolean           finished;       /* what came of it is in … */
   GError            *error;          /* (owned) (nullable) */
 
@@ -130,8 +133,10 @@ check_spare_fds (GError **error)
   return ok;
 }
 
-static GMainContext *
-take_context (GError **error)
+/* FALSE without error: a server, which has time, lacks descriptors. */
+static gboolean
+take_context (MpTls   *self,
+              GError **error)
 {
   GMainContext *context;
 
@@ -139,9 +144,15 @@ take_context (GError **error)
   context = g_queue_pop_head (&idle_contexts);
   pthread_mutex_unlock (&lock);
 
-  if (context == NULL && check_spare_fds (error))
-    context = g_main_context_new_with_flags (G_MAIN_CONTEXT_FLAGS_OWNERLESS_POLLING);
-  return context;
+  self->lacks_fds = FALSE;
+  if (context == NULL && !check_spare_fds (self->is_server ? NULL : error))
+    {
+      self->lacks_fds = self->is_server;
+      return FALSE;
+    }
+
+  self->context = context != NULL ? context : g_main_context_new_with_flags (G_MAIN_CONTEXT_FLAGS_OWNERLESS_POLLING);
+  return TRUE;
 }
 
 static void
@@ -338,6 +349,12 @@ end_session (MpTls *self)
 static void
 free_now (MpTls *self)
 {
+  if (self->watch != NULL)
+    {
+      mp_hub_lock ();
+      g_clear_pointer (&self->watch, mp_hub_remove_watch);
+      mp_hub_unlock ();
+    }
   if (self->tls != NULL)
     end_session (self);
   /* First: the other would write there. */
@@ -397,6 +414,39 @@ mp_tls_sweep (void)
   return n_left;
 }
 
+static void
+sweep_cb (gpointer data)
+{
+  mp_tls_sweep ();
+}
+
+static void
+has_ended_cb (MpWatch      *watch,
+              GIOCondition  condition,
+              gpointer      data)
+{
+  mp_hub_run_unlocked (sweep_cb, NULL);
+}
+
+/* Its thread learns of it by the socket. Where there is a listener there is a hub, which tells when it has gone. */
+static void
+give_up (MpTls *self)
+{
+  mp_socket_shut_down (self->fd);
+  self->state = FAILED;
+  if (self->is_server)
+    {
+      mp_hub_lock ();
+      self->watch = mp_hub_add_watch (self->context_fd, G_IO_IN, has_ended_cb, NULL);
+      mp_hub_unlock ();
+    }
+
+  pthread_mutex_lock (&lock);
+  g_queue_push_tail (&given_up, self);
+  pthread_mutex_unlock (&lock);
+  mp_tls_sweep ();
+}
+
 void
 mp_tls_free (MpTls *self)
 {
@@ -406,18 +456,9 @@ mp_tls_free (MpTls *self)
   if (self->state == UNDER_WAY && self->pid != getpid ())
     return;   /* the thread that has all this is not in this process */
   if (self->state == UNDER_WAY)
-    {
-      /* Its thread learns of it by the socket. */
-      mp_socket_shut_down (self->fd);
-      self->state = FAILED;
-      pthread_mutex_lock (&lock);
-      g_queue_push_tail (&given_up, self);
-      pthread_mutex_unlock (&lock);
-      mp_tls_sweep ();
-      return;
-    }
-
-  free_now (self);
+    give_up (self);
+  else
+    free_now (self);
 }
 
 gboolean
@@ -430,6 +471,12 @@ gboolean
 mp_tls_is_under_way (MpTls *self)
 {
   return self->state == UNDER_WAY;
+}
+
+gboolean
+mp_tls_lacks_fds (MpTls *self)
+{
+  return self->lacks_fds;
 }
 
 /* Waits for the first record of the client, which stays there. FALSE without error: it is not whole yet. */
@@ -574,6 +621,28 @@ wrap_socket (MpTls   *self,
   return socket != NULL ? G_IO_STREAM (g_socket_connection_factory_create_connection (socket)) : NULL;
 }
 
+/* Not by GIO's constructors: a session that is not told from the first whom it trusts reads all that the system trusts,
+ * which takes a hundred times as long as the rest. A server without a database trusts nobody. */
+static GIOStream *
+new_server_session (MpTls   *self,
+                    GError **error)
+{
+  return g_initable_new (g_tls_backend_get_server_connection_type (g_tls_backend_get_default ()), NULL, error,
+                         "base-io-stream", self->base, "certificate", self->certificate, "database", self->database,
+                         NULL);
+}
+
+static GIOStream *
+new_client_session (MpTls   *self,
+                    GError **error)
+{
+  if (self->database == NULL)
+    return g_tls_client_connection_new (self->base, self->identity, error);
+  return g_initable_new (g_tls_backend_get_client_connection_type (g_tls_backend_get_default ()), NULL, error,
+                         "base-io-stream", self->base, "server-identity", self->identity, "database", self->database,
+                         NULL);
+}
+
 static gboolean
 make_session (MpTls   *self,
               GError **error)
@@ -586,10 +655,7 @@ make_session (MpTls   *self,
   if (self->base == NULL)
     return FALSE;
 
-  if (self->is_server)
-    self->tls = g_tls_server_connection_new (self->base, self->certificate, error);
-  else
-    self->tls = g_tls_client_connection_new (self->base, self->identity, error);
+  self->tls = self->is_server ? new_server_session (self, error) : new_client_session (self, error);
   if (self->tls == NULL)
     return FALSE;
 
@@ -598,13 +664,12 @@ make_session (MpTls   *self,
       g_object_set (self->tls, "authentication-mode", G_TLS_AUTHENTICATION_REQUIRED, NULL);
       g_signal_connect (self->tls, "accept-certificate", G_CALLBACK (accept_certificate_cb), NULL);
     }
-  if (self->database != NULL)
-    g_tls_connection_set_database (G_TLS_CONNECTION (self->tls), self->database);
   if (!self->is_server && self->certificate != NULL)
     g_tls_connection_set_certificate (G_TLS_CONNECTION (self->tls), self->certificate);
   return TRUE;
 }
 
+/* FALSE without error: not yet. */
 static gboolean
 begin (MpTls   *self,
        GError **error)
@@ -612,8 +677,7 @@ begin (MpTls   *self,
   if (!prepare_for_forks (error))
     return FALSE;
 
-  self->context = take_context (error);
-  if (self->context == NULL || !make_session (self, error))
+  if (!take_context (self, error) || !make_session (self, error))
     return FALSE;
 
   self->context_fd = get_context_fd (self->context);

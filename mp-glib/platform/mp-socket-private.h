@@ -11,6 +11,14 @@ G_BEGIN_DECLS
 
 #define MP_SOCKET_MAX_FDS 253   /* SCM_MAX_FD of Linux: most that one sendmsg() takes */
 
+/* In g_get_monotonic_time() terms, to some milliseconds. */
+typedef struct
+{
+  gint64 sent;         /* bytes, for the last time, or when it was connected */
+  gint64 received;
+  gint64 round_trip;   /* microseconds to the other end and back */
+} MpSocketTimes;
+
 /* A connected AF_UNIX SOCK_STREAM pair, CLOEXEC, blocking mode, with a send buffer of @buffer_size bytes if > 0. */
 int     mp_socket_pair      (int                 fds[2],
                              int                 buffer_size);
@@ -35,6 +43,9 @@ gssize  mp_socket_recv      (int                 fd,
 int     mp_socket_stream_family (int              fd);
 /* Of a TCP socket: what is sent leaves at once. */
 void    mp_socket_set_no_delay (int               fd);
+/* Of a TCP socket. FALSE: the system does not say. */
+gboolean mp_socket_get_times (int                fd,
+                             MpSocketTimes      *times);
 /* Of a TCP socket: when the other end has been silent for a minute its system is asked whether it is still there, and
  * when that has not answered for another the connection has come to its end. Those that a listening one accepts have it from it. */
 void    mp_socket_keep_alive (int                 fd);

@@ -229,6 +229,23 @@ mp_socket_keep_alive (int fd)
     (void) setsockopt (fd, options[i].level, options[i].name, &options[i].value, sizeof options[i].value);
 }
 
+gboolean
+mp_socket_get_times (int            fd,
+                     MpSocketTimes *times)
+{
+  struct tcp_info info = { 0 };
+  socklen_t size = sizeof info;
+  gint64 now = g_get_monotonic_time ();
+
+  if (getsockopt (fd, IPPROTO_TCP, TCP_INFO, &info, &size) < 0 || size < sizeof info)
+    return FALSE;
+
+  times->sent = now - info.tcpi_last_data_sent * (gint64) 1000;
+  times->received = now - info.tcpi_last_data_recv * (gint64) 1000;
+  times->round_trip = info.tcpi_rtt;
+  return TRUE;
+}
+
 int
 mp_socket_new (int family)
 {
