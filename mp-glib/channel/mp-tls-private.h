@@ -52,7 +52,6 @@ gboolean  mp_tls_lacks_fds       (MpTls                *self);
 /* After the handshake. */
 int       mp_tls_get_fd          (MpTls                *self);
 MpWireIO *mp_tls_get_io          (MpTls                *self);   /* the same, for mp_wire_new_stream_over() to take */
-MpTls    *mp_tls_from_io         (MpWireIO             *io);     /* NULL: it is of another kind */
 GTlsCertificate *mp_tls_dup_peer_certificate (MpTls    *self);   /* NULL: it showed none */
 
 /* Handshakes that were given up and whose threads have not ended yet, after a look. */

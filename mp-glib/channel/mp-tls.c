@@ -742,12 +742,6 @@ mp_tls_get_io (MpTls *self)
   return &self->io;
 }
 
-MpTls *
-mp_tls_from_io (MpWireIO *io)
-{
-  return io != NULL && io->funcs == &tls_funcs ? (MpTls *) io : NULL;
-}
-
 GTlsCertificate *
 mp_tls_dup_peer_certificate (MpTls *self)
 {

@@ -89,7 +89,6 @@ gboolean     mp_child_look            (MpChild              *self);
 void         mp_child_stop_looking    (MpChild              *self);
 
 MpChildState mp_child_get_state       (MpChild              *self);
-const char  *mp_child_get_name        (MpChild              *self);
 int          mp_child_get_pid         (MpChild              *self);   /* 0: not known yet */
 int          mp_child_get_exit_status (MpChild              *self);   /* MP_EXIT_STATUS_RUNNING before ENDED */
 /* A new descriptor (caller owns, CLOEXEC) that polls readable when the process has ended; -1 with error. */

@@ -86,12 +86,6 @@ mp_child_get_state (MpChild *self)
   return self->state;
 }
 
-const char *
-mp_child_get_name (MpChild *self)
-{
-  return self->name;
-}
-
 int
 mp_child_get_pid (MpChild *self)
 {

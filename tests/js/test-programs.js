@@ -5,7 +5,7 @@ import GLib from 'gi://GLib';
 import Gio from 'gi://Gio';
 import Mp from 'gi://Mp?version=1';
 
-import {assertEqual, findBeside, getPid, isRunning, makeDirectory, run, runProgram, signal, test, until} from './harness.js';
+import {assertEqual, findBeside, isRunning, makeDirectory, run, runProgram, signal, test, until} from './harness.js';
 
 const PROGRAM = `
     import Mp from 'gi://Mp?version=1';

@@ -7,7 +7,7 @@ const {checkCancellable, toWait, untilEnd} = imports.overrides.MpCalls;
 const {display, pack, unpack} = imports.overrides.MpValues;
 
 var {overrideConnections} = (function () {
-const {ArrayBuffer, DataView, Error, Number, RangeError, Symbol, TypeError, Uint8Array} = globalThis;
+const {ArrayBuffer, Number, RangeError, Symbol, TypeError, Uint8Array} = globalThis;
 
 let Mp;
 

@@ -8,7 +8,7 @@ const {attempt, display} = Values;
 
 var {init} = (function () {
 const {Array, BigInt, BigInt64Array, BigUint64Array, Float64Array, Int16Array, Int32Array, Math, Number, Object,
-    RangeError, String, Symbol, TypeError, Uint8Array, Uint16Array, Uint32Array} = globalThis;
+    RangeError, Symbol, TypeError, Uint8Array, Uint16Array, Uint32Array} = globalThis;
 
 let Mp;
 

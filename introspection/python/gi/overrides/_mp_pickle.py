@@ -126,10 +126,6 @@ def unpack(variant):
             [_Mp.Shareable.from_variant(objects.get_child_value(i)) for i in range(objects.n_children())])
 
 
-def is_packed(variant):
-    return variant.get_type_string() in ('ay', '(ayah)')
-
-
 def _offset_format(n_bytes, n_items=0):
     """Code and size of the offsets behind a serialised array of @n_bytes (and, not yet counted, @n_items offsets)."""
     for code, size in _OFFSET_CODES:
