@@ -1,6 +1,7 @@
 /* mp-hub.c — SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
+#include "mp-glib/base/mp-context-watch-private.h"
 #include "mp-glib/base/mp-error-private.h"
 #include "mp-glib/base/mp-hub-state-private.h"
 #include "mp-glib/base/mp-shareable-private.h"
@@ -174,11 +175,13 @@ before_fork (void)
   pthread_mutex_lock (&mutex);
   mp_error_before_fork ();
   mp_shareable_before_fork ();
+  mp_context_watch_before_fork ();
 }
 
 static void
 after_fork_in_parent (void)
 {
+  mp_context_watch_after_fork (FALSE);
   mp_shareable_after_fork ();
   mp_error_after_fork ();
   pthread_mutex_unlock (&mutex);
@@ -189,6 +192,7 @@ after_fork_in_child (void)
 {
   static const pthread_mutex_t fresh = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 
+  mp_context_watch_after_fork (TRUE);
   mp_shareable_after_fork ();
   mp_error_after_fork ();
   /* The owner that is noted in it is the thread that forked, as the parent calls it: so it is refused, but the thread

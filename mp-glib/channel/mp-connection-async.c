@@ -6,42 +6,13 @@
 #include "mp-glib/base/mp-error.h"
 #include "mp-glib/base/mp-hub-private.h"
 
-/* The asynchronous calls and the signals: sources on the main contexts that are concerned. */
+/* The asynchronous calls and the signals, in the main contexts that are concerned. */
 
-/* Messages told by signals before other sources of the context have their turn. */
+/* Messages told by signals before others have their turn. */
 #define MAX_MESSAGES_PER_TURN 64
 
-typedef struct
-{
-  GSource  source;
-  GWeakRef connection;   /* weak: a started connection may be dropped */
-} WatchSource;
-
-static void dispatch_connection (MpConnection *self,
-                                 gboolean      own_context);
-
-static gboolean
-watch_source_dispatch (GSource     *source,
-                       GSourceFunc  callback,
-                       gpointer     user_data)
-{
-  WatchSource *watch_source = (WatchSource *) source;
-  g_autoptr(MpConnection) self = g_weak_ref_get (&watch_source->connection);
-
-  if (self != NULL)
-    dispatch_connection (self, g_source_get_context (source) == self->context);
-  return G_SOURCE_CONTINUE;
-}
-
-static void
-watch_source_finalize (GSource *source)
-{
-  WatchSource *watch_source = (WatchSource *) source;
-
-  g_weak_ref_clear (&watch_source->connection);
-}
-
-static GSourceFuncs watch_source_funcs = { NULL, NULL, watch_source_dispatch, watch_source_finalize, NULL, NULL };
+static void dispatch_connection (gpointer      object,
+                                 GMainContext *context);
 
 static MpConnectionWatch *
 ensure_watch (MpConnection *self,
@@ -59,10 +30,7 @@ ensure_watch (MpConnection *self,
 
   watch = g_new0 (MpConnectionWatch, 1);
   watch->context = g_main_context_ref (context);
-  watch->source = g_source_new (&watch_source_funcs, sizeof (WatchSource));
-  g_source_set_static_name (watch->source, "MpConnection");
-  g_weak_ref_init (&((WatchSource *) watch->source)->connection, self);
-  g_source_attach (watch->source, context);
+  watch->watch = mp_context_watch_new (context, G_OBJECT (self), dispatch_connection);
   g_ptr_array_add (self->watches, watch);
   return watch;
 }
@@ -70,8 +38,7 @@ ensure_watch (MpConnection *self,
 static void
 watch_free (MpConnectionWatch *watch)
 {
-  g_source_destroy (watch->source);
-  g_source_unref (watch->source);
+  mp_context_watch_free (watch->watch);
   g_main_context_unref (watch->context);
   g_free (watch);
 }
@@ -103,23 +70,18 @@ mp_connection_update_watches (MpConnection *self)
     {
       MpConnectionWatch *watch = g_ptr_array_index (self->watches, i);
       gboolean own = watch->context == self->context;
+      gboolean used = watch->n_ops > 0 || (own && (self->started || self->lingering));
 
-      if (watch->n_ops == 0 && !(own && (self->started || self->lingering)))
+      /* The connection's own one stays: there is often the next call soon. */
+      if (self->closed ? !used : !used && !own)
         {
           g_ptr_array_remove_index_fast (self->watches, i);
           watch_free (watch);
           continue;
         }
 
-      /* Without a condition it is taken out: an end that hung up would be told of over and over. */
-      if (wanted == 0 && watch->tag != NULL)
-        g_source_remove_unix_fd (watch->source, g_steal_pointer (&watch->tag));
-      else if (wanted != 0 && watch->tag == NULL)
-        watch->tag = g_source_add_unix_fd (watch->source, mp_wire_get_fd (self->wire), wanted);
-      else if (watch->tag != NULL && watch->condition != wanted)
-        g_source_modify_unix_fd (watch->source, watch->tag, wanted);
-      watch->condition = wanted;
-      g_source_set_ready_time (watch->source, own && has_news (self) ? 0 : -1);
+      mp_context_watch_set (watch->watch, self->closed ? -1 : mp_wire_get_fd (self->wire), used ? wanted : 0,
+                            own && has_news (self));
     }
 }
 
@@ -586,15 +548,16 @@ tell_closed (MpConnection *self)
 }
 
 static void
-dispatch_connection (MpConnection *self,
-                     gboolean      own_context)
+dispatch_connection (gpointer      object,
+                     GMainContext *context)
 {
+  MpConnection *self = object;
   GQueue finished = G_QUEUE_INIT;
   guint n = 0;
 
   pthread_mutex_lock (&self->lock);
   mp_connection_pump (self, &finished);
-  if (own_context)
+  if (context == self->context)
     {
       while (n < MAX_MESSAGES_PER_TURN && tell_message (self))
         n++;

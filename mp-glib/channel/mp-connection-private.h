@@ -1,6 +1,7 @@
 /* mp-connection-private.h — SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "mp-glib/base/mp-context-watch-private.h"
 #include "mp-glib/base/mp-home-private.h"
 #include "mp-glib/base/mp-waitable-private.h"
 #include "mp-glib/channel/mp-connection.h"
@@ -48,11 +49,9 @@ typedef enum
  * signals and for what is left to be sent. */
 typedef struct
 {
-  GMainContext *context;    /* (owned) */
-  GSource      *source;     /* (owned) */
-  gpointer      tag;        /* of the descriptor in it; NULL: not there */
-  GIOCondition  condition;
-  guint         n_ops;
+  GMainContext   *context;   /* (owned) */
+  MpContextWatch *watch;     /* (owned) */
+  guint           n_ops;
 } MpConnectionWatch;
 
 /* One call under way. That of a blocking call lies on its stack. */

@@ -4,6 +4,7 @@
 #include "mp-glib/channel/mp-connection-private.h"
 
 #include "mp-glib/base/mp-error.h"
+#include "mp-glib/base/mp-hub-private.h"
 #include "mp-glib/base/mp-shareable-private.h"
 #include "mp-glib/platform/mp-fd-private.h"
 #include "mp-glib/platform/mp-socket-private.h"
@@ -477,6 +478,7 @@ mp_connection_class_init (MpConnectionClass *klass)
 static void
 mp_connection_init (MpConnection *self)
 {
+  mp_hub_watch_forks ();
   pthread_mutex_init (&self->lock, NULL);
   self->context = g_main_context_ref_thread_default ();
   self->watches = g_ptr_array_new ();
