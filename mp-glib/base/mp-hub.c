@@ -19,10 +19,14 @@
 /* Deferred functions that need no memory of their own while they run. */
 #define N_DEFERRED_ON_STACK 16
 
+/* Between two looks at descriptors that the kernel has no memory to watch, or of which it watches too many. */
+#define LOOK_INTERVAL_US (20 * G_TIME_SPAN_MILLISECOND)
+
 struct _MpWatch
 {
   int           fd;
   GIOCondition  condition;   /* 0: not in the epoll set */
+  gboolean      is_missing;  /* … and neither is this one, which should be */
   MpWatchFunc   func;
   gpointer      data;
   guint32       slot;
@@ -61,6 +65,7 @@ static pthread_mutex_t mutex = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 static GArray    *slots;        /* (element-type Slot) */
 static GArray    *free_slots;   /* (element-type guint32) */
 static int        n_watches;    /* atomic */
+static MpTimer   *looks;        /* (nullable): while there are watches that are missing */
 static GPtrArray *timers;       /* a heap, the earliest first */
 static guint64    n_timers_added;
 static gint64     armed_for = -1;
@@ -263,6 +268,40 @@ token_of (MpWatch *watch)
   return (guint64) g_array_index (slots, Slot, watch->slot).generation << 32 | watch->slot;
 }
 
+static void look_cb (gpointer data);
+
+static void
+go_on_looking (void)
+{
+  if (looks == NULL)
+    looks = mp_hub_add_timer (g_get_monotonic_time () + LOOK_INTERVAL_US, look_cb, NULL);
+}
+
+/* The functions may add and remove watches. */
+static void
+look_cb (gpointer data)
+{
+  guint i;
+
+  looks = NULL;
+  for (i = 0; i < slots->len; i++)
+    {
+      MpWatch *watch = g_array_index (slots, Slot, i).watch;
+      GPollFD fd;
+
+      if (watch == NULL || !watch->is_missing)
+        continue;
+      watch->is_missing = mp_poll_add (mp_hub.epfd, watch->fd, watch->condition, token_of (watch)) < 0;
+      if (!watch->is_missing)
+        continue;
+
+      go_on_looking ();
+      fd = (GPollFD) { watch->fd, watch->condition, 0 };
+      if (mp_poll_fds (&fd, 1, 0) > 0)
+        watch->func (watch, fd.revents, watch->data);
+    }
+}
+
 static void
 watch_failed (MpWatch *watch)
 {
@@ -304,22 +343,26 @@ gboolean
 mp_hub_try_modify_watch (MpWatch      *watch,
                          GIOCondition  condition)
 {
+  gboolean is_in_set = watch->condition != 0 && !watch->is_missing;
   int result = 0;
 
   if (condition == watch->condition || watch->epoch != mp_hub.epoch)
     return TRUE;
 
   /* Waiting for nothing is done outside of the set, which would tell of an end all the same. */
-  if (condition == 0)
+  if (is_in_set && condition == 0)
     result = mp_poll_remove (mp_hub.epfd, watch->fd);
-  else if (watch->condition == 0)
-    result = mp_poll_add (mp_hub.epfd, watch->fd, condition, token_of (watch));
-  else
+  else if (is_in_set)
     result = mp_poll_modify (mp_hub.epfd, watch->fd, condition, token_of (watch));
+  else if (condition != 0)
+    result = mp_poll_add (mp_hub.epfd, watch->fd, condition, token_of (watch));
 
-  if (result < 0)
+  if (result < 0 && (is_in_set || (errno != ENOMEM && errno != ENOSPC)))
     return FALSE;
   watch->condition = condition;
+  watch->is_missing = result < 0;
+  if (watch->is_missing)
+    go_on_looking ();
   return TRUE;
 }
 
@@ -533,6 +576,8 @@ reset_state (void)
   n_deferred = 0;
   armed_for = -1;
   g_atomic_int_set (&n_watches, 0);
+  if (looks != NULL)
+    g_slice_free (MpTimer, g_steal_pointer (&looks));
 
   /* The watches and timers themselves are still known to those who made them, who may free them. */
   g_clear_pointer (&slots, g_array_unref);
