@@ -4,6 +4,7 @@
 
 #include "config.h"
 
+#include "instrument-test.h"
 #include "listener-test.h"
 
 #include <signal.h>
@@ -356,7 +357,7 @@ test_no_descriptors (void)
   g_assert_cmpint (setrlimit (RLIMIT_NOFILE, &before), ==, 0);
 
   /* It has slept, and told of it once. */
-  g_assert_cmpint (cpu_time, <, 50000);
+  g_assert_cmpint (cpu_time, <, is_slow () ? 300000 : 50000);
   g_assert_cmpuint (failures->len, ==, 1);
   g_assert_error ((GError *) failures->pdata[0], G_IO_ERROR, G_IO_ERROR_TOO_MANY_OPEN_FILES);
 
@@ -570,6 +571,11 @@ test_fork_in_the_midst (void)
   GThread *threads[2];
   guint i;
 
+  if (is_under_valgrind ())
+    {
+      g_test_skip ("the copy has lost what the other threads had");
+      return;
+    }
   for (i = 0; i < 2; i++)
     threads[i] = g_thread_new ("authenticate", make_challenges_thread, &stop);
   for (i = 0; i < 100; i++)
@@ -656,7 +662,7 @@ test_urgent (void)
   (void) !send (fd, "x", 1, MSG_OOB);
   cpu_time = get_cpu_time ();
   assert_accept_fails (listener, 500000, G_IO_ERROR, G_IO_ERROR_TIMED_OUT);
-  g_assert_cmpint (get_cpu_time () - cpu_time, <, 100000);
+  g_assert_cmpint (get_cpu_time () - cpu_time, <, is_slow () ? 300000 : 100000);
   assert_good_one (listener);
   close (fd);
 }
