@@ -14,14 +14,6 @@
 #include <sys/resource.h>
 #include <time.h>
 
-static gboolean
-skip (void)
-{
-  if (certificates_directory == NULL)
-    g_test_skip ("GIO's TLS or the program openssl is not there");
-  return certificates_directory == NULL;
-}
-
 static MpListener *
 listen_with (gint64      handshake_timeout_us,
              guint       max_pending,

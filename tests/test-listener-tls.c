@@ -18,14 +18,6 @@
 
 #define LARGE_SIZE (8 << 20)
 
-static gboolean
-skip (void)
-{
-  if (certificates_directory == NULL)
-    g_test_skip ("GIO's TLS or the program openssl is not there");
-  return certificates_directory == NULL;
-}
-
 static MpListener *
 listener_open (const char *certificate_name,
                const char *trusted,

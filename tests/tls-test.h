@@ -9,6 +9,14 @@
 
 static char *certificates_directory;
 
+static inline gboolean
+skip (void)
+{
+  if (certificates_directory == NULL)
+    g_test_skip ("GIO's TLS or the program openssl is not there");
+  return certificates_directory == NULL;
+}
+
 static inline char *
 certificate_path (const char *name)
 {
