@@ -62,9 +62,21 @@ test('in one step', () => {
     assertEqual([large.add(1), large.get()], [2 ** 64, 0]);
 });
 
+test('beyond the exact numbers', () => {
+    const value = Mp.Value.new('x', 2n ** 62n + 1n);
+    assertEqual([value.add(2n), value.get()], [2n ** 62n + 1n, 2n ** 62n + 3n]);
+    value.value = -1n;
+    assertEqual([value.add(2n), value.get()], [-1n, 1]);
+    value.value = 2n ** 63n - 1n;
+    assertEqual([value.add(1n), value.get()], [2n ** 63n - 1n, -(2n ** 63n)]);
+    const array = Mp.Array.new('t', [0, 2n ** 64n - 1n]);
+    assertEqual([array.add(1, 1n), array.add(1, -1n), array.get_item(1)], [2n ** 64n - 1n, 0n, 2n ** 64n - 1n]);
+});
+
 test('arrays', () => {
     const array = Mp.Array.new('i', [1, 2, 3, 4]);
     assertEqual([array.get_length(), array.get_item(3), [...array]], [4, 4, [1, 2, 3, 4]]);
+    assertEqual(array.length, 4);
     assertEqual(array.get_slice(1, 2), new Int32Array([2, 3]));
     array.set_slice(2, new Int32Array([7, 8]));
     array.set_slice(0, [-1]);

@@ -144,11 +144,22 @@ function isNumber(type) {
     return type in ARRAYS;
 }
 
-// In one step, without the lock. What it was before.
+// The library gives a number, which is not exact beyond 2 ** 53.
+function addBigInt(memory, where, delta, wrap) {
+    for (;;) {
+        const before = BigInt(where.length > 0 ? memory.get_item(...where) : memory.get());
+        if (memory.compare_exchange(...where, before, wrap(64, before + delta)))
+            return before;
+    }
+}
+
+// In one step, without the lock. What it was before: a BigInt, and exact, if a BigInt is added to 'x' or 't'.
 function addTo(memory, ints, doubles, where, delta) {
     const type = memory.get_type_string();
     if (type === 'd')
         return attempt(() => doubles.call(memory, ...where, delta));
+    if (typeof delta === 'bigint' && (type === 'x' || type === 't'))
+        return addBigInt(memory, where, delta, type === 'x' ? BigInt.asIntN : BigInt.asUintN);
     if (typeof delta !== 'bigint' && !Number.isInteger(delta))
         throw new TypeError(`What is added to ${type} is an integer, not ${display(delta)}`);
     const before = attempt(() => ints.call(memory, ...where, delta));
@@ -251,6 +262,12 @@ function overrideArray() {
         const packed = items instanceof GLib.Variant ? items : packAll(type, items);
         return attempt(() => setSlice.call(this, start, packed));
     };
+    Object.defineProperty(proto, 'length', {
+        get() {
+            return this.get_length();
+        },
+        configurable: true,
+    });
     proto[Symbol.iterator] = function* () {
         for (let i = 0; i < this.get_length(); i++)
             yield this.get_item(i);
