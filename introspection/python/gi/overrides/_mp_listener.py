@@ -26,6 +26,7 @@ _FAMILIES = {
     'AF_INET6': Gio.SocketFamily.IPV6,
 }
 _TEXT_FORMS = ('unix:', 'unix-abstract:', 'tcp:')
+_LONGEST_PATH = 107        # in bytes, without the end
 _RESOLVER_DOMAIN = 'g-resolver-error-quark'
 _TLS_DOMAIN = 'g-tls-error-quark'
 _IO_FAILED = 0             # of GIOErrorEnum
@@ -83,7 +84,7 @@ def _pair(address):
 def _family_of(address):
     if isinstance(address, tuple):
         if len(address) != 2 or not isinstance(address[0], str):
-            raise ValueError('address type of %r unrecognized' % (address,))
+            raise TypeError('address type of %r unrecognized' % (address,))
         if not isinstance(address[1], int):
             raise TypeError('the port must be a number, not %s' % type(address[1]).__name__)
         if not 0 <= address[1] <= 65535:
@@ -91,7 +92,7 @@ def _family_of(address):
         return 'AF_INET6' if ':' in address[0] else 'AF_INET'
     if isinstance(address, (str, bytes, os.PathLike)):
         return 'AF_UNIX'
-    raise ValueError('address type of %r unrecognized' % (address,))
+    raise TypeError('address type of %r unrecognized' % (address,))
 
 
 families = list(_FAMILIES)
@@ -123,6 +124,8 @@ def _tcp(host, port):
 
 def _unix(path):
     path = os.fsdecode(path)
+    if len(os.fsencode(path)) > _LONGEST_PATH:
+        raise OSError(errno.ENAMETOOLONG, 'the path of a socket has at most %d bytes' % _LONGEST_PATH, path)
     return 'unix-abstract:' + path[1:] if path.startswith('\0') else 'unix:' + path
 
 
@@ -138,13 +141,13 @@ def _to_text(address, family):
         family = own
     _check_family(family)
     if (family == 'AF_UNIX') != (own == 'AF_UNIX'):
-        raise ValueError('%r is no address of family %s' % (address, family))
+        raise TypeError('%r is no address of family %s' % (address, family))
     return _unix(address) if own == 'AF_UNIX' else _tcp(*address)
 
 
 def _to_listen(address, family):
     """The same for a listener. A name stands for its first address of the family."""
-    if address is None:
+    if address is None or address == '':
         if family is not None:
             _check_family(family)
         if family in (None, 'AF_UNIX'):
@@ -159,7 +162,7 @@ def _to_listen(address, family):
     host, port = address
     kind = getattr(socket, family)
     if family == 'AF_UNIX':
-        raise ValueError('%r is no address of family %s' % (address, family))
+        raise TypeError('%r is no address of family %s' % (address, family))
     found = socket.getaddrinfo(host or None, port, kind, socket.SOCK_STREAM, 0, socket.AI_PASSIVE)
     return _tcp(*_pair(found[0][4]))
 
