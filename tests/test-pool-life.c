@@ -289,7 +289,7 @@ test_growth (void)
   if (skip_for_instrument ())
     return;
   pool = g_object_new (MP_TYPE_POOL, "n-workers", 1, "worker-max-growth", (guint64) 48 * MIB,
-                               "initializer", MP_FUNCTION (grow_by), "initializer-args", g_variant_new_int32 (64), NULL);
+                       "initializer", MP_FUNCTION (grow_by), "initializer-args", g_variant_new_int32 (64), NULL);
   events_init (&events, pool);
   pid = apply_int (pool, MP_FUNCTION (tell_pid), NULL);
   for (int i = 0; i < 4; i++)

@@ -53,7 +53,7 @@ mp_connection_send_blob (MpConnection  *self,
   return mp_connection_send (self, blob, timeout_us, cancellable, error);
 }
 
-/* The bytes of a blob of this tag that is nothing but bytes; else %NULL. */
+/* The bytes of a blob of this tag that is nothing but bytes; else NULL. */
 static GVariant *
 get_plain_blob (GVariant   *value,
                 const char *tag)

@@ -234,7 +234,7 @@ hand_out (MpListenerCore *core,
 /* Takes the client. */
 void
 mp_listener_give_client (MpListenerCore   *core,
-             MpListenerClient *client)
+                         MpListenerClient *client)
 {
   GQueue finished = G_QUEUE_INIT;
 

@@ -111,7 +111,7 @@ sleep_by_epoll (Blocked  *self,
   mp_hub_unlock ();
 
   return ok && mp_hub_wait_for_owners ((const gconstpointer *) self->owners, self->n_owners, was_told, self, WAIT,
-                                 mp_deadline_left (self->deadline), self->cancellable, error);
+                                       mp_deadline_left (self->deadline), self->cancellable, error);
 }
 
 /* FALSE with error. What is ready at the last moment counts. */

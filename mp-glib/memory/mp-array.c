@@ -69,9 +69,9 @@ get_elements (MpArray *self)
 
 static MpShareable *
 mp_array_adopt (GVariant  *state,
-               int       *fds,
-               guint      n_fds,
-               GError   **error)
+                int       *fds,
+                guint      n_fds,
+                GError   **error)
 {
   return mp_typed_memory_adopt (MP_TYPE_ARRAY, state, fds, n_fds, error);
 }

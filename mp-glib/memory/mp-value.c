@@ -69,9 +69,9 @@ get_elements (MpValue *self)
 
 static MpShareable *
 mp_value_adopt (GVariant  *state,
-               int       *fds,
-               guint      n_fds,
-               GError   **error)
+                int       *fds,
+                guint      n_fds,
+                GError   **error)
 {
   return mp_typed_memory_adopt (MP_TYPE_VALUE, state, fds, n_fds, error);
 }

@@ -97,7 +97,7 @@ static gboolean
 cut_off (MpForkClient *self)
 {
   mp_child_cut_off (self->server, g_error_new_literal (MP_ERROR, MP_ERROR_PROTOCOL,
-                                                        "the fork server sent a bad frame"));
+                                                       "the fork server sent a bad frame"));
   return FALSE;
 }
 
