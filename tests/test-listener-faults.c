@@ -597,9 +597,9 @@ test_fork_in_the_midst (void)
 }
 
 static guint
-count_own_directories (const char *folder)
+count_own_directories (const char *parent)
 {
-  g_autoptr(GDir) directory = g_dir_open (folder, 0, NULL);
+  g_autoptr(GDir) directory = g_dir_open (parent, 0, NULL);
   guint n = 0;
 
   while (g_dir_read_name (directory) != NULL)
@@ -619,16 +619,16 @@ test_not_made (void)
   if (!g_test_subprocess ())
     {
       g_autofree char *before_test = g_strdup (g_getenv ("TMPDIR"));
-      g_autofree char *folder = g_dir_make_tmp ("mp-test-XXXXXX", NULL);
+      g_autofree char *parent = g_dir_make_tmp ("mp-test-XXXXXX", NULL);
 
-      g_setenv ("TMPDIR", folder, TRUE);
+      g_setenv ("TMPDIR", parent, TRUE);
       g_test_trap_subprocess (NULL, 0, G_TEST_SUBPROCESS_INHERIT_STDERR);
       g_test_trap_assert_passed ();
       if (before_test != NULL)
         g_setenv ("TMPDIR", before_test, TRUE);
       else
         g_unsetenv ("TMPDIR");
-      g_assert_cmpint (g_rmdir (folder), ==, 0);
+      g_assert_cmpint (g_rmdir (parent), ==, 0);
       return;
     }
 

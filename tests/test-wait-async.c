@@ -411,6 +411,12 @@ test_fork (void)
   pid_t pid;
   Pipe pipe;
 
+  if (is_under_valgrind ())
+    {
+      g_test_skip ("the copy has lost what the wait of the other process had");
+      return;
+    }
+
   pipe_open (&pipe);
   objects[0] = pipe.first;
   objects[1] = mp_queue_new (0, 0);
