@@ -80,10 +80,12 @@ map_ring (int      fd,
           gsize    size,
           GError **error)
 {
-  MpRingHeader *header = mp_fd_map_memory_file (fd, MP_RING_HEADER + size);
-  struct stat status = { .st_ino = 0 };
+  MpRingHeader *header = NULL;
+  struct stat status;
   MpRing *self;
 
+  if (fstat (fd, &status) == 0)
+    header = mp_fd_map_memory_file (fd, MP_RING_HEADER + size);
   if (header == NULL)
     {
       int saved_errno = errno;
@@ -103,8 +105,7 @@ map_ring (int      fd,
   self->size = size;
   self->end = MP_RING_NO_END;
   self->fd = fd;
-  if (fstat (fd, &status) == 0)
-    self->id = (guint32) status.st_ino;
+  self->id = (guint32) status.st_ino;
   self->lock_fd = -1;
   self->link.data = self;
   return self;

@@ -282,11 +282,16 @@ mp_socket_connect (int           fd,
                    gconstpointer address,
                    gsize         size)
 {
-  int result = connect (fd, address, size);
+  int result;
 
-  /* Interrupted, it goes on by itself. */
-  if (result < 0 && errno == EINTR)
+  /* Interrupted, it goes on by itself, or has not begun: that shows when it is asked for again. */
+  do
+    result = connect (fd, address, size);
+  while (result < 0 && errno == EINTR);
+  if (result < 0 && errno == EALREADY)
     errno = EINPROGRESS;
+  else if (result < 0 && errno == EISCONN)
+    result = 0;
   return result < 0 ? result : check_connected (fd);
 }
 
