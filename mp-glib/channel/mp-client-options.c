@@ -242,6 +242,20 @@ mp_client_options_class_init (MpClientOptionsClass *klass)
 }
 
 static void
+set_flag (MpClientOptions *self,
+          gboolean        *flag,
+          gboolean         value,
+          guint            prop_id)
+{
+  value = !!value;
+  if (*flag == value)
+    return;
+
+  *flag = value;
+  g_object_notify_by_pspec (G_OBJECT (self), props[prop_id]);
+}
+
+static void
 mp_client_options_init (MpClientOptions *self)
 {
   self->max_message_size = DEFAULT_MAX_SIZE;
@@ -342,12 +356,7 @@ mp_client_options_set_allow_md5 (MpClientOptions *self,
 {
   g_return_if_fail (MP_IS_CLIENT_OPTIONS (self));
 
-  allow_md5 = !!allow_md5;
-  if (self->allow_md5 == allow_md5)
-    return;
-
-  self->allow_md5 = allow_md5;
-  g_object_notify_by_pspec (G_OBJECT (self), props[PROP_ALLOW_MD5]);
+  set_flag (self, &self->allow_md5, allow_md5, PROP_ALLOW_MD5);
 }
 
 /**
@@ -385,12 +394,7 @@ mp_client_options_set_allow_abstract (MpClientOptions *self,
 {
   g_return_if_fail (MP_IS_CLIENT_OPTIONS (self));
 
-  allow_abstract = !!allow_abstract;
-  if (self->allow_abstract == allow_abstract)
-    return;
-
-  self->allow_abstract = allow_abstract;
-  g_object_notify_by_pspec (G_OBJECT (self), props[PROP_ALLOW_ABSTRACT]);
+  set_flag (self, &self->allow_abstract, allow_abstract, PROP_ALLOW_ABSTRACT);
 }
 
 /**
@@ -471,12 +475,7 @@ mp_client_options_set_tls (MpClientOptions *self,
 {
   g_return_if_fail (MP_IS_CLIENT_OPTIONS (self));
 
-  tls = !!tls;
-  if (self->tls == tls)
-    return;
-
-  self->tls = tls;
-  g_object_notify_by_pspec (G_OBJECT (self), props[PROP_TLS]);
+  set_flag (self, &self->tls, tls, PROP_TLS);
 }
 
 /**
