@@ -3,7 +3,7 @@
 
 #include "mp-glib/channel/mp-client-options.h"
 
-#define DEFAULT_MAX_SIZE (G_GUINT64_CONSTANT (64) << 20)
+#include "mp-glib/channel/mp-connection-private.h"
 
 /**
  * MpClientOptions:
@@ -209,8 +209,8 @@ mp_client_options_class_init (MpClientOptionsClass *klass)
    *
    * Whether keys may be shown with MD5; `FALSE` at first.
    *
-   * CPython before version 3.12 knows nothing else. Who can change what is on its way could make two sides that know better
-   * use it, so it has to be asked for.
+   * CPython before version 3.12 knows nothing else. Who can change what is on its way could make two sides that know
+   * better use it, so it has to be asked for.
    *
    * Since: 0.1
    */
@@ -234,7 +234,7 @@ mp_client_options_class_init (MpClientOptionsClass *klass)
    *
    * Since: 0.1
    */
-  props[PROP_MAX_MESSAGE_SIZE] = g_param_spec_uint64 ("max-message-size", NULL, NULL, 0, G_MAXINT64, DEFAULT_MAX_SIZE,
+  props[PROP_MAX_MESSAGE_SIZE] = g_param_spec_uint64 ("max-message-size", NULL, NULL, 0, G_MAXINT64, MP_STREAM_MAX_SIZE,
                                                       flags);
 
   make_tls_properties ();
@@ -258,7 +258,7 @@ set_flag (MpClientOptions *self,
 static void
 mp_client_options_init (MpClientOptions *self)
 {
-  self->max_message_size = DEFAULT_MAX_SIZE;
+  self->max_message_size = MP_STREAM_MAX_SIZE;
 }
 
 /**

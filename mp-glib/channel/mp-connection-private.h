@@ -12,6 +12,9 @@
 
 G_BEGIN_DECLS
 
+/* Of a message of a listener's or a client's connection, at first. */
+#define MP_STREAM_MAX_SIZE (G_GUINT64_CONSTANT (64) << 20)
+
 /* Makes connections known to the codec. mp_wire_new() calls it. */
 void mp_connection_ensure_kind (void);
 

@@ -5,9 +5,9 @@
 
 #include "mp-glib/base/mp-error.h"
 #include "mp-glib/channel/mp-address-private.h"
+#include "mp-glib/channel/mp-connection-private.h"
 
 #define DEFAULT_BACKLOG              128
-#define DEFAULT_MAX_SIZE             (G_GUINT64_CONSTANT (64) << 20)
 #define DEFAULT_HANDSHAKE_TIMEOUT_US (10 * G_USEC_PER_SEC)
 #define DEFAULT_MAX_PENDING          64
 
@@ -361,7 +361,7 @@ install_client_properties (GObjectClass *object_class)
    *
    * Since: 0.1
    */
-  props[PROP_MAX_MESSAGE_SIZE] = g_param_spec_uint64 ("max-message-size", NULL, NULL, 0, G_MAXINT64, DEFAULT_MAX_SIZE,
+  props[PROP_MAX_MESSAGE_SIZE] = g_param_spec_uint64 ("max-message-size", NULL, NULL, 0, G_MAXINT64, MP_STREAM_MAX_SIZE,
                                                       flags);
 
   /**
