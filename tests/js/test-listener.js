@@ -132,6 +132,30 @@ test('values and bytes', async () => {
     }
 });
 
+test('a few bytes that are many objects', async () => {
+    const [accepted, client] = await connectPair(null, {max_message_size: 2 << 20});
+    const refuse = async (blob, pattern) => {
+        const sent = client.send_async(blob);
+        const failure = await catchFrom(() => accepted.recv_async());
+        await sent;
+        assertMatches(failure.message, pattern);
+    };
+    const bytes = new Uint8Array(100000);
+    const twice = '{"\\u0001":["b","Uint8Array",0,60000]},{"\\u0001":["b","Uint8Array",0,60000]}';
+    await refuse(Mp.blob_new('js', `[${twice}]`, bytes, null), /more bytes than there are/);
+    await refuse(Mp.blob_new('js', '{"\\u0001":["b","Uint8Array",0,-1]}', bytes, null), /more bytes than there are/);
+    const sets = '{"\\u0001":["s"]},'.repeat(65000);
+    await refuse(Mp.blob_new('js', `[${sets}0]`, null, null), /64 MiB .* max-message-size/);
+    await refuse(Mp.blob_new('js', '0', null, new Array(70000).fill(new GLib.Variant('i', 5))), /64 MiB/);
+    for (const value of ['[{,:"\\'.repeat(200000), new Array(200000).fill(1.5).concat('x'),
+        new Array(50000).fill('one'),
+        [bytes, bytes.slice(7)], new Array(20000).fill({a: 1, b: [2]})]) {
+        const sent = client.send_async(value);
+        assertEqual(JSON.stringify(await accepted.recv_async()), JSON.stringify(value));
+        await sent;
+    }
+});
+
 test('objects that travel, and those that do not', async () => {
     const [server, client] = await connectPair(null);
     const lock = new Mp.Lock({isolated: true});

@@ -637,6 +637,19 @@ class ValueTest(Base):
 
 
 class HostileTest(Base):
+    def test_many_objects(self):
+        """A few bytes are a large object: there is room for as many as max_message_size stands for."""
+        accepted, connected = self.pair(self.listen(('localhost', 0), max_message_size=1 << 20))
+        value = [set()] * 300000
+        sending = InThread(connected.send, value)
+        with self.assertRaisesRegex(Mp.ProcessError, '64 MiB .* max_message_size'):
+            accepted.recv(timeout=support.TIMEOUT)
+        sending.get()
+        accepted.props.max_message_size = 8 << 20
+        sending = InThread(connected.send, value)
+        self.assertEqual(accepted.recv(timeout=support.TIMEOUT), value)
+        sending.get()
+
     def test_changed_on_the_way(self):
         """Messages in which bytes are changed, left out or put in: values, or errors that this can have."""
         with self.listen() as listener:

@@ -6,6 +6,7 @@ import collections
 import enum
 import math
 import random
+import re
 import struct
 import sys
 import time
@@ -45,6 +46,15 @@ def same(first, second):
     if type(first) in (set, frozenset):
         return first == second and sorted(map(repr, first)) == sorted(map(repr, second))
     return first == second
+
+
+def peak(begin=False):
+    """Bytes of memory that this process has had at most since it was last begun."""
+    if begin:
+        with open('/proc/self/clear_refs', 'w') as stream:
+            stream.write('5')
+    with open('/proc/self/status') as stream:
+        return int(re.search(r'VmHWM:\s*(\d+)', stream.read())[1]) << 10
 
 
 class PlainTest(unittest.TestCase):
@@ -147,6 +157,55 @@ class PlainTest(unittest.TestCase):
         self.refused(b'f' + n + body, 'same hash')
         self.refused(b'D' + n + pairs, 'same hash')
         self.assertLess(time.process_time() - start, 5)
+
+    def test_room(self):
+        """Values of which a few bytes make many: they are read up to the room for them."""
+        thousand = bytes((1000 & 0x7f | 0x80, 1000 >> 7))
+        n_thousands = b'\x80\x10'   # 2048 of them
+        start = time.process_time()
+        for each in (b'N', b'S\0', b'f\0', b'D\0', b'l\0', b'v\1y\1x', b's\3\xe2\x82\xac', b'a\0', b'l\1N'):
+            data = b'l' + n_thousands + (b't' + thousand + each * 1000) * 2048
+            before = peak(begin=True)
+            with self.assertRaisesRegex(Mp.ProcessError, 'take more than the 64 MiB .* max_message_size'):
+                plain.loads(data, (), lambda: plain.room_for(4 << 20))
+            self.assertLess(peak() - before, 80 << 20)
+        self.assertLess(time.process_time() - start, 60)
+
+    def test_room_of_honest_values(self):
+        """What people send."""
+        for value in ([2.5, 7, -300000] * 30000, ['name', 'another'] * 50000, [(1, 'x', None)] * 30000,
+                      [{'key': 1, 'other': 'text'}] * 10000, {i: str(i) for i in range(30000)}, set(range(100000)),
+                      {(x, y): None for x in range(-100, 100) for y in range(-100, 100)},
+                      {frozenset((x, y)) for x in range(-100, 100) for y in range(-100, 100)},
+                      [{(x, -1): {-1: [], -2: {-1: 0, -2: 0}}, (x, -2): 0} for x in range(3000)]):
+            self.assertEqual(plain.loads(plain.dumps(value)[0]), value)
+
+    def test_same_hashes_within(self):
+        """Few keys of one hash, but each is compared with the others, in all its parts, and those are such, too."""
+        prime = sys.hash_info.modulus
+        start = time.process_time()
+        keys = [plain.dumps((*range(20000), prime * i))[0] for i in range(60)]
+        with self.assertRaisesRegex(Mp.ProcessError, 'MiB'):
+            plain.loads(b'S\x3c' + b''.join(keys), (), lambda: plain.LEAST_ROOM)
+
+        def nested(depth, salt):
+            if depth == 0:
+                return b'i\x0c' + (prime * salt).to_bytes(12, 'little', signed=True)
+            return b'f\x20' + b''.join(nested(depth - 1, salt * 32 + i) for i in range(32))
+
+        self.refused(nested(3, 1), 'MiB')
+        self.assertLess(time.process_time() - start, 20)
+
+    def test_hashes_of_variants(self):
+        """GLib unpacks them, which takes as much as there is in them."""
+        variant = b'v\x03a()\x80\x80\x20' + bytes(1 << 19)
+        self.assertEqual(plain.loads(b'l\x01' + variant)[0].n_children(), 1 << 19)
+        self.refused(b'D\x01f\x01' + variant + b'N', 'unhashable')
+        for key in (variant, b't\x01' + variant):
+            with self.assertRaisesRegex(Mp.ProcessError, 'MiB'):
+                plain.loads(b'D\x04' + (key + b'N') * 4, (), lambda: plain.LEAST_ROOM)
+        small = GLib.Variant('(is)', (1, 'x'))
+        self.assertEqual(plain.loads(plain.dumps({small: 1, (small,): 2})[0]), {small: 1, (small,): 2})
 
     def test_fuzz(self):
         """Each value with bytes changed, left out, put in or cut off: a value, or a ProcessError."""

@@ -4,7 +4,7 @@
 
 const {GLib} = imports.gi;
 const {checkCancellable, toWait, untilEnd} = imports.overrides.MpCalls;
-const {display, pack, unpack} = imports.overrides.MpValues;
+const {display, pack, unpack, unpackForeign} = imports.overrides.MpValues;
 
 var {overrideConnections} = (function () {
 const {ArrayBuffer, Number, RangeError, Symbol, TypeError, Uint8Array} = globalThis;
@@ -45,6 +45,11 @@ function toPart(offset, size) {
 // A message of bytes waits where a value was asked for; it stays there.
 function isBytesWaiting(error) {
     return error instanceof GLib.Error && error.matches(Mp.Error, Mp.Error.INVALID_TYPE);
+}
+
+// For methods.
+function unpackReceived(variant) {
+    return this.foreign ? unpackForeign(variant, () => this.max_message_size) : unpack(variant);
 }
 
 // All messages to come, up to the end of the stream: values, and messages of bytes as GLib.Bytes.
@@ -98,13 +103,13 @@ function overrideConnections(mp, {promisify, wrapMethod}) {
     const {Connection} = Mp;
 
     promisify(Connection, 'send', 1, (value, cancellable = null) => [pack(value), checkCancellable(cancellable)]);
-    promisify(Connection, 'recv', 0, (cancellable = null) => [checkCancellable(cancellable)], unpack);
+    promisify(Connection, 'recv', 0, (cancellable = null) => [checkCancellable(cancellable)], unpackReceived);
     promisify(Connection, 'send_bytes', 1, (bytes, cancellable = null) =>
         [toBytes(bytes), checkCancellable(cancellable)]);
     promisify(Connection, 'recv_bytes', 0, (cancellable = null) => [checkCancellable(cancellable)]);
     wrapMethod(Connection, 'send', (value, timeout = -1, cancellable = null) =>
         [pack(value), ...toWait(timeout, cancellable)]);
-    wrapMethod(Connection, 'recv', (timeout = -1, cancellable = null) => toWait(timeout, cancellable), unpack);
+    wrapMethod(Connection, 'recv', (timeout = -1, cancellable = null) => toWait(timeout, cancellable), unpackReceived);
     wrapMethod(Connection, 'send_bytes', (bytes, timeout = -1, cancellable = null) =>
         [toBytes(bytes), ...toWait(timeout, cancellable)]);
     wrapMethod(Connection, 'recv_bytes', (timeout = -1, cancellable = null) => toWait(timeout, cancellable));

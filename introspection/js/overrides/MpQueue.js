@@ -4,7 +4,7 @@
 
 const {GLib} = imports.gi;
 const {checkCancellable, toWait, untilEnd} = imports.overrides.MpCalls;
-const {display, pack, unpack} = imports.overrides.MpValues;
+const {display, pack, unpack, unpackForeign} = imports.overrides.MpValues;
 
 var {overrideQueues} = (function () {
 const {Number, RangeError, Symbol, TypeError} = globalThis;
@@ -32,6 +32,14 @@ function iterate() {
     return untilEnd(() => this.get_async());
 }
 
+// Strangers may have put what is in one that is isolated, and they say how large an item may be.
+const USUAL_MESSAGE = 64 << 20;
+
+// For methods.
+function unpackItem(variant) {
+    return this.isolated ? unpackForeign(variant, () => USUAL_MESSAGE) : unpack(variant);
+}
+
 function overrideQueues(Mp, {promisify, wrapInit, wrapMethod}) {
     wrapInit(Mp.Queue, 'new Mp.Queue({max_items: 10})', properties => {
         checkBound(properties, 'max_items', 0xffffffff);
@@ -43,12 +51,12 @@ function overrideQueues(Mp, {promisify, wrapInit, wrapMethod}) {
         new Mp.JoinableQueue({max_items: maxItems, max_bytes: maxBytes});
 
     promisify(Mp.Queue, 'put', 1, (value, cancellable = null) => [pack(value), checkCancellable(cancellable)]);
-    promisify(Mp.Queue, 'get', 0, (cancellable = null) => [checkCancellable(cancellable)], unpack);
+    promisify(Mp.Queue, 'get', 0, (cancellable = null) => [checkCancellable(cancellable)], unpackItem);
     wrapMethod(Mp.Queue, 'put', (value, timeout = -1, cancellable = null) =>
         [pack(value), ...toWait(timeout, cancellable)]);
-    wrapMethod(Mp.Queue, 'get', (timeout = -1, cancellable = null) => toWait(timeout, cancellable), unpack);
+    wrapMethod(Mp.Queue, 'get', (timeout = -1, cancellable = null) => toWait(timeout, cancellable), unpackItem);
     wrapMethod(Mp.Queue, 'try_put', value => [pack(value)]);
-    wrapMethod(Mp.Queue, 'try_get', () => [], unpack);
+    wrapMethod(Mp.Queue, 'try_get', () => [], unpackItem);
     wrapMethod(Mp.Queue, 'put_bytes', (bytes, timeout = -1, cancellable = null) =>
         [toBytes(bytes), ...toWait(timeout, cancellable)]);
     wrapMethod(Mp.Queue, 'get_bytes', (timeout = -1, cancellable = null) => toWait(timeout, cancellable));

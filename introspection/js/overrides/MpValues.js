@@ -5,7 +5,7 @@
 // beside it; and the GVariants in it, among them the handles of shareable objects.
 /* exported TAG_CALL, TAG_ITEMS, TAG_OUTCOMES, TAG_RESULTS, TAG_TRIES, TAG_VALUE, addErrorType, addStack, attempt,
    decode, display, encode, init, pack, packArguments, packItems, quote, toException, toGError, unpack,
-   unpackArguments, unpackResults */
+   unpackArguments, unpackForeign, unpackResults */
 
 const System = imports.system;
 const {GLib, GObject} = imports.gi;
@@ -14,9 +14,9 @@ const {GLib, GObject} = imports.gi;
 // not, which makes all of this ten times faster. That is true for JavaScript's own names too.
 var {TAG_CALL, TAG_ITEMS, TAG_OUTCOMES, TAG_RESULTS, TAG_TRIES, TAG_VALUE, addErrorType, addStack, attempt,
     decode, display, encode, init, pack, packArguments, packItems, quote, toException, toGError, unpack,
-    unpackArguments, unpackResults} = (function () {
-const {Array, ArrayBuffer, BigInt, Boolean, Date, Error, Float64Array, JSON, Map, Number, Object, Promise, RegExp, Set,
-    String, TypeError, Uint8Array, WeakMap, WeakSet} = globalThis;
+    unpackArguments, unpackForeign, unpackResults} = (function () {
+const {Array, ArrayBuffer, BigInt, Boolean, Date, Error, Float64Array, JSON, Map, Math, Number, Object, Promise, RegExp,
+    Set, String, TypeError, Uint8Array, WeakMap, WeakSet} = globalThis;
 
 let Mp;
 
@@ -254,12 +254,17 @@ class Reader {
         this._bytes = bytes;
         this._parts = parts;
         this._array = null;
+        this._n_taken = 0;
     }
 
     // What GJS makes of bytes lies where they lie, aligned for nothing, and has a toString() of its own: a new array
     // for the same memory has not. (Any other method of GLib.Bytes leaves a reference behind.)
     getBytes(offset, length, aligned) {
         this._array ??= new Uint8Array(this._bytes.toArray().buffer);
+        // Each is written once: who has it read many times makes much of little.
+        this._n_taken += length;
+        if (!(length >= 0 && this._n_taken <= this._array.length))
+            throw new Error('Malformed value: more bytes than there are');
         if (offset === 0 && length === this._array.length && !aligned)
             return this._array;
         return this._array.slice(offset, offset + length);
@@ -427,6 +432,57 @@ function encode(tag, value) {
     return account(Mp.blob_new(tag, text, writer.getBytes(), parts));
 }
 
+// What there is room for whatever the largest message is, and how much more than that. So few bytes need no look.
+const LEAST_ROOM = 64 << 20;
+const ROOM_FACTOR = 16;
+const FEW_BYTES = LEAST_ROOM / 1024;
+
+// What the objects take of which a JSON text speaks, by its signs.
+const SIGNS = new Map([['[', 64], ['{', 64], [',', 32], [':', 48]].map(([sign, size]) => [sign.charCodeAt(0), size]));
+const SPECIAL = 960;
+const PART = 1024;
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+
+function measureText(text) {
+    let size = 0;
+    for (let i = 0; i < text.length; i++) {
+        const code = text.charCodeAt(i);
+        if (code !== QUOTE) {
+            size += SIGNS.get(code) ?? 0;
+            continue;
+        }
+        if (text.startsWith(MARK_IN_TEXT, i))
+            size += SPECIAL;
+        let escapes;
+        do {
+            i = text.indexOf('"', i + 1);
+            if (i < 0)
+                return size;
+            for (escapes = 0; text.charCodeAt(i - 1 - escapes) === BACKSLASH; escapes++)
+                ;
+        } while (escapes % 2 === 1);
+    }
+    return size;
+}
+
+// Who is a stranger may make much of few bytes, but not more than is expected where messages have at most so many.
+function checkRoom(variant, maxMessageSize) {
+    const room = Math.max(LEAST_ROOM, ROOM_FACTOR * maxMessageSize);
+    const size = PART * variant.get_child_value(3).n_children();
+    if (size > room || size + measureText(variant.get_child_value(1).get_string()[0]) > room) {
+        throw new GLib.Error(Mp.Error, Mp.Error.TOO_LARGE, 'What came is no value: its objects would take more than ' +
+            `the ${Math.floor(room / (1 << 20))} MiB for which max-message-size stands`);
+    }
+}
+
+// A value of a stranger. @getMaxMessageSize: of what it came through.
+function unpackForeign(variant, getMaxMessageSize) {
+    if (variant !== null && variant.get_size() > FEW_BYTES && variant.get_type_string() === '(ssayav)')
+        checkRoom(variant, getMaxMessageSize());
+    return unpack(variant);
+}
+
 // [tag, value], or null for what is no value of ours.
 function decode(variant) {
     const [isBlob, tag, text, bytes, parts] = Mp.blob_get(variant);
@@ -591,5 +647,5 @@ function init(mp) {
 
 return {TAG_CALL, TAG_ITEMS, TAG_OUTCOMES, TAG_RESULTS, TAG_TRIES, TAG_VALUE, addErrorType, addStack, attempt,
     decode, display, encode, init, pack, packArguments, packItems, quote, toException, toGError, unpack,
-    unpackArguments, unpackResults};
+    unpackArguments, unpackForeign, unpackResults};
 })();

@@ -55,7 +55,7 @@ def _size_of_variant(variant):
     return _IN_PARTS if 'h' in kind or 'v' in kind else len(kind) + variant.get_size()
 
 
-def _decode(variant, allow_pickle):
+def _decode(variant, allow_pickle, get_room):
     """The value that somebody sent."""
     if variant.get_type_string() != '(ssayav)':
         return variant
@@ -66,9 +66,10 @@ def _decode(variant, allow_pickle):
         raise errors.ProcessError('a pickle came through a connection on which they are not allowed, see allow_pickle')
     data = errors.variant_bytes(variant.get_child_value(2))
     parts = variant.get_child_value(3)
+    plain.check_handles(parts.n_children(), get_room)
     handles = [parts.get_child_value(i).get_variant() for i in range(parts.n_children())]
     objects = [_mp_call.plain(_Mp.Shareable.from_variant, handle) for handle in handles]
-    return values.loads(data, objects) if tag == _PICKLE else plain.loads(data, objects)
+    return values.loads(data, objects) if tag == _PICKLE else plain.loads(data, objects, get_room)
 
 
 def _with_cause(exc, error):
@@ -81,20 +82,6 @@ def _bytes_of(message):
     if value is not None:
         return _get_bytes(value)
     return data or b''
-
-
-def _value_of_pickle(message):
-    data, kind, value = message
-    if kind == _VALUE:
-        return _decode(value, True)
-    return pickle.loads(data if value is None else _get_bytes(value))
-
-
-def _value_of_plain(message):
-    data, kind, value = message
-    if kind == _VALUE:
-        return _decode(value, False)
-    return plain.loads(data if value is None else _get_bytes(value))
 
 
 def _part(buf, offset, size):
@@ -252,8 +239,24 @@ class Connection(_mp_kept.Keeper, _Mp.Connection):
             self._check('read')
         allow_pickle, as_bytes, _whole = self._how or self._get_how()
         if not allow_pickle:
-            return self._recv(_VALUE, _PLAIN, timeout, _value_of_plain)
-        return self._recv(_VALUE | _BYTES if as_bytes else _VALUE, _PICKLE, timeout, _value_of_pickle)
+            return self._recv(_VALUE, _PLAIN, timeout, self._value_of_plain)
+        return self._recv(_VALUE | _BYTES if as_bytes else _VALUE, _PICKLE, timeout, self._value_of_pickle)
+
+    def _value_of_pickle(self, message):
+        data, kind, value = message
+        if kind == _VALUE:
+            return _decode(value, True, self._get_room)
+        return pickle.loads(data if value is None else _get_bytes(value))
+
+    def _value_of_plain(self, message):
+        data, kind, value = message
+        if kind == _VALUE:
+            return _decode(value, False, self._get_room)
+        return plain.loads(data if value is None else _get_bytes(value), (), self._get_room)
+
+    def _get_room(self):
+        """For the objects of a message."""
+        return plain.room_for(self.get_property('max-message-size'))
 
     def _recv(self, kinds, tag, timeout, read):
         """What @read makes of the message that comes next: bytes, what it is, and a GLib.Variant of it or of its bytes.

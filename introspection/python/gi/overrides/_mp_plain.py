@@ -4,6 +4,9 @@
 A pickle is a program. This form is none: reading it makes the builtin values named below and nothing else, in time and
 memory in proportion to its length, at most MAX_DEPTH containers deep; whatever it cannot be is a ProcessError.
 
+That proportion is a large one, as two bytes are a set of 216: so what is made is counted as it will be, and reading ends
+where there is no room for it, see room_for().
+
 A value is one byte that says what it is, and then
 
     N T F              None, True, False
@@ -35,10 +38,33 @@ MAX_DEPTH = 100
 # Hashes of numbers can be foretold. More keys of one hash are nobody's data, but made to take time.
 _MAX_SAME_HASH = 64
 
+# Of the objects of a message: what there always is, and how much more than the largest message.
+LEAST_ROOM = 64 << 20
+_ROOM_FACTOR = 16
+# Bytes that are too few to need more than that.
+_FEW = LEAST_ROOM // 256
+
+# What objects take: one in a container, with its place there; and what comes to that for some kinds.
+_VALUE = 40
+_TEXT = 64
+_VARIANT = 1024
+_HANDLE = 1024
+_LIST = 72
+_TABLE = 240
+_ITEM = 56      # of a table
+_UNPACKED = 64  # for a byte of a GLib.Variant, of which the hash is that of what is in it
+
 _FLOAT = struct.Struct('<d')
 _COMPLEX = struct.Struct('<dd')
 _TYPES = {name: value for name, value in vars(builtins).items() if isinstance(value, type) and name[0] != '_'}
+_RANDOM = {str, bytes, type(None), type}   # whose hashes nobody can foretell
+_COMPOUND = {tuple, frozenset}
 _LARGEST_SIZE = 9   # bytes of a number of 63 bits
+
+
+def room_for(max_message_size):
+    """How many bytes the objects of a message may take where messages have at most so many."""
+    return max(LEAST_ROOM, _ROOM_FACTOR * max_message_size)
 
 
 def _size(number):
@@ -160,11 +186,21 @@ def dumps(obj):
 
 
 class _Reader:
-    def __init__(self, data, objects):
+    def __init__(self, data, objects, room):
         self.data = data
         self.at = 0
         self.objects = objects
         self.depth = 0
+        self.room = self.left = room
+        self.likeness = 1       # how often the keys read last are compared for each that there is
+        self.has_variants = False
+
+    def charge(self, size):
+        """Takes @size bytes of the room, or of time for as many."""
+        self.left -= size
+        if self.left < 0:
+            raise ValueError('its objects would take more than the %d MiB for which max_message_size stands' %
+                             (self.room >> 20))
 
     def get(self):
         data, at = self.data, self.at
@@ -196,13 +232,15 @@ class _Reader:
         return self.data[start:start + size]
 
     def _get_bytes(self):
+        self.charge(_TEXT)
         return self._get_part(self._get_size())
 
-    def _get_values(self, each=1):
+    def _get_values(self, each=1, own=_LIST, item=0):
         """What a container holds. Each value takes a byte at least, so no more are made than the data have room for."""
         n = self._get_size() * each
         if n > len(self.data) - self.at:
             raise ValueError('it ends too early')
+        self.charge(own + n * (_VALUE + item))
         self.depth += 1
         if self.depth > MAX_DEPTH:
             raise ValueError('it is more than %d containers deep' % MAX_DEPTH)
@@ -216,15 +254,40 @@ class _Reader:
     def _get_complex(self):
         return complex(*_COMPLEX.unpack(self._get_part(16)))
 
+    def _get_table(self, each=1, may_be_key=False):
+        """The keys of a set or a dict, and its values."""
+        outer, self.likeness, start = self.likeness, 1, self.at
+        values = self._get_values(each, _TABLE, _ITEM)
+        keys = values[::each] if each > 1 else values
+        self._check_keys(keys, self.at - start)
+        self.likeness = max(outer, self.likeness) if may_be_key else outer
+        return keys, values
+
+    def _check_keys(self, keys, size):
+        """To find one among others of the same hash it is compared with them, and so is each part of it with theirs."""
+        types = set(map(type, keys))
+        if types.isdisjoint(_COMPOUND):
+            self.likeness = 1
+        if types <= _RANDOM:
+            return
+        if self.has_variants:
+            self.charge(_UNPACKED * sum(map(_size_of_variants, keys)))
+        n_same = max(collections.Counter(map(hash, keys)).values())
+        if n_same > _MAX_SAME_HASH:
+            raise ValueError('too many keys have the same hash')
+        if n_same > 1:
+            self.likeness *= n_same
+            self.charge(self.likeness * size)
+
     def _get_set(self):
-        return set(_checked_keys(self._get_values()))
+        return set(self._get_table()[0])
 
     def _get_frozenset(self):
-        return frozenset(_checked_keys(self._get_values()))
+        return frozenset(self._get_table(may_be_key=True)[0])
 
     def _get_dict(self):
-        values = self._get_values(2)
-        return dict(zip(_checked_keys(values[::2]), values[1::2]))
+        keys, values = self._get_table(2)
+        return dict(zip(keys, values[1::2]))
 
     def _get_type(self):
         name = self._get_bytes().decode()
@@ -234,6 +297,8 @@ class _Reader:
         return found
 
     def _get_variant(self):
+        self.charge(_VARIANT)
+        self.has_variants = True
         kind = self._get_bytes().decode()
         if 'h' in kind or not GLib.variant_type_string_is_valid(kind):
             raise ValueError('there is no type %.40r of GLib.Variant' % kind)
@@ -256,11 +321,10 @@ class _Reader:
         return self.objects[index]
 
 
-def _checked_keys(keys):
-    if len(keys) > _MAX_SAME_HASH:
-        if collections.Counter(map(hash, keys)).most_common(1)[0][1] > _MAX_SAME_HASH:
-            raise ValueError('too many keys have the same hash')
-    return keys
+def _size_of_variants(key):
+    if isinstance(key, GLib.Variant):
+        return key.get_size()
+    return sum(map(_size_of_variants, key)) if type(key) in (tuple, frozenset) else 0
 
 
 _READERS = {
@@ -284,11 +348,22 @@ _READERS = {
 }
 
 
-def loads(data, objects=()):
-    """The value of bytes made by dumps(), or by anybody; @objects: those that its handles stand for.
+def _get_default_room():
+    return room_for(64 << 20)
+
+
+def check_handles(n, get_room):
+    """Before the objects of as many handles are looked up."""
+    if n * _HANDLE > LEAST_ROOM and n * _HANDLE > get_room():
+        raise ProcessError('what came through the connection is no value: it has %d handles' % n)
+
+
+def loads(data, objects=(), get_room=_get_default_room):
+    """The value of bytes made by dumps(), or by anybody; @objects: those that its handles stand for; @get_room: gives
+    what room_for() gave.
 
     ProcessError when they are not the bytes of a value."""
-    reader = _Reader(data, objects)
+    reader = _Reader(data, objects, LEAST_ROOM if len(data) <= _FEW else get_room())
     try:
         value = reader.get()
         if reader.at != len(data):
