@@ -3,6 +3,8 @@
 
 #include "connection-test.h"
 
+#include "mp-glib/base/mp-context-watch-private.h"
+#include "mp-glib/base/mp-hub-private.h"
 #include "mp-glib/platform/mp-fd-private.h"
 
 #include <sys/resource.h>
@@ -385,6 +387,34 @@ test_other_context (void)
   pipe_clear (&pipe);
 }
 
+static void
+count_call_cb (gpointer      object,
+               GMainContext *context)
+{
+  int n = GPOINTER_TO_INT (g_object_get_data (object, "calls"));
+
+  g_object_set_data (object, "calls", GINT_TO_POINTER (n + 1));
+}
+
+/* What there was to do, and others have done, wakes nobody. */
+static void
+test_done_by_another (void)
+{
+  g_autoptr(GObject) object = g_object_new (G_TYPE_OBJECT, NULL);
+  MpContextWatch *watch;
+
+  mp_hub_watch_forks ();
+  watch = mp_context_watch_new (g_main_context_default (), object, count_call_cb);
+  mp_context_watch_set (watch, -1, 0, TRUE);
+  mp_context_watch_set (watch, -1, 0, FALSE);
+  g_assert_true (comes_to_rest ());
+  g_assert_null (g_object_get_data (object, "calls"));
+  mp_context_watch_set (watch, -1, 0, TRUE);
+  g_assert_true (comes_to_rest ());
+  g_assert_cmpint (GPOINTER_TO_INT (g_object_get_data (object, "calls")), ==, 1);
+  mp_context_watch_free (watch);
+}
+
 int
 main (int    argc,
       char **argv)
@@ -399,6 +429,7 @@ main (int    argc,
   g_test_add_func ("/connection-many/fork", test_fork);
   g_test_add_func ("/connection-many/no-descriptors", test_no_descriptors);
   g_test_add_func ("/connection-many/other-context", test_other_context);
+  g_test_add_func ("/connection-many/done-by-another", test_done_by_another);
 
   return g_test_run ();
 }

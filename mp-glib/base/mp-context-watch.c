@@ -38,9 +38,10 @@ struct _MpContextWatch
   gpointer            tag;       /* (nullable): the source polls it by itself, because the set does not have it */
   gboolean            removed;
   gboolean            queued;
+  gboolean            found;     /* for what the descriptor has */
+  gboolean            now;       /* for something else; while it is running, to be queued again */
   gboolean            running;
-  gboolean            again;     /* it became ready while it was running; */
-  gboolean            parked;    /* and is not looked for until that is over */
+  gboolean            parked;    /* its descriptor was ready then, and is not looked at until that is over */
   GList               link;
   GList               ready_link;
 };
@@ -128,8 +129,6 @@ enqueue (MpContextWatch *self)
 {
   Set *set = self->set;
 
-  if (self->running)
-    self->again = TRUE;
   if (self->running || self->queued)
     return;
 
@@ -151,8 +150,8 @@ dequeue (MpContextWatch *self)
 }
 
 static void
-found (MpContextWatch *self,
-       GIOCondition    condition)
+note (MpContextWatch *self,
+      GIOCondition    condition)
 {
   if (self->running)
     {
@@ -165,6 +164,7 @@ found (MpContextWatch *self,
     }
   else
     {
+      self->found = TRUE;
       enqueue (self);
     }
 }
@@ -181,7 +181,7 @@ collect (Set *set)
       MpContextWatch *watch = g_hash_table_lookup (set->by_fd, GINT_TO_POINTER ((int) events[i].data));
 
       if (watch != NULL)
-        found (watch, events[i].condition);
+        note (watch, events[i].condition);
     }
 
   for (link = set->n_polled > 0 ? set->watches.head : NULL; link != NULL; link = next)
@@ -191,7 +191,7 @@ collect (Set *set)
 
       next = link->next;
       if (condition != 0)
-        found (watch, condition);
+        note (watch, condition);
     }
 }
 
@@ -202,6 +202,7 @@ run_first (Set *set)
   gpointer object;
 
   dequeue (watch);
+  watch->found = watch->now = FALSE;
   watch->running = TRUE;
   watch->n_refs++;
   pthread_mutex_unlock (&lock);
@@ -220,9 +221,9 @@ run_first (Set *set)
     {
       if (watch->parked)
         arm (watch, watch->wanted);
-      if (watch->again)
+      if (watch->now)
         enqueue (watch);
-      watch->parked = watch->again = FALSE;
+      watch->parked = FALSE;
     }
   watch_unref (watch);
 }
@@ -382,8 +383,11 @@ mp_context_watch_set (MpContextWatch *self,
     arm (self, 0);
   else if ((self->armed & condition) != condition && !self->parked)
     arm (self, condition);
+  self->now = now;
   if (now)
     enqueue (self);
+  else if (!self->found)
+    dequeue (self);
   pthread_mutex_unlock (&lock);
 }
 
