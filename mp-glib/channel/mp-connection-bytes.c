@@ -14,7 +14,13 @@ get_part (GBytes  *bytes,
 {
   gsize available = g_bytes_get_size (bytes);
 
-  if (offset > available || size < -1 || (size >= 0 && (gsize) size > available - offset))
+  if (offset > available)
+    {
+      g_set_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
+                   "Cannot send from %" G_GSIZE_FORMAT " on: there are %" G_GSIZE_FORMAT " bytes", offset, available);
+      return NULL;
+    }
+  if (size < -1 || (size >= 0 && (gsize) size > available - offset))
     {
       g_set_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
                    "Cannot send %" G_GSSIZE_FORMAT " bytes from %" G_GSIZE_FORMAT " on: there are %" G_GSIZE_FORMAT,

@@ -348,8 +348,8 @@ class Listener(_mp_kept.Keeper, _Mp.Listener):
             self._closed = True
             if self._awaited >= 0:
                 _mp_asyncio.forget(self._awaited)
-            while self._kept:
-                self._take_kept().close()
+            while (connection := self._take_kept()) is not None:
+                connection.close()
             _Mp.Listener.close(self)
 
     def __enter__(self):
