@@ -106,6 +106,8 @@ class KeptTest(unittest.TestCase):
         """One that has not come is not kept."""
         self.left(_mp_connection, '_recv_blob', lambda: self.first.recv(timeout=0))
         self.assertIs(self.first.poll(), False)
+        self.left(_mp_connection, '_recv_blob', lambda: self.first._take(_mp_connection._recv_blob, 1, '', timeout=0))
+        self.assertIs(self.first.poll(), False)
         with self.assertRaises(Mp.TimeoutError):
             self.first.recv(timeout=0)
 

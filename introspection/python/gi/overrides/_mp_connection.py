@@ -122,6 +122,7 @@ class Connection(_mp_kept.Keeper, _Mp.Connection):
     __module__ = 'gi.overrides.Mp'
 
     _closed = False
+    _no_item = b'', _NOTHING, None
     _awaited = -1  # the descriptor, once a loop of asyncio watches it
     _ways = None   # whether it is readable, and writable
     # Whether pickles are allowed; whether they are messages of bytes, as multiprocessing's; what leaves whole or not at
@@ -262,24 +263,28 @@ class Connection(_mp_kept.Keeper, _Mp.Connection):
         """What @read makes of the message that comes next: bytes, what it is, and a GLib.Variant of it or of its bytes.
 
         One for which a signal's handler has left no time is the next one then, too."""
+        kept = self._kept
+        if kept is None:
+            kept = self._make_kept()
         message = None
         try:
             if timeout is not None:
                 _mp_call.microseconds(timeout)
-            if not self._kept:
+            if not kept:
                 message, = starmap(_recv_blob, ((self, kinds, tag, 0, None),))
                 if message[1] != _NOTHING:
                     return read(message)
                 message = None
             message = self._wait_for_message(kinds, tag, timeout)
             return read(message)
-        except GLib.Error as error:
+        except BaseException as error:
             if message is not None:
+                kept[:0] = (message,)
+                self._drop_after(error, message)
+                raise
+            if not isinstance(error, GLib.Error):
                 raise
             exc = self._translate_received(kinds, error)
-        except BaseException as exc:
-            self._keep_for(exc, message)
-            raise
         raise exc
 
     def _wait_for_message(self, kinds, tag, timeout):
@@ -291,18 +296,21 @@ class Connection(_mp_kept.Keeper, _Mp.Connection):
             raise errors.TimeoutError
         return message
 
-    def _keep(self, message):
-        if isinstance(message, GLib.Bytes):
-            message = message.get_data() or b'', _BYTES, None
-        if message is not None and message[1] != _NOTHING:
-            super()._keep(message)
-
     def _take_kept_of(self, kinds):
-        message = self._take_kept()
-        if message is not None and not kinds & (_BYTES if message[1] == _BYTES else _VALUE):
-            self._keep(message)
-            raise self._other_kind(kinds)
-        return message
+        """The kept one that comes next; None: there is none, now."""
+        kept = self._kept
+        while kept:
+            try:
+                first = kept[0]
+            except IndexError:
+                break
+            message = (first.get_data() or b'', _BYTES, None) if isinstance(first, GLib.Bytes) else first
+            if not kinds & (_BYTES if message[1] == _BYTES else _VALUE):
+                raise self._other_kind(kinds)
+            if kept and kept[0] is first:
+                del kept[0]
+                return message
+        return None
 
     def _other_kind(self, kinds):
         if kinds & _BYTES:
@@ -340,6 +348,7 @@ class Connection(_mp_kept.Keeper, _Mp.Connection):
         if maxlength < 0:
             raise ValueError('negative maxlength')
         maxlength = min(maxlength, sys.maxsize)
+        kept = self._make_kept() if self._kept is None else self._kept
         message = None
         try:
             message = self._take_kept_of(_BYTES)
@@ -349,15 +358,17 @@ class Connection(_mp_kept.Keeper, _Mp.Connection):
             data = _bytes_of(message)
             if len(data) <= maxlength:
                 return data
-            self._keep(message)
+            kept[:0] = (message,)
+            message = None
             exc = OSError('bad message length')
-        except GLib.Error as error:
+        except BaseException as error:
+            if message is not None:
+                kept[:0] = (message,)
+            if not isinstance(error, GLib.Error):
+                raise
             stays = errors.is_mp(error, _Mp.Error.TOO_LARGE) and not _Mp.Connection.is_closed(self)
             exc = (_with_cause(OSError('bad message length'), error) if stays
                    else self._translate_received(_BYTES, error))
-        except BaseException as exc:
-            self._keep_for(exc, message)
-            raise
         raise exc
 
     def recv_bytes_into(self, buf, offset=0, timeout=None):

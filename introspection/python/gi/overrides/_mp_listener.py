@@ -281,18 +281,20 @@ class Listener(_mp_kept.Keeper, _Mp.Listener):
     def accept(self, timeout=None):
         """Waits for a client, and gives the Connection."""
         self._check()
+        kept = self._make_kept() if self._kept is None else self._kept
         connection = None
         try:
-            if self._kept:
+            if kept:
                 connection = self._take_kept()
             if connection is None:
                 connection = self._take(_accept, timeout=timeout)
             return self._ready(connection)
-        except GLib.Error as error:
+        except BaseException as error:
+            if connection is not None:
+                kept[:0] = (connection,)
+            if not isinstance(error, GLib.Error):
+                raise
             exc = self._translate(error)
-        except BaseException:
-            self._keep(connection)
-            raise
         raise exc
 
     async def accept_async(self):

@@ -141,20 +141,22 @@ class _Basic(_mp_kept.Keeper, _mp_sync.Shared):
     def _get(self, timeout):
         if timeout is not None:
             _mp_call.microseconds(timeout)
+        kept = self._make_kept() if self._kept is None else self._kept
         item = None
         try:
-            if self._kept:
+            if kept:
                 item = self._take_kept()
             if item is None:
                 item = self._get_item(timeout)
             return self._value_of(item)
-        except GLib.Error as error:
+        except BaseException as error:
             if item is not None:
+                kept[:0] = (item,)
+                self._drop_after(error, item)
+                raise
+            if not isinstance(error, GLib.Error):
                 raise
             exc = self._translate(error)
-        except BaseException as exc:
-            self._keep_for(exc, item)
-            raise
         raise exc
 
     def _get_item(self, timeout):
@@ -295,7 +297,7 @@ class Queue(_Basic, _Mp.Queue):
 
     def qsize(self):
         """How many items are in it."""
-        return _get_length(self) + len(self._kept)
+        return _get_length(self) + len(self._kept or ())
 
     def full(self):
         """Whether there is no room."""
