@@ -455,6 +455,139 @@ test_race (void)
   munmap ((void *) board, 4096);
 }
 
+/* A process of its own that listens at @path (nullable), until it is killed. */
+static pid_t
+start_listener (const char  *path,
+                char       **address)
+{
+  char text[256] = { 0 };
+  int ends[2];
+  pid_t pid;
+
+  g_assert_cmpint (pipe (ends), ==, 0);
+  pid = fork ();
+  if (pid == 0)
+    {
+      MpListener *listener = listen_ok (path, NULL);
+      const char *where = mp_listener_get_address (listener);
+
+      prctl (PR_SET_PDEATHSIG, SIGKILL);
+      g_assert_cmpint (write (ends[1], where, strlen (where)), ==, strlen (where));
+      for (;;)
+        pause ();
+    }
+
+  g_assert_cmpint (read (ends[0], text, sizeof text - 1), >, 0);
+  close (ends[0]);
+  close (ends[1]);
+  *address = g_strdup (text);
+  return pid;
+}
+
+static void
+touch (const char *path,
+       gboolean    old)
+{
+  struct timespec times[2] = { { .tv_sec = old ? time (NULL) - 3600 : time (NULL) }, { .tv_nsec = UTIME_OMIT } };
+
+  times[1] = times[0];
+  g_assert_cmpint (utimensat (AT_FDCWD, path, times, AT_SYMLINK_NOFOLLOW), ==, 0);
+}
+
+/* A directory of its own that was left by a dead process goes with the next; all else stays. */
+static void
+test_left_directories (void)
+{
+  g_autofree char *dead_address = NULL, *living_address = NULL, *dead = NULL, *living = NULL, *foreign = NULL;
+  g_autofree char *file = NULL;
+  pid_t dead_pid = start_listener (NULL, &dead_address), living_pid = start_listener (NULL, &living_address);
+  g_autoptr(MpListener) listener = NULL;
+
+  dead = g_path_get_dirname (dead_address + strlen ("unix:"));
+  living = g_path_get_dirname (living_address + strlen ("unix:"));
+  foreign = g_build_filename (g_get_tmp_dir (), "mp-listener-XXXXXX", NULL);
+  g_assert_nonnull (g_mkdtemp (foreign));
+  file = g_build_filename (foreign, "socket", NULL);
+  g_assert_true (g_file_set_contents (file, "mine", -1, NULL));
+  kill (dead_pid, SIGKILL);
+  join_child (dead_pid, SIGKILL);
+  g_assert_true (g_file_test (dead, G_FILE_TEST_IS_DIR));
+
+  listener = listen_ok (NULL, NULL);
+  g_assert_false (g_file_test (dead, G_FILE_TEST_EXISTS));
+  g_assert_true (g_file_test (living_address + strlen ("unix:"), G_FILE_TEST_EXISTS));
+  g_assert_true (g_file_test (file, G_FILE_TEST_IS_REGULAR));
+  check_works (listener);
+
+  kill (living_pid, SIGKILL);
+  join_child (living_pid, SIGKILL);
+  g_assert_finalize_object (g_steal_pointer (&listener));
+  listener = listen_ok (NULL, NULL);
+  g_assert_false (g_file_test (living, G_FILE_TEST_EXISTS));
+  g_unlink (file);
+  g_rmdir (foreign);
+}
+
+/* What a process left that was killed between two of its steps, an hour ago. */
+static void
+test_left_beside (void)
+{
+  g_autofree char *path = make_path ();
+  g_autofree char *old = g_strconcat (path, ".abcdef", NULL), *fresh = g_strconcat (path, ".bcdefg", NULL);
+  g_autofree char *alive = g_strconcat (path, ".cdefgh", NULL), *other = g_strconcat (path, ".socket-", NULL);
+  const char *paths[] = { old, fresh, alive, other };
+  g_autoptr(MpListener) listener = NULL;
+  int fd = -1;
+  guint i;
+
+  for (i = 0; i < G_N_ELEMENTS (paths); i++)
+    {
+      int bound = bind_raw (paths[i], SOCK_STREAM, paths[i] == alive);
+
+      g_assert_cmpint (chmod (paths[i], 0600), ==, 0);
+      touch (paths[i], paths[i] != fresh);
+      if (paths[i] == alive)
+        fd = bound;
+      else
+        close (bound);
+    }
+
+  listener = listen_ok (path, NULL);
+  g_assert_false (g_file_test (old, G_FILE_TEST_EXISTS));
+  for (i = 1; i < G_N_ELEMENTS (paths); i++)
+    {
+      g_assert_true (g_file_test (paths[i], G_FILE_TEST_EXISTS));
+      g_unlink (paths[i]);
+    }
+  close (fd);
+}
+
+/* Many come and go at the same time, and take nobody for one that was left. */
+static void
+test_directories_race (void)
+{
+  pid_t pids[6];
+  guint i, n;
+
+  for (i = 0; i < G_N_ELEMENTS (pids); i++)
+    {
+      pids[i] = fork ();
+      if (pids[i] == 0)
+        {
+          for (n = 0; n < 100; n++)
+            {
+              g_autoptr(MpListener) listener = listen_ok (NULL, NULL);
+
+              if (n % 10 == 0)
+                check_works (listener);
+            }
+          _exit (0);
+        }
+    }
+  for (i = 0; i < G_N_ELEMENTS (pids); i++)
+    join_child (pids[i], 0);
+}
+
 int
 main (int   argc,
       char *argv[])
@@ -464,6 +597,9 @@ main (int   argc,
 
   g_test_add_func ("/listener/files/killed", test_killed);
   g_test_add_func ("/listener/files/race", test_race);
+  g_test_add_func ("/listener/files/left-directories", test_left_directories);
+  g_test_add_func ("/listener/files/left-beside", test_left_beside);
+  g_test_add_func ("/listener/files/directories-race", test_directories_race);
   g_test_add_func ("/listener/files/left-behind", test_left_behind);
   g_test_add_func ("/listener/files/alive", test_alive);
   g_test_add_func ("/listener/files/no-socket", test_no_socket);

@@ -161,31 +161,22 @@ listen_in_own_directory (MpListenerCore    *core,
                          MpListenerAddress *self,
                          GError           **error)
 {
-  g_autofree char *directory = g_dir_make_tmp ("mp-listener-XXXXXX", error);
   g_autofree char *path = NULL;
-  int fd;
+  int fd = -1;
 
-  if (directory == NULL)
-    return -1;
+  if (mp_socket_directory_make (&core->directory) < 0)
+    {
+      set_system_error (error, errno, g_get_tmp_dir ());
+      return -1;
+    }
 
-  path = g_build_filename (directory, "socket", NULL);
+  path = g_build_filename (core->directory.path, "socket", NULL);
   if (strlen (path) > MP_ADDRESS_MAX_PATH)
-    {
-      g_set_error (error, G_IO_ERROR, G_IO_ERROR_FILENAME_TOO_LONG, "listener: the path %s is too long for a socket",
-                   path);
-      fd = -1;
-    }
-  else
-    {
-      fd = listen_at_path (core, self, path);
-      if (fd < 0)
-        set_system_error (error, errno, path);
-    }
-
-  if (fd >= 0)
-    core->directory = g_steal_pointer (&directory);
-  else
-    g_rmdir (directory);
+    g_set_error (error, G_IO_ERROR, G_IO_ERROR_FILENAME_TOO_LONG, "listener: the path %s is too long for a socket", path);
+  else if ((fd = listen_at_path (core, self, path)) < 0)
+    set_system_error (error, errno, path);
+  if (fd < 0)
+    mp_socket_directory_remove (&core->directory);
   return fd;
 }
 

@@ -29,6 +29,7 @@ mp_listener_core_new (void)
   g_atomic_ref_count_init (&core->ref_count);
   g_weak_ref_init (&core->listener, NULL);
   core->file = (MpSocketFile) MP_SOCKET_FILE_INIT;
+  core->directory = (MpSocketDirectory) MP_SOCKET_DIRECTORY_INIT;
   core->fd = core->poll_fd = core->timer_fd = core->ready_fd = -1;
   core->armed_for = core->retry_at = -1;
   core->closed = TRUE;   /* until it listens */
@@ -54,7 +55,6 @@ mp_listener_core_unref (MpListenerCore *core)
   g_clear_pointer (&core->authkey, g_bytes_unref);
   g_clear_object (&core->tls_certificate);
   g_clear_object (&core->tls_database);
-  g_free (core->directory);
   g_free (core);
 }
 
@@ -107,9 +107,7 @@ mp_listener_core_listen (MpListenerCore  *core,
   g_set_error (error, G_IO_ERROR, g_io_error_from_errno (errno), "listener: cannot wait for clients: %s",
                g_strerror (errno));
   mp_socket_file_remove (&core->file);
-  if (core->directory != NULL)
-    rmdir (core->directory);
-  g_clear_pointer (&core->directory, g_free);
+  mp_socket_directory_remove (&core->directory);
   mp_fd_close (&core->fd);
   close_descriptors (core);
   return FALSE;
@@ -401,7 +399,6 @@ static void
 tear_down (MpListenerCore *core)
 {
   GQueue clients = G_QUEUE_INIT, ready, finished = G_QUEUE_INIT;
-  gboolean is_maker = core->file.owner == getpid ();
   GList *link;
 
   mp_hub_lock ();
@@ -428,9 +425,7 @@ tear_down (MpListenerCore *core)
 
   /* The file first: who looks whether somebody listens there must not find one that is just going. */
   mp_socket_file_remove (&core->file);
-  if (core->directory != NULL && is_maker)
-    rmdir (core->directory);
-  g_clear_pointer (&core->directory, g_free);
+  mp_socket_directory_remove (&core->directory);
   mp_fd_close (&core->fd);
   mp_hub_lock ();
   for (link = core->spots; link != NULL; link = link->next)

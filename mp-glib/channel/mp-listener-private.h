@@ -6,6 +6,7 @@
 #include "mp-glib/base/mp-hub-private.h"
 #include "mp-glib/base/mp-waitable-private.h"
 #include "mp-glib/platform/mp-listen-private.h"
+#include "mp-glib/platform/mp-socket-directory-private.h"
 
 G_BEGIN_DECLS
 
@@ -89,7 +90,7 @@ typedef struct _MpListenerCore
   pid_t         pid;             /* the process that the descriptors below were made in */
   int           fd;
   MpSocketFile  file;
-  char         *directory;       /* (owned) (nullable): made for the file alone */
+  MpSocketDirectory directory;   /* made for the file alone; or there is none */
   int           poll_fd;
   int           timer_fd;
   int           ready_fd;

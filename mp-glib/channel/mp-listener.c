@@ -40,7 +40,8 @@
  *   name that has several addresses the first that can be had is taken, those of IPv4 before those of IPv6, because
  *   CPython's clients know a name by these alone; it is looked up while the listener is made.
  * - `unix-abstract:NAME`, where no permissions are: only with [property@Mp.Listener:allow-abstract].
- * - `NULL`: a UNIX socket in a directory of its own, which only this user can enter, among the temporary files.
+ * - `NULL`: a UNIX socket in a directory of its own, which only this user can enter, among the temporary files. One that
+ *   a killed process left there goes when this user's next listener of this kind is made.
  *
  * ## Authentication
  *

@@ -27,6 +27,9 @@ typedef struct
 int  mp_listen_at_path      (const char             *path,
                              int                     backlog,
                              MpSocketFile           *file);
+/* That nobody listens at @path. -1: EADDRINUSE; in doubt (no permission to connect, another kind of socket) somebody
+ * does. */
+int  mp_listen_check_dead   (const char             *path);
 /* Removes the file if it is still the one that was made. Does not close the socket: who tries whether somebody listens
  * there finds nothing, or somebody. */
 void mp_socket_file_remove  (MpSocketFile           *file);

@@ -4,6 +4,7 @@
 #include "mp-glib/platform/mp-listen-private.h"
 #include "mp-glib/platform/mp-fd-private.h"
 #include "mp-glib/platform/mp-random-private.h"
+#include "mp-glib/platform/mp-socket-directory-private.h"
 #include "mp-glib/platform/mp-socket-private.h"
 
 #include <errno.h>
@@ -50,10 +51,8 @@ fill_address (struct sockaddr_un *address,
   return sizeof *address;
 }
 
-/* That nobody listens there. -1: EADDRINUSE; in doubt (no permission to connect, another kind of socket) somebody
- * does. */
-static int
-check_dead (const char *path)
+int
+mp_listen_check_dead (const char *path)
 {
   struct sockaddr_un address;
   socklen_t size = fill_address (&address, path);
@@ -254,7 +253,7 @@ take_place (Newcomer *self)
             continue;
           return -1;
         }
-      if (check_dead (self->path) < 0)
+      if (mp_listen_check_dead (self->path) < 0)
         return -1;
 
       result = replace (directory, self->near_name, name, &there);
@@ -274,7 +273,7 @@ check_place (Newcomer *self)
 
   if (look_at (self->file->directory, self->file->name, &there) < 0)
     return errno == ENOENT ? 0 : -1;
-  return check_dead (self->path);
+  return mp_listen_check_dead (self->path);
 }
 
 static void
@@ -315,6 +314,7 @@ mp_listen_at_path (const char   *path,
   *file = (MpSocketFile) { .directory = open_directory (path), .name = g_path_get_basename (path), .owner = getpid () };
   if (file->directory < 0 || check_place (&self) < 0)
     return give_up (&self);
+  mp_socket_directory_tidy (file->directory, file->name);
 
   self.fd = open_socket (AF_UNIX);
   if (self.fd < 0 || bind_near (&self) < 0 || listen_near (&self, backlog) < 0 || take_place (&self) < 0)
