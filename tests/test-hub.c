@@ -505,6 +505,44 @@ in_forked_child (Source *source)
   _exit (g_str_equal (notes->str, "c") ? 0 : 2);
 }
 
+/* Of a child that made something of its own before it freed what it has of its parent. */
+static void
+in_child_with_context (void)
+{
+  gint64 deadline = g_get_monotonic_time () + LONG;
+  GMainContext *context;
+  Source source;
+
+  mp_hub_reset_after_fork ();
+  context = mp_hub_ref_context (NULL);
+  for (int i = 0; i < 2; i++)
+    mp_hub_unref_context (g_main_context_ref (context));
+  source_init (&source);
+  source_write (&source);
+  while (source.n_bytes == 0 && g_get_monotonic_time () < deadline)
+    g_main_context_iteration (NULL, FALSE);
+  source_clear (&source);
+  mp_hub_unref_context (context);
+  _exit (source.n_bytes == 1 ? 0 : 1);
+}
+
+static void
+test_fork_context (void)
+{
+  GMainContext *contexts[] = { mp_hub_ref_context (NULL), mp_hub_ref_context (NULL) };
+  int status;
+  pid_t pid;
+
+  pid = fork ();
+  if (pid == 0)
+    in_child_with_context ();
+  g_assert_no_errno (pid);
+  g_assert_cmpint (waitpid (pid, &status, 0), ==, pid);
+  g_assert_cmpint (status, ==, 0);
+  for (gsize i = 0; i < G_N_ELEMENTS (contexts); i++)
+    mp_hub_unref_context (contexts[i]);
+}
+
 static void
 test_fork (void)
 {
@@ -569,6 +607,7 @@ main (int   argc,
   g_test_add_func ("/hub/event-loop", test_event_loop);
   g_test_add_func ("/hub/event-loop/repost", test_event_loop_repost);
   g_test_add_func ("/hub/fork", test_fork);
+  g_test_add_func ("/hub/fork-context", test_fork_context);
 
   result = g_test_run ();
   g_string_free (notes, TRUE);

@@ -39,6 +39,7 @@ typedef struct
 } TaskPost;
 
 static GSList *left_behind;   /* (element-type GHashTable): contexts of the process that this one was forked from */
+static GHashTable *inherited; /* (nullable): context → how many references to it these had, and may be given back here */
 
 static void record_unref (MpHubContext *record);
 
@@ -237,9 +238,23 @@ mp_hub_ref_context (GMainContext *context)
   context = context != NULL ? g_main_context_ref (context) : g_main_context_ref_thread_default ();
 
   mp_hub_lock ();
-  record_ref (context);
+  record_ref (context)->n_held++;
   mp_hub_unlock ();
   return context;
+}
+
+/* In a forked child: one that it has from its parent. Nothing tells it from one of its own, so those come first: what is
+ * the child's own is not dropped before its time, and perhaps never. */
+static gboolean
+give_back_inherited (GMainContext *context)
+{
+  guint n = inherited != NULL ? GPOINTER_TO_UINT (g_hash_table_lookup (inherited, context)) : 0;
+
+  if (n > 1)
+    g_hash_table_insert (inherited, context, GUINT_TO_POINTER (n - 1));
+  else if (n == 1)
+    g_hash_table_remove (inherited, context);
+  return n > 0;
 }
 
 void
@@ -249,9 +264,11 @@ mp_hub_unref_context (GMainContext *context)
 
   mp_hub_lock ();
   record = record_find (context);
-  /* Unknown in a forked child, which has forgotten its parent's. */
-  if (record != NULL)
-    record_unref (record);
+  if (!give_back_inherited (context) && record != NULL)
+    {
+      record->n_held--;
+      record_unref (record);
+    }
   mp_hub_run_unlocked ((GDestroyNotify) g_main_context_unref, context);
   mp_hub_unlock ();
 }
@@ -557,6 +574,20 @@ mp_hub_dispatch_external (GMainContext *context)
   mp_hub_unlock ();
 }
 
+/* The context itself stays: the record that is left behind has a reference. */
+static void
+inherit (MpHubContext *record)
+{
+  guint n;
+
+  if (record->n_held == 0)
+    return;
+  if (inherited == NULL)
+    inherited = g_hash_table_new (NULL, NULL);
+  n = GPOINTER_TO_UINT (g_hash_table_lookup (inherited, record->context));
+  g_hash_table_insert (inherited, record->context, GUINT_TO_POINTER (n + record->n_held));
+}
+
 void
 mp_hub_forget_contexts (void)
 {
@@ -571,6 +602,9 @@ mp_hub_forget_contexts (void)
   /* The posts, and what they would free, belong to the parent: they are left lying, in sight of a leak checker. */
   g_hash_table_iter_init (&iter, mp_hub.contexts);
   while (g_hash_table_iter_next (&iter, NULL, (gpointer *) &record))
-    record_detach (record);
+    {
+      record_detach (record);
+      inherit (record);
+    }
   left_behind = g_slist_prepend (left_behind, g_steal_pointer (&mp_hub.contexts));
 }

@@ -19,6 +19,7 @@ struct _MpHubContext
   GMainContext *context;      /* (owned) */
   GSource      *source;       /* (owned) */
   guint         n_refs;       /* objects, pending posts, and frames that are using the record */
+  guint         n_held;       /* of these: by mp_hub_ref_context() */
   GQueue        posts;        /* in order of their numbers */
   GHashTable   *owners;       /* (owned): owner → its posts among these */
   gboolean      woken;        /* its thread has been told of the posts, and has not yet come */
