@@ -74,6 +74,23 @@ test_waiter_killed (void)
   check_times_out ();
 }
 
+/* Nobody else waits, nobody notifies: one only asks how many there are. */
+static void
+test_waiter_killed_alone (void)
+{
+  g_autoptr(MpCondition) own = condition = mp_condition_new (NULL);
+  Peer peer = waiter_start (1);
+  gint64 deadline = g_get_monotonic_time () + LONG;
+
+  peer_kill (&peer);
+  while (mp_condition_get_n_waiting (own) != 0)
+    {
+      g_assert_cmpint (g_get_monotonic_time (), <, deadline);
+      g_usleep (1000);
+    }
+  check_times_out ();
+}
+
 static guint
 count_tokens (void)
 {
@@ -621,6 +638,7 @@ main (int argc, char **argv)
   mp_sync_ensure_kinds ();
 
   g_test_add_func ("/condition-faults/waiter-killed", test_waiter_killed);
+  g_test_add_func ("/condition-faults/waiter-killed-alone", test_waiter_killed_alone);
   g_test_add_func ("/condition-faults/notified-killed", test_notified_killed);
   g_test_add_func ("/condition-faults/owner-killed", test_owner_killed);
   g_test_add_func ("/condition-faults/abandoned", test_abandoned);

@@ -73,6 +73,12 @@ MpSyncStep mp_condition_try_notify  (MpSync          *sync,
                                      gpointer         data,
                                      int             *wake,
                                      GError         **error);
+/* MpSyncTry: looks for those who have died. */
+MpSyncStep mp_condition_settle      (MpSync          *sync,
+                                     gboolean         settle,
+                                     gpointer         data,
+                                     int             *wake,
+                                     GError         **error);
 /* Who waits and has not been notified, by the state's word. */
 guint    mp_condition_count_waiting (guint64          word);
 /* Most of them. */

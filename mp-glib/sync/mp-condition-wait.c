@@ -300,6 +300,18 @@ look_for_the_dead (MpSync                *sync,
 }
 
 MpSyncStep
+mp_condition_settle (MpSync    *sync,
+                     gboolean   settle,
+                     gpointer   data,
+                     int       *wake,
+                     GError   **error)
+{
+  if (mp_holdings_settle (&sync->slot, release_all))
+    *wake = G_MAXINT;
+  return MP_SYNC_DONE;
+}
+
+MpSyncStep
 mp_condition_try_wait (MpSync    *sync,
                        gboolean   settle,
                        gpointer   data,

@@ -719,7 +719,8 @@ mp_condition_notify_all (MpCondition  *self,
  *
  * Gets how many wait and have not been notified.
  *
- * By the time that one looks at the answer it may be another one. Those whose process has died may be in it yet.
+ * By the time that one looks at the answer it may be another one. Those whose process has died are not in it after a
+ * fraction of a second; to find that out ends the other waits, as any death of one who waits does.
  *
  * Returns: the number of waits, in all processes
  *
@@ -728,12 +729,24 @@ mp_condition_notify_all (MpCondition  *self,
 guint
 mp_condition_get_n_waiting (MpCondition *self)
 {
+  MpSync *sync = NULL;
+  gint64 now = g_get_monotonic_time ();
   guint64 state[2] = { 0 };
 
   g_return_val_if_fail (MP_IS_CONDITION (self), 0);
 
-  if (mp_sync_is_usable (get_sync (self)))
-    mp_cell_read_state (&get_sync (self)->slot, state);
+  sync = get_sync (self);
+  if (!mp_sync_is_usable (sync))
+    return 0;
+
+  /* Perhaps nobody is left who would look for the dead. */
+  if (now - __atomic_load_n (&sync->settled_us, __ATOMIC_RELAXED) >= MP_CELL_SLICE_US &&
+      mp_sync_enter (sync, self, "condition get n waiting", 0, NULL, NULL))
+    {
+      __atomic_store_n (&sync->settled_us, now, __ATOMIC_RELAXED);
+      mp_sync_do_inside (sync, mp_condition_settle, NULL, NULL);
+    }
+  mp_cell_read_state (&sync->slot, state);
   return mp_condition_count_waiting (state[0]);
 }
 
