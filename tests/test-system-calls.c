@@ -63,6 +63,21 @@ CALL (int, socketpair, (int family, int type, int protocol, int fds[2]), (family
 CALL (int, memfd_create, (const char *name, unsigned int flags), (name, flags))
 CALL (int, eventfd, (unsigned int value, int flags), (value, flags))
 
+void *
+mmap (void  *address,
+      size_t size,
+      int    protection,
+      int    flags,
+      int    fd,
+      off_t  offset)
+{
+  static void *(* next) (void *, size_t, int, int, int, off_t);
+
+  if (next == NULL)
+    next = (void *(*) (void *, size_t, int, int, int, off_t)) dlsym (RTLD_NEXT, "mmap");
+  return fails ("mmap", __builtin_return_address (0)) ? MAP_FAILED : next (address, size, protection, flags, fd, offset);
+}
+
 /* EINTR is to be noticed by nobody; what else there is, is an error of the call at most. Noted by all threads. */
 static GMutex notes_lock;
 static guint  n_noted;
@@ -163,6 +178,48 @@ try_pipe (void)
         note (error);
     }
   converse (first, second, 100);   /* so many that shared memory comes into use */
+}
+
+/* What this process has no room for is lost, and nothing behind it. */
+static void
+try_objects (void)
+{
+  MpConnection *first, *second;
+  g_autoptr(GError) error = NULL;
+  guint32 i, number;
+
+  if (!mp_pipe_new (TRUE, &first, &second, &error))
+    {
+      note (error);
+      return;
+    }
+  for (i = 0; i < 5; i++)
+    {
+      g_autoptr(MpArray) array = mp_array_new (G_VARIANT_TYPE_INT32, 1000, &error);
+      g_autoptr(MpQueue) queue = mp_queue_new (0, 0);
+      g_autoptr(GVariant) received = NULL;
+
+      if (array != NULL &&
+          mp_connection_send (first, g_variant_new ("(u@h@h)", i, mp_shareable_to_variant (MP_SHAREABLE (array)),
+                                                    mp_shareable_to_variant (MP_SHAREABLE (queue))),
+                              LONG_TIME, NULL, &error))
+        received = mp_connection_recv (second, LONG_TIME, NULL, &error);
+      if (received != NULL)
+        {
+          g_variant_get (received, "(uhh)", &number, NULL, NULL);
+          g_assert_cmpuint (number, ==, i);
+        }
+      else
+        {
+          note (error);
+          g_assert_false (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CLOSED));
+          g_assert_false (g_error_matches (error, MP_ERROR, MP_ERROR_PROTOCOL));
+          g_clear_error (&error);
+        }
+    }
+  g_assert_cmpuint (n_noted, <=, 1);
+  g_assert_finalize_object (first);
+  g_assert_finalize_object (second);
 }
 
 static gpointer
@@ -281,6 +338,7 @@ static const Fault faults[] = {
   { "accept4", EINTR }, { "accept4", ECONNABORTED }, { "accept4", EMFILE }, { "accept4", ENOBUFS },
   { "connect", EINTR }, { "connect", ENOMEM }, { "socket", EMFILE }, { "socketpair", EMFILE },
   { "memfd_create", EMFILE }, { "memfd_create", ENOMEM }, { "eventfd", EMFILE },
+  { "mmap", ENOMEM },
 };
 
 /* Each call fails once: of many, ever fewer. */
@@ -311,6 +369,7 @@ main (int   argc,
   g_test_init (&argc, &argv, NULL);
 
   g_test_add_data_func ("/system-calls/pipe", try_pipe, test_faults);
+  g_test_add_data_func ("/system-calls/objects", try_objects, test_faults);
   g_test_add_data_func ("/system-calls/listener", try_local, test_faults);
   g_test_add_data_func ("/system-calls/listener-tcp", try_tcp, test_faults);
 

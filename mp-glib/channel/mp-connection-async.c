@@ -514,15 +514,17 @@ tell_message (MpConnection *self)
   g_autoptr(GVariant) value = NULL;
   g_autoptr(GBytes) bytes = NULL;
   g_autoptr(GError) error = NULL;
+  gboolean ended;
 
   if (!self->started || self->receivers.head != NULL || !mp_connection_look (self) || self->frame.kind == 0)
     return FALSE;
 
   mp_connection_take (self, &value, &bytes, &error);
+  ended = self->in_error != NULL;   /* then `closed` has it */
   pthread_mutex_unlock (&self->lock);
   if (value != NULL || bytes != NULL)
     mp_connection_tell_message (self, value, bytes);
-  else if (error->domain != MP_ERROR)   /* else `closed` has it */
+  else if (!ended)
     g_warning ("A message of a connection was lost: %s", error->message);
   /* What a handler kept of them may be freed here for good, and run code of the user's. */
   g_clear_pointer (&value, g_variant_unref);

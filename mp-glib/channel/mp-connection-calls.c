@@ -360,8 +360,9 @@ mp_connection_send_bytes (MpConnection  *self,
  * Errors: `G_IO_ERROR_TIMED_OUT`, `G_IO_ERROR_CANCELLED`; `G_IO_ERROR_CLOSED` when this end is closed, or when the
  * other end is and all whole messages have been received; `G_IO_ERROR_NOT_SUPPORTED` for the sending end of a pipe;
  * `MP_ERROR_INVALID_TYPE` when the next message holds bytes, which stays there; `G_IO_ERROR_TOO_MANY_OPEN_FILES` when
- * the message came with descriptors for which this process has no room, and is lost. After `MP_ERROR_PROTOCOL` and
- * `MP_ERROR_TOO_LARGE`, which say that the other side sent what it should not have sent, the connection is closed.
+ * the message came with descriptors for which this process has no room, and is lost; likewise `MP_ERROR_FAILED` and
+ * `MP_ERROR_FULL` when it has no room for an object. After `MP_ERROR_PROTOCOL` and `MP_ERROR_TOO_LARGE`, which say
+ * that the other side sent what it should not have sent, the connection is closed.
  *
  * Returns: (transfer full): the value
  *

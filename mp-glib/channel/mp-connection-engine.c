@@ -256,10 +256,11 @@ mp_connection_shut (MpConnection *self,
   return whole;
 }
 
+/* The other side's fault. What this process has not got for an object (MP_ERROR_FAILED, …_FULL) is not. */
 static gboolean
 is_protocol_error (const GError *error)
 {
-  return error->domain == MP_ERROR;
+  return g_error_matches (error, MP_ERROR, MP_ERROR_PROTOCOL) || g_error_matches (error, MP_ERROR, MP_ERROR_TOO_LARGE);
 }
 
 /* No more messages will come. A peer that broke the rules is cut off by mp_connection_pump(). */

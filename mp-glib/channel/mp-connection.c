@@ -63,7 +63,8 @@
  *
  * A message may have up to 1012 descriptors beside it, for the objects in it. Descriptors that come with no message
  * that names them are closed, and the other side is cut off. When this process can open no more files, the message is
- * lost with `G_IO_ERROR_TOO_MANY_OPEN_FILES`, and the next one is right.
+ * lost with `G_IO_ERROR_TOO_MANY_OPEN_FILES`, when it has no room for an object with `MP_ERROR_FAILED` or
+ * `MP_ERROR_FULL`, and the next one is right.
  *
  * Messages from the other side are not trusted: what is no message ends the connection with `MP_ERROR_PROTOCOL`.
  *

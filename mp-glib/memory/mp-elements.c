@@ -388,9 +388,14 @@ adopt_place (MpElements  *self,
     return refuse (self, what, fault->message, error);
   self->fd = fds[0];
   fds[0] = -1;
-  if (!map (self, size, &fault))
+  if (map (self, size, &fault))
+    return self;
+  if (g_error_matches (fault, MP_ERROR, MP_ERROR_PROTOCOL))
     return refuse (self, what, fault->message, error);
-  return self;
+
+  g_set_error (error, MP_ERROR, MP_ERROR_FAILED, "%s: its memory cannot be mapped: %s", what, fault->message);
+  mp_elements_unref (self);
+  return NULL;
 }
 
 static gboolean
