@@ -7,7 +7,7 @@
 #include "mp-glib/platform/mp-fd-private.h"
 #include "mp-glib/platform/mp-socket-private.h"
 
-#define MAX_INPUT 65536
+#define LONGEST 65536
 
 typedef struct
 {
@@ -25,7 +25,7 @@ portions_init (Portions     *self,
                const guint8 *data,
                gsize         size)
 {
-  if (size < 1 || size > MAX_INPUT)
+  if (size < 1 || size > LONGEST)
     return FALSE;
 
   *self = (Portions) { .data = data + 1, .size = size - 1, .portion = data[0] & 0x7f, .with_fds = data[0] >= 0x80 };
