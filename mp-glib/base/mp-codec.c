@@ -450,7 +450,8 @@ adopt_objects (const guint8  *data,
 
       if (object == NULL)
         return NULL;
-      fds += used;
+      if (used > 0)   /* without descriptors there is no array of them */
+        fds += used;
       n_fds -= used;
       g_ptr_array_add (objects, object);
     }
