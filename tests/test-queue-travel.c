@@ -129,7 +129,8 @@ test_pool (void)
 {
   g_autoptr(MpQueue) queue = mp_queue_new (10, 0);
   MpPool *pool = mp_pool_new (2);
-  MpFuture *future = submit (pool, MP_FUNCTION (produce), handle_of (queue));
+  g_autoptr(GVariant) handle = handle_of (queue);
+  MpFuture *future = submit (pool, MP_FUNCTION (produce), handle);
   g_autoptr(GVariant) result = NULL;
   g_autoptr(GError) error = NULL;
 
@@ -159,6 +160,7 @@ static void
 test_processes (void)
 {
   g_autoptr(MpQueue) queue = mp_queue_new (10, 0);
+  g_autoptr(GVariant) handle = handle_of (queue);
   MpProcess *processes[3];
   g_autoptr(GError) error = NULL;
 
@@ -167,7 +169,7 @@ test_processes (void)
   g_assert_no_error (error);
   for (guint i = 0; i < G_N_ELEMENTS (processes); i++)
     {
-      processes[i] = mp_process_new (i == 0 ? MP_FUNCTION (consume_well) : MP_FUNCTION (produce), handle_of (queue));
+      processes[i] = mp_process_new (i == 0 ? MP_FUNCTION (consume_well) : MP_FUNCTION (produce), handle);
       g_assert_true (mp_process_start (processes[i], LONG, NULL, &error));
       g_assert_no_error (error);
     }
@@ -187,7 +189,8 @@ test_killed (void)
 {
   g_autoptr(MpQueue) queue = mp_queue_new (0, 0);
   MpPool *pool = mp_pool_new (1);
-  MpFuture *future = submit (pool, MP_FUNCTION (produce_and_die), handle_of (queue));
+  g_autoptr(GVariant) handle = handle_of (queue);
+  MpFuture *future = submit (pool, MP_FUNCTION (produce_and_die), handle);
   g_autoptr(GVariant) none = NULL;
   g_autoptr(GError) error = NULL;
 

@@ -197,12 +197,13 @@ try_objects (void)
     {
       g_autoptr(MpArray) array = mp_array_new (G_VARIANT_TYPE_INT32, 1000, &error);
       g_autoptr(MpQueue) queue = mp_queue_new (0, 0);
-      g_autoptr(GVariant) received = NULL;
+      g_autoptr(GVariant) queue_handle = mp_shareable_to_variant (MP_SHAREABLE (queue));
+      g_autoptr(GVariant) array_handle = NULL, received = NULL;
 
-      if (array != NULL &&
-          mp_connection_send (first, g_variant_new ("(u@h@h)", i, mp_shareable_to_variant (MP_SHAREABLE (array)),
-                                                    mp_shareable_to_variant (MP_SHAREABLE (queue))),
-                              LONG_TIME, NULL, &error))
+      if (array != NULL)
+        array_handle = mp_shareable_to_variant (MP_SHAREABLE (array));
+      if (array != NULL && mp_connection_send (first, g_variant_new ("(u@h@h)", i, array_handle, queue_handle), LONG_TIME,
+                                               NULL, &error))
         received = mp_connection_recv (second, LONG_TIME, NULL, &error);
       if (received != NULL)
         {
