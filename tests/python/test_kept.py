@@ -11,6 +11,7 @@ import signal
 import threading
 import unittest
 
+from gi.repository import GLib
 from gi.repository import Mp
 
 from gi.overrides import _mp_connection, _mp_listener, _mp_queue
@@ -183,6 +184,20 @@ class KeptTest(unittest.TestCase):
                 self.assertEqual(queue.get(), 'item')
                 self.assertEqual(queue.get(), b'next')
             self.assertIs(queue.empty(), True)
+
+    def test_while_an_error_is_made(self):
+        """It is the handler's that comes out."""
+        real = GLib.Error.__init__
+
+        def init(*args):
+            _raise(signal.SIGUSR1)
+            real(*args)
+
+        self.addCleanup(setattr, GLib.Error, '__init__', real)
+        GLib.Error.__init__ = init
+        for call in (self.first.recv, self.first.recv_bytes, Mp.Listener().accept, Mp.Queue().get):
+            with self.assertRaises(Left):
+                call(timeout=0.01)
 
     def test_clients(self):
         listener = Mp.Listener()

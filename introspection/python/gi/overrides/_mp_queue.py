@@ -160,12 +160,14 @@ class _Basic(_mp_kept.Keeper, _mp_sync.Shared):
         raise exc
 
     def _get_item(self, timeout):
-        try:
-            item, = starmap(_get_tagged, ((self, 0, None),))
-            return item
-        except GLib.Error as error:
-            if not errors.is_timeout(error):
-                raise
+        # Only if it is not in vain: PyGObject makes an error in Python, and a handler that raises there ruins it.
+        if _get_length(self):
+            try:
+                item, = starmap(_get_tagged, ((self, 0, None),))
+                return item
+            except GLib.Error as error:
+                if not errors.is_timeout(error):
+                    raise
         return self._take(_get_tagged, timeout=timeout)
 
     def _call(self, function, *args, timeout):
