@@ -254,7 +254,7 @@ class AsyncTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(await Mp.wait_async([], 0.01), [])
 
     async def test_nested(self):
-        """Descriptors of epoll sets within epoll sets: the system bears five, and the loop and what is below it are some."""
+        """Descriptors of epoll sets within others: the system bears five, and the loop and what is below it are some."""
         for depth in range(1, 5):
             receiver, sender = os.pipe()
             self.addCleanup(os.close, receiver)

@@ -30,8 +30,8 @@ function toPlan(objects) {
             fdPlaces.push(place);
             fds.push(item);
         } else {
-            throw new TypeError('What is waited for is a connection, a listener, a process, a queue, a future, or the ' +
-                `number of a descriptor, not ${display(item)}`);
+            throw new TypeError('What is waited for is a connection, a listener, a process, a queue, a future, or ' +
+                `the number of a descriptor, not ${display(item)}`);
         }
     });
     places.push(...fdPlaces);

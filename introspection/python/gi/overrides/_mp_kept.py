@@ -1,9 +1,9 @@
 # _mp_kept.py — SPDX-License-Identifier: LGPL-2.1-or-later
-"""What was taken out of a connection, a listener or a queue for a call that a signal's handler ended by an exception: it
-is for the next call.
+"""What was taken out of a connection, a listener or a queue for a call that a signal's handler ended by an exception:
+it is for the next call.
 
-A handler of Python's runs behind any call, before its result has a name; but not between a step of an iterator of C and
-the assignment. So `item, = starmap(function, (args,))` is how such things are taken, and `kept[:0] = (item,)` how they are
+A handler of Python's runs behind any call, before its result has a name; but not between a step of an iterator of C
+and the assignment. So `item, = starmap(function, (args,))` is how such things are taken, and `kept[:0] = (item,)` how they are
 put back: without a call, for there may be another signal."""
 
 import os
@@ -67,7 +67,7 @@ class Keeper:
             raise
 
     def _drop_after(self, exc, item):
-        """@exc came while a value was made of @item, which has been kept: it was not to be, unless that is a handler's."""
+        """@exc came while a value was made of @item, which has been kept: it had not to be, unless a handler raised."""
         kept = self._kept
         if not _mp_call.is_of_handler(exc) and kept and kept[0] is item:
             del kept[0]

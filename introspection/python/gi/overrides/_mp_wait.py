@@ -77,8 +77,8 @@ def wait(object_list, timeout=None):
     """The objects of @object_list that are ready, as soon as there are some, or none after @timeout seconds.
 
     An object is a Connection that has something to receive or is at its end, a Listener with a client, a Process that
-    has ended, an AsyncResult or a Future of a pool that is there, a queue from which something can be got, or a descriptor,
-    or anything with a fileno(), that can be read.
+    has ended, an AsyncResult or a Future of a pool that is there, a queue from which something can be got, or a
+    descriptor, or anything with a fileno(), that can be read.
     Those that are ready are given as they were, in their order."""
     plan = _Plan(object_list)
     if plan.ready:
