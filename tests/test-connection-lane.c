@@ -1,10 +1,8 @@
 /* test-connection-lane.c — SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
-#include "connection-test.h"
+#include "connection-lane-test.h"
 
-#include "mp-glib/channel/mp-connection-private.h"
-#include "mp-glib/channel/mp-wire-parts-private.h"
 #include "mp-glib/platform/mp-fd-private.h"
 #include "mp-glib/platform/mp-socket-private.h"
 
@@ -18,68 +16,6 @@
 /* Pipes that are used so much that they come to share memory: all is as before. */
 
 #define MANY 20000
-
-static gboolean
-has_lane (MpConnection *connection)
-{
-  gboolean result;
-
-  pthread_mutex_lock (&connection->lock);
-  result = mp_wire_has_lane (connection->wire);
-  pthread_mutex_unlock (&connection->lock);
-  return result;
-}
-
-static gboolean
-uses_lane (MpConnection *connection)
-{
-  gboolean result;
-
-  pthread_mutex_lock (&connection->lock);
-  result = connection->wire->lane_out.in_use;
-  pthread_mutex_unlock (&connection->lock);
-  return result;
-}
-
-static void
-send_number (MpConnection *connection,
-             guint32       number)
-{
-  send_ok (connection, g_variant_new_uint32 (number));
-}
-
-static guint32
-recv_number (MpConnection *connection)
-{
-  g_autoptr(GError) error = NULL;
-  g_autoptr(GVariant) value = mp_connection_recv (connection, LONG_TIME, NULL, &error);
-
-  g_assert_no_error (error);
-  return g_variant_get_uint32 (value);
-}
-
-/* One that sends alone, until the other gets it by memory. */
-static void
-warm_up (MpConnection *from,
-         MpConnection *to)
-{
-  guint i;
-
-  for (i = 0; i < 1000 && !(uses_lane (from) && has_lane (to)); i++)
-    {
-      send_number (from, i);
-      g_assert_cmpuint (recv_number (to), ==, i);
-    }
-  g_assert_true (uses_lane (from));
-}
-
-static void
-lane_open (Pipe *pipe)
-{
-  pipe_open (pipe);
-  warm_up (pipe->first, pipe->second);
-  warm_up (pipe->second, pipe->first);
-}
 
 static gsize
 get_size (guint32 i)

@@ -3,6 +3,8 @@
 
 #include <gio/gio.h>
 
+#include "mp-glib/platform/mp-futex-private.h"
+
 G_BEGIN_DECLS
 
 /* A ring of bytes in a memory file of its own, from one process (or thread) that writes to one that reads. It carries
@@ -95,6 +97,11 @@ gboolean  mp_ring_peer_sleeps (MpRing        *self);
 /* Says that this end is going to sleep. FALSE: look again first. */
 gboolean  mp_ring_going_to_sleep (MpRing     *self);
 void      mp_ring_awake       (MpRing        *self);
+/* The same for who sleeps by @wait, which is filled in, and is woken by the other end's next step or by mp_ring_rouse()
+ * of another thread. That one's time is to be bounded: nothing else ends such a sleep. */
+gboolean  mp_ring_going_to_doze (MpRing      *self,
+                               MpFutexWait   *wait);
+void      mp_ring_rouse       (MpRing        *self);
 /* This end, which is held, falls asleep often, with few records between: then the fence is cheaper that the other has to
  * make with each of them. */
 void      mp_ring_sleeps_often (MpRing       *self);

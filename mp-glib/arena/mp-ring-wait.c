@@ -116,8 +116,9 @@ announce_sleep (MpRing      *self,
     self->awake = MP_RING_UNSURE;
 }
 
-gboolean
-mp_ring_going_to_sleep (MpRing *self)
+static gboolean
+fall_asleep (MpRing      *self,
+             MpRingSleep  sleep)
 {
   gsize need;
 
@@ -126,12 +127,37 @@ mp_ring_going_to_sleep (MpRing *self)
 
   mp_ring_publish (self);
   need = self->end == MP_RING_READER ? 8 : self->need;
-  announce_sleep (self, need, MP_RING_ON_BELL);
+  announce_sleep (self, need, sleep);
   if (mp_ring_look (self) && mp_ring_available (self) < need)
     return TRUE;
 
   mp_ring_awake (self);
   return FALSE;
+}
+
+gboolean
+mp_ring_going_to_sleep (MpRing *self)
+{
+  return fall_asleep (self, MP_RING_ON_BELL);
+}
+
+gboolean
+mp_ring_going_to_doze (MpRing      *self,
+                       MpFutexWait *wait)
+{
+  if (!fall_asleep (self, MP_RING_ON_WORD))
+    return FALSE;
+
+  *wait = (MpFutexWait) { &self->own->sleep, MP_RING_ON_WORD, FALSE };
+  return TRUE;
+}
+
+void
+mp_ring_rouse (MpRing *self)
+{
+  mp_ring_awake (self);
+  if (self->end != MP_RING_NO_END)
+    mp_futex_wake (&self->own->sleep, 1, FALSE);
 }
 
 void

@@ -15,6 +15,11 @@
 
 /* A thread that got no descriptor to be woken by looks again after this time. */
 #define BLIND_SLEEP_US 20000
+/* Of a sleep that ends by what comes by the lane, and by nothing else. A timer that is due before the next tick of the
+ * system's clock, of which there are 100 to 1000 in a second, has to be set in the processor: that costs more than all
+ * the rest. */
+#define DOZE_US 10000
+#define MAX_DOZE_SKIP 256
 
 typedef struct
 {
@@ -165,6 +170,70 @@ look_for_a_while (MpConnection *self,
   return TRUE;
 }
 
+/* What is expected is a message that comes by the lane, and soon. Then neither the socket need be looked at nor the other
+ * end write to it, which costs more than all the rest. Only for a call that is alone, because others wait for the socket;
+ * and in between the socket has its turn. */
+static gboolean
+may_doze (MpConnection *self,
+          MpOp         *op,
+          Wait         *wait)
+{
+  gint64 now;
+
+  if (op->sends || self->wire == NULL || !mp_wire_has_lane (self->wire) || mp_deadline_left (wait->deadline) == 0 ||
+      self->receivers.length > 1 || self->sleepers.head != NULL || self->watches->len > 0 || self->n_polling > 0)
+    return FALSE;
+
+  now = g_get_monotonic_time ();
+  if (now >= self->look_due)
+    {
+      self->look_due = now + DOZE_US;
+      return FALSE;
+    }
+  if (self->doze_skip == 0)
+    return TRUE;
+
+  self->doze_skip--;
+  return FALSE;
+}
+
+/* The end of the stream, signals, the cancellable and what others send by the socket are seen when it is over. */
+static void
+doze (MpConnection *self,
+      MpOp         *op,
+      Wait         *wait)
+{
+  gint64 left = mp_deadline_left (wait->deadline);
+  MpFutexWait futex;
+
+  if (self->wire == NULL || self->closed || self->dozing || !mp_wire_begin_doze (self->wire, &futex))
+    return;
+
+  self->dozing = TRUE;
+  self->n_polling++;
+  pthread_mutex_unlock (&self->lock);
+  mp_futex_wait (futex.word, futex.expected, left < 0 ? DOZE_US : MIN (left, DOZE_US));
+  pthread_mutex_lock (&self->lock);
+  self->dozing = FALSE;
+  mp_wire_end_doze (self->wire);
+  if (op->state == MP_OP_IDLE || mp_wire_look_at_lane (self->wire))
+    self->doze_last_skip = 0;
+  else
+    self->doze_last_skip = self->doze_skip = CLAMP (2 * self->doze_last_skip, 1, MAX_DOZE_SKIP);
+  mp_connection_end_polling (self);
+}
+
+/* The first look of a call that may doze then. */
+static void
+pump_lane (MpConnection *self,
+           GQueue       *finished)
+{
+  mp_wire_leave_socket (self->wire, TRUE);
+  mp_connection_pump (self, finished);
+  if (self->wire != NULL)
+    mp_wire_leave_socket (self->wire, FALSE);
+}
+
 /* Puts a call into its queue and waits until it is done. Takes it back when the time is over first. */
 static gboolean
 run_op (MpConnection  *self,
@@ -174,7 +243,7 @@ run_op (MpConnection  *self,
 {
   GQueue finished = G_QUEUE_INIT;
   GError *local_error = NULL;
-  gboolean ok, looked = FALSE;
+  gboolean ok, dozes, looked = FALSE;
 
   if (g_cancellable_is_cancelled (wait->cancellable))
     return set_cancelled (wait, error);
@@ -188,7 +257,11 @@ run_op (MpConnection  *self,
     {
       op->state = MP_OP_QUEUED;
       g_queue_push_tail_link (op->sends ? &self->senders : &self->receivers, &op->link);
-      mp_connection_pump (self, &finished);
+      dozes = may_doze (self, op, wait);
+      if (dozes)
+        pump_lane (self, &finished);
+      else
+        mp_connection_pump (self, &finished);
       while (op->state != MP_OP_IDLE && local_error == NULL)
         {
           gboolean told = tell_others (self, &finished);
@@ -196,9 +269,12 @@ run_op (MpConnection  *self,
           if (op->state != MP_OP_IDLE)
             {
               looked = !looked && !told && look_for_a_while (self, op, wait);
-              if (!looked)
+              if (dozes && !looked && !told)
+                doze (self, op, wait);
+              if (!dozes && !looked)
                 sleep_once (self, wait, mp_connection_get_wanted (self), told, &local_error);
             }
+          dozes = FALSE;
           mp_connection_pump (self, &finished);
         }
 

@@ -157,6 +157,8 @@ mp_connection_wake (MpConnection *self)
       else if (sleeper->event_fd >= 0)
         mp_fd_signal (sleeper->event_fd);
     }
+  if (self->dozing)
+    mp_wire_rouse (self->wire);
 }
 
 /* The call is over. One that is not blocking is completed by whoever holds @finished. What it has sent is freed only

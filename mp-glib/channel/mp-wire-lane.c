@@ -308,6 +308,45 @@ mp_wire_watch_lane (MpWire *self)
     mp_wire_records_wake (&self->lane_in.records);
 }
 
+void
+mp_wire_leave_socket (MpWire   *self,
+                      gboolean  leave)
+{
+  self->lane_in.leaves_socket = leave;
+}
+
+gboolean
+mp_wire_begin_doze (MpWire      *self,
+                    MpFutexWait *wait)
+{
+  MpWireLaneIn *lane = &self->lane_in;
+
+  if (!lane->in_use || lane->records.start < lane->records.end || !hold_ring (self))
+    return FALSE;
+
+  mp_wire_records_wake (&lane->records);
+  return mp_ring_going_to_doze (lane->records.ring, wait);
+}
+
+/* It may be another ring by now. */
+void
+mp_wire_end_doze (MpWire *self)
+{
+  MpWireRecords *records = &self->lane_in.records;
+
+  if (records->ring != NULL && !records->asleep)
+    mp_ring_awake (records->ring);
+}
+
+void
+mp_wire_rouse (MpWire *self)
+{
+  MpWireRecords *records = &self->lane_in.records;
+
+  if (records->ring != NULL && !records->asleep)
+    mp_ring_rouse (records->ring);
+}
+
 /* FALSE: there is something. Else whoever writes there will ring. */
 static gboolean
 fall_asleep (MpWire *self)
@@ -498,6 +537,8 @@ mp_wire_lane_fill (MpWire  *self,
   mp_wire_records_wake (&lane->records);
   if (mp_wire_look_at_lane (self))
     return 1;
+  if (lane->leaves_socket)
+    return 0;
   n = mp_wire_socket_fill (self, FALSE, &local_error);
 
   /* What the other end has put into the ring it has put there before it went. */

@@ -156,6 +156,15 @@ gboolean  mp_wire_has_lane     (MpWire         *self);
 gboolean  mp_wire_look_at_lane (MpWire         *self);
 /* This end looks by itself, for the time being: fill(), or has_news(), must follow before it waits for the descriptor. */
 void      mp_wire_watch_lane   (MpWire         *self);
+/* While set, fill() looks at the lane only and leaves this end awake: what follows is begin_doze() or a fill() as ever. */
+void      mp_wire_leave_socket (MpWire         *self,
+                                gboolean        leave);
+/* This end is going to sleep by @wait, for a while, from which what comes by the lane wakes it. FALSE: it is not to do
+ * so. Else end_doze() must follow; rouse() is for another thread, and ends the sleep. */
+gboolean  mp_wire_begin_doze   (MpWire         *self,
+                                MpFutexWait    *wait);
+void      mp_wire_end_doze     (MpWire         *self);
+void      mp_wire_rouse        (MpWire         *self);
 /* Another process goes on with this end, which is idle: leaves the own ring, and lets go of the other's end, of which
  * @fd is the descriptor, or -1. */
 gboolean  mp_wire_leave_lanes  (MpWire         *self,
