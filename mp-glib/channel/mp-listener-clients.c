@@ -298,12 +298,13 @@ mp_listener_get_most_stalled (MpListenerCore *core,
   if (core->stalled.length < core->max_pending)
     return NULL;
 
+  *due = G_MAXINT64;
   for (link = core->stalled.head; link != NULL; link = link->next)
     {
       MpListenerClient *client = link->data;
       gint64 patient_until = client->stalled_since + mp_listener_tls_get_patience (core, client);
 
-      if (chosen != NULL && patient_until >= *due)
+      if (patient_until >= *due)
         continue;
       chosen = client;
       *due = patient_until;
