@@ -29,6 +29,7 @@ typedef struct
   guint8  flags;
   guint8  nest;             /* containers below this one that a value of a fixed size always enters */
   guint8  empty_nest;       /* the same for a value without bytes */
+  guint8  wraps;            /* nodes from here on that have one member and nothing else: its bytes are theirs */
 } Node;
 
 typedef struct
@@ -138,6 +139,8 @@ finish_tuple (Node *node,
       node->fixed_size = 1;   /* the unit tuple is one zero byte */
       return;
     }
+  if (node[1].span == n_nodes - 1)
+    node->wraps = node[1].wraps + 1;
 
   if (fixed)
     {
@@ -561,7 +564,12 @@ check_value (const Checker *checker,
              gsize          size,
              gsize          depth)
 {
-  const Node *element = node + 1;
+  const Node *element;
+
+  /* At once, or each byte of an array could cost as many steps as there are brackets in its type. */
+  depth += size > 0 ? node->wraps : 0;
+  node += size > 0 ? node->wraps : 0;
+  element = node + 1;
 
   /* Decided when the type was parsed: an array of many empty tuples of many members costs nothing each. */
   if (size == 0)
