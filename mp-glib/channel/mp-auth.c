@@ -3,6 +3,7 @@
 
 #include "mp-glib/channel/mp-auth-private.h"
 
+#include "mp-glib/arena/mp-torture-private.h"
 #include "mp-glib/base/mp-error.h"
 #include "mp-glib/channel/mp-wire-private.h"
 #include "mp-glib/platform/mp-random-private.h"
@@ -531,6 +532,7 @@ send_pending (MpAuth  *self,
       n = mp_socket_send (fd, &iov, 1, NULL, 0, FALSE);
       if (n < 0)
         return errno != EAGAIN && errno != EWOULDBLOCK && set_system_error (error, "send");
+      MP_TORTURE_POINT ("auth-sent");
       mp_auth_sent (self, n);
     }
   return TRUE;

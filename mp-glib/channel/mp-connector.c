@@ -3,6 +3,7 @@
 
 #include "mp-glib/channel/mp-connector-private.h"
 
+#include "mp-glib/arena/mp-torture-private.h"
 #include "mp-glib/base/mp-error.h"
 #include "mp-glib/base/mp-hub-private.h"
 #include "mp-glib/channel/mp-address-private.h"
@@ -298,6 +299,7 @@ shake_hands (MpConnector *self)
   switch (mp_handshake_step (&self->handshake, &error))
     {
     case MP_HANDSHAKE_DONE:
+      MP_TORTURE_POINT ("client-shook-hands");
       complete (self, NULL);
       break;
     case MP_HANDSHAKE_WAITS:
@@ -333,6 +335,7 @@ connected (MpConnector *self)
 {
   GError *error = NULL;
 
+  MP_TORTURE_POINT ("client-connected");
   mp_socket_set_blocking (self->handshake.fd);
   if (!mp_handshake_init (&self->handshake, self->handshake.fd, MP_AUTH_CLIENT, self->key, self->allow_md5, -1, &error))
     {

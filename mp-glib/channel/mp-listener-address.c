@@ -172,7 +172,8 @@ listen_in_own_directory (MpListenerCore    *core,
 
   path = g_build_filename (core->directory.path, "socket", NULL);
   if (strlen (path) > MP_ADDRESS_MAX_PATH)
-    g_set_error (error, G_IO_ERROR, G_IO_ERROR_FILENAME_TOO_LONG, "listener: the path %s is too long for a socket", path);
+    g_set_error (error, G_IO_ERROR, G_IO_ERROR_FILENAME_TOO_LONG, "listener: the path %s is too long for a socket",
+                 path);
   else if ((fd = listen_at_path (core, self, path)) < 0)
     set_system_error (error, errno, path);
   if (fd < 0)

@@ -3,6 +3,7 @@
 
 #include "mp-glib/channel/mp-listener-private.h"
 
+#include "mp-glib/arena/mp-torture-private.h"
 #include "mp-glib/platform/mp-poll-private.h"
 #include "mp-glib/platform/mp-socket-private.h"
 
@@ -210,6 +211,7 @@ mp_listener_step_client (MpListenerCore   *core,
   switch (state)
     {
     case MP_HANDSHAKE_DONE:
+      MP_TORTURE_POINT ("listener-shook-hands");
       forget_client (core, client);
       mp_listener_give_client (core, client);
       return;
@@ -347,6 +349,7 @@ mp_listener_receive_clients (MpListenerCore *core)
           wait_for_fds (core, errno);
           return;
         }
+      MP_TORTURE_POINT ("listener-accepted");
       core->shortage_is_told = FALSE;
       receive_client (core, fd, &address, size);
     }

@@ -3,6 +3,7 @@
 
 #include "mp-glib/channel/mp-listener-private.h"
 
+#include "mp-glib/arena/mp-torture-private.h"
 #include "mp-glib/platform/mp-fd-private.h"
 #include "mp-glib/platform/mp-poll-private.h"
 
@@ -98,6 +99,7 @@ mp_listener_core_listen (MpListenerCore  *core,
                          GError         **error)
 {
   core->fd = fd;
+  MP_TORTURE_POINT ("listener-listens");
   if (make_descriptors (core))
     {
       core->closed = FALSE;
@@ -425,6 +427,7 @@ tear_down (MpListenerCore *core)
 
   /* The file first: who looks whether somebody listens there must not find one that is just going. */
   mp_socket_file_remove (&core->file);
+  MP_TORTURE_POINT ("listener-removed");
   mp_socket_directory_remove (&core->directory);
   mp_fd_close (&core->fd);
   mp_hub_lock ();

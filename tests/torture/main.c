@@ -29,6 +29,7 @@ static const TorturePrimitive *const primitives[] = {
   &torture_ring,
   &torture_transport,
   &torture_connection,
+  &torture_listener,
 };
 
 #define LONG_FORM 5000   /* from so many kills on, every point must have been reached */

@@ -34,7 +34,7 @@ typedef struct
 } TorturePrimitive;
 
 extern const TorturePrimitive torture_self, torture_arena, torture_cell, torture_lock, torture_ring, torture_transport;
-extern const TorturePrimitive torture_memory, torture_connection;
+extern const TorturePrimitive torture_memory, torture_connection, torture_listener;
 extern const TorturePrimitive torture_semaphore, torture_event, torture_rlock, torture_condition, torture_barrier;
 extern const TorturePrimitive torture_queue, torture_joinable_queue, torture_value;
 
