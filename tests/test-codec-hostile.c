@@ -145,7 +145,6 @@ test_variants (void)
 {
   static const guint8 unit[8] = { 0, 0, '(', ')' };
   g_autoptr(GByteArray) body = g_byte_array_new ();
-  g_autoptr(GByteArray) all = g_byte_array_new ();
   guint32 n = MIB;
 
   /* Their ends are where their types end; the next one begins at a multiple of 8. */

@@ -80,6 +80,7 @@ hear (MpConnection *connection)
   g_autoptr(GBytes) bytes = mp_connection_recv_bytes (connection, LONG_TIME, NULL, &error);
 
   g_assert_no_error (error);
+  g_assert_nonnull (bytes);
 }
 
 /* Of the stranger, who is ended in it at last. */
