@@ -147,6 +147,9 @@ test('a few bytes that are many objects', async () => {
     const sets = '{"\\u0001":["s"]},'.repeat(65000);
     await refuse(Mp.blob_new('js', `[${sets}0]`, null, null), /64 MiB .* max-message-size/);
     await refuse(Mp.blob_new('js', '0', null, new Array(70000).fill(new GLib.Variant('i', 5))), /64 MiB/);
+    await refuse(Mp.blob_new('js', `${'['.repeat(100000)}${']'.repeat(100000)}`, null, null), /64 MiB/);
+    const pattern = `"[${'\\\\p{L}'.repeat(10000)}]"`;
+    await refuse(Mp.blob_new('js', `{"\\u0001":["r",${pattern},"u"]}`, null, null), /64 MiB/);
     for (const value of ['[{,:"\\'.repeat(200000), new Array(200000).fill(1.5).concat('x'),
         new Array(50000).fill('one'),
         [bytes, bytes.slice(7)], new Array(20000).fill({a: 1, b: [2]})]) {
@@ -154,6 +157,20 @@ test('a few bytes that are many objects', async () => {
         assertEqual(JSON.stringify(await accepted.recv_async()), JSON.stringify(value));
         await sent;
     }
+});
+
+test('a large BigInt takes no time', async () => {
+    const [accepted, client] = await connectPair(null);
+    const before = GLib.get_monotonic_time();
+    for (const value of [(1n << 1000000n) - 7n, -(1n << 999999n), 3n << 64n]) {
+        const sent = client.send_async(value);
+        assert(await accepted.recv_async() === value, 'it is the same');
+        await sent;
+    }
+    assert(GLib.get_monotonic_time() - before < 15000000, 'it takes no time');
+    const sent = client.send_async(Mp.blob_new('js', '{"\\u0001":["i","1x"]}', null, null));
+    assertMatches((await catchFrom(() => accepted.recv_async())).message, /other digits/);
+    await sent;
 });
 
 test('objects that travel, and those that do not', async () => {

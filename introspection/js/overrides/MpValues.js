@@ -39,6 +39,8 @@ const errorTypes = new Map([Error, EvalError, RangeError, ReferenceError, Syntax
 const DEPTH_WITHOUT_CYCLES = 100;
 // Arrays of numbers from this length on travel as bytes.
 const LONG_ARRAY = 32;
+// Of a BigInt, at once.
+const FEW_DIGITS = 64;
 
 class Writer {
     constructor() {
@@ -119,7 +121,7 @@ function simplify(value, writer) {
     case 'undefined':
         return special('u');
     case 'bigint':
-        return special('i', `${value}`);
+        return special('i', value.toString(16));
     default:
         throw new TypeError(`A ${typeof value} cannot be sent to another process` +
             `${typeof value === 'function' ? `: ${value.name || 'it has no name'}` : ''}`);
@@ -250,9 +252,10 @@ function simplifyError(error, writer) {
 }
 
 class Reader {
-    constructor(bytes, parts) {
+    constructor(bytes, parts, room = Infinity) {
         this._bytes = bytes;
         this._parts = parts;
+        this._room = this._left = room;
         this._array = null;
         this._n_taken = 0;
     }
@@ -275,6 +278,13 @@ class Reader {
         if (part === undefined)
             throw new Error('Malformed value: a part is missing');
         return part;
+    }
+
+    // Takes @size bytes of the room, or of time for as many.
+    charge(size) {
+        this._left -= size;
+        if (this._left < 0)
+            throw tooLarge(this._room);
     }
 }
 
@@ -304,7 +314,7 @@ function restoreSpecial([kind, ...content], reader) {
     case 'u':
         return undefined;
     case 'i':
-        return BigInt(content[0]);
+        return restoreBigInt(content[0]);
     case 'd':
         return new Date(content[0] ?? NaN);
     case 'm':
@@ -312,6 +322,7 @@ function restoreSpecial([kind, ...content], reader) {
     case 's':
         return new Set(content.map(item => restore(item, reader)));
     case 'r':
+        reader.charge(PATTERN * `${content[0]}`.length);
         return new RegExp(content[0], content[1]);
     case 'e':
         return restoreError(content[0], reader);
@@ -336,6 +347,22 @@ function restoreSpecial([kind, ...content], reader) {
     default:
         throw new Error(`Malformed value: nothing is known of “${kind}”`);
     }
+}
+
+// BigInt() takes time that grows with the square of the text's length, and minutes for what is still a BigInt.
+function joinDigits(digits, start, end) {
+    if (end - start <= FEW_DIGITS)
+        return BigInt(`0x${digits.slice(start, end)}`);
+    const middle = start + (end - start >> 1);
+    return joinDigits(digits, start, middle) << BigInt(4 * (end - middle)) | joinDigits(digits, middle, end);
+}
+
+function restoreBigInt(text) {
+    const [, sign, digits] = /^(-?)([\da-f]+)$/.exec(text) ?? [];
+    if (digits === undefined)
+        throw new Error('Malformed value: a BigInt has other digits');
+    const value = joinDigits(digits, 0, digits.length);
+    return sign === '' ? value : -value;
 }
 
 function restoreNumbers(numbers) {
@@ -437,19 +464,26 @@ const LEAST_ROOM = 64 << 20;
 const ROOM_FACTOR = 16;
 const FEW_BYTES = LEAST_ROOM / 1024;
 
-// What the objects take of which a JSON text speaks, by its signs.
+// What the objects take of which a JSON text speaks, by its signs. From some depth on each takes as much time as a
+// large one, and so does each letter of a regular expression.
 const SIGNS = new Map([['[', 64], ['{', 64], [',', 32], [':', 48]].map(([sign, size]) => [sign.charCodeAt(0), size]));
+const STEPS = new Map([['[', 1], ['{', 1], [']', -1], ['}', -1]].map(([sign, step]) => [sign.charCodeAt(0), step]));
+const DEEP = 1000;
+const DEEP_ONE = 1024;
+const PATTERN = 8192;
 const SPECIAL = 960;
 const PART = 1024;
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 
 function measureText(text) {
-    let size = 0;
+    let size = 0, depth = 0;
     for (let i = 0; i < text.length; i++) {
         const code = text.charCodeAt(i);
         if (code !== QUOTE) {
-            size += SIGNS.get(code) ?? 0;
+            const step = STEPS.get(code) ?? 0;
+            depth += step;
+            size += step > 0 && depth > DEEP ? DEEP_ONE : SIGNS.get(code) ?? 0;
             continue;
         }
         if (text.startsWith(MARK_IN_TEXT, i))
@@ -466,31 +500,38 @@ function measureText(text) {
     return size;
 }
 
+function tooLarge(room) {
+    return new GLib.Error(Mp.Error, Mp.Error.TOO_LARGE, 'What came is no value: its objects would take more than ' +
+        `the ${Math.floor(room / (1 << 20))} MiB for which max-message-size stands`);
+}
+
 // Who is a stranger may make much of few bytes, but not more than is expected where messages have at most so many.
-function checkRoom(variant, maxMessageSize) {
-    const room = Math.max(LEAST_ROOM, ROOM_FACTOR * maxMessageSize);
+function checkRoom(variant, room) {
     const size = PART * variant.get_child_value(3).n_children();
-    if (size > room || size + measureText(variant.get_child_value(1).get_string()[0]) > room) {
-        throw new GLib.Error(Mp.Error, Mp.Error.TOO_LARGE, 'What came is no value: its objects would take more than ' +
-            `the ${Math.floor(room / (1 << 20))} MiB for which max-message-size stands`);
-    }
+    if (size > room || size + measureText(variant.get_child_value(1).get_string()[0]) > room)
+        throw tooLarge(room);
 }
 
 // A value of a stranger. @getMaxMessageSize: of what it came through.
 function unpackForeign(variant, getMaxMessageSize) {
-    if (variant !== null && variant.get_size() > FEW_BYTES && variant.get_type_string() === '(ssayav)')
-        checkRoom(variant, getMaxMessageSize());
-    return unpack(variant);
+    if (variant === null || variant.get_type_string() !== '(ssayav)')
+        return unpack(variant);
+    let room = LEAST_ROOM;
+    if (variant.get_size() > FEW_BYTES) {
+        room = Math.max(room, ROOM_FACTOR * getMaxMessageSize());
+        checkRoom(variant, room);
+    }
+    return unpack(variant, room);
 }
 
 // [tag, value], or null for what is no value of ours.
-function decode(variant) {
+function decode(variant, room) {
     const [isBlob, tag, text, bytes, parts] = Mp.blob_get(variant);
     if (!isBlob || !tag.startsWith('js'))
         return null;
     account(variant);
     const value = JSON.parse(text);
-    return [tag, text.includes(MARK_IN_TEXT) ? restore(value, new Reader(bytes, parts)) : value];
+    return [tag, text.includes(MARK_IN_TEXT) ? restore(value, new Reader(bytes, parts, room)) : value];
 }
 
 // For the text of an exception.
@@ -519,10 +560,10 @@ function packArguments(args) {
     return encode(TAG_CALL, args ?? []);
 }
 
-function unpack(variant) {
+function unpack(variant, room) {
     if (variant === null)
         return null;
-    const [, value] = decode(variant) ?? [null, variant];
+    const [, value] = decode(variant, room) ?? [null, variant];
     return value;
 }
 
