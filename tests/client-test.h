@@ -39,7 +39,7 @@ server_open (Server *server,
   socklen_t length = sizeof local;
   static guint n;
 
-  server->path = NULL;
+  *server = (Server) { -1, NULL, NULL };
   if (family == AF_UNIX)
     {
       server->path = g_strdup_printf ("%s/%u", server_folder, n++);

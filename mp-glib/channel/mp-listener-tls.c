@@ -169,12 +169,13 @@ find_next_to_go (MpListenerCore *core,
   if (!is_crowded (core))
     return NULL;
 
+  *due = G_MAXINT64;
   turn = CLAMP (get_patience (core) / 2 * MAX_UNDER_WAY / core->tls_waiting.length, TURN_MIN_US, TURN_MAX_US);
   for (link = core->tls_under_way.head; link != NULL; link = link->next)
     {
       gint64 end = get_turn_end (core, link->data, turn);
 
-      if (chosen != NULL && end >= *due)
+      if (end >= *due)
         continue;
       chosen = link->data;
       *due = end;
