@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -562,6 +563,42 @@ test_left_beside (void)
   close (fd);
 }
 
+static gboolean
+hide_proc (void)
+{
+  return (unshare (CLONE_NEWNS) == 0 || unshare (CLONE_NEWUSER | CLONE_NEWNS) == 0) &&
+         mount (NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 && mount ("none", "/proc", "tmpfs", 0, NULL) == 0;
+}
+
+/* Without /proc nobody can be asked there: that is no sign of death. */
+static void
+test_left_without_proc (void)
+{
+  g_autofree char *path = make_path ();
+  g_autofree char *beside = g_strconcat (path, ".worker", NULL);
+  g_autoptr(MpListener) living = listen_ok (beside, NULL);
+  int status;
+  pid_t pid;
+
+  touch (beside, TRUE);
+  pid = fork ();
+  if (pid == 0)
+    {
+      if (!hide_proc ())
+        _exit (77);
+      listen_ok (path, NULL);
+      _exit (g_file_test (beside, G_FILE_TEST_EXISTS) ? 0 : 1);
+    }
+
+  g_assert_cmpint (waitpid (pid, &status, 0), ==, pid);
+  g_assert_true (WIFEXITED (status));
+  if (WEXITSTATUS (status) == 77)
+    g_test_skip ("no place without /proc can be made here");
+  else
+    g_assert_cmpint (WEXITSTATUS (status), ==, 0);
+  g_unlink (path);
+}
+
 /* Many come and go at the same time, and take nobody for one that was left. */
 static void
 test_directories_race (void)
@@ -599,6 +636,7 @@ main (int   argc,
   g_test_add_func ("/listener/files/race", test_race);
   g_test_add_func ("/listener/files/left-directories", test_left_directories);
   g_test_add_func ("/listener/files/left-beside", test_left_beside);
+  g_test_add_func ("/listener/files/left-without-proc", test_left_without_proc);
   g_test_add_func ("/listener/files/directories-race", test_directories_race);
   g_test_add_func ("/listener/files/left-behind", test_left_behind);
   g_test_add_func ("/listener/files/alive", test_alive);

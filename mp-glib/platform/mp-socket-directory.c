@@ -35,8 +35,11 @@ is_dead_socket (int                directory,
 {
   char path[sizeof ((struct sockaddr_un *) 0)->sun_path];
   int length = snprintf (path, sizeof path, "/proc/self/fd/%d/%s", directory, name);
+  struct stat there;
 
+  /* Without /proc nothing would be there, which is no sign of death. */
   return length < (int) sizeof path && S_ISSOCK (found->st_mode) && found->st_uid == geteuid () &&
+         lstat (path, &there) == 0 && there.st_dev == found->st_dev && there.st_ino == found->st_ino &&
          mp_listen_check_dead (path) == 0;
 }
 
