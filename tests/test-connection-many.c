@@ -153,6 +153,47 @@ test_fair (void)
     pipe_clear (&pipes[i]);
 }
 
+#define N_FLOODS   128   /* as many as have their turn at once */
+#define N_IN_FLOOD 1000
+
+static void
+count_flood_cb (MpConnection *connection,
+                GVariant     *value,
+                gpointer      user_data)
+{
+  (*(guint *) user_data)++;
+}
+
+/* Those that never have nothing to tell do not keep the context from seeing that another one has something. */
+static void
+test_flood (void)
+{
+  g_autofree Pipe *pipes = g_new (Pipe, N_FLOODS);
+  guint n_flood = 0, n_quiet;
+  Pipe quiet;
+
+  for (guint i = 0; i < N_FLOODS; i++)
+    {
+      pipe_open (&pipes[i]);
+      for (guint j = 0; j < N_IN_FLOOD; j++)
+        send_ok (pipes[i].first, g_variant_new_uint32 (j));
+      g_signal_connect (pipes[i].second, "message", G_CALLBACK (count_flood_cb), &n_flood);
+      mp_connection_start (pipes[i].second);
+    }
+  while (n_flood == 0)
+    g_main_context_iteration (NULL, TRUE);
+
+  pipe_open (&quiet);
+  start_counting (quiet.second, &n_quiet);
+  send_ok (quiet.first, g_variant_new_uint32 (0));
+  wait_for_count (&n_quiet, 1);
+  g_assert_cmpuint (n_flood, <, N_FLOODS * N_IN_FLOOD / 2);
+
+  pipe_clear (&quiet);
+  for (guint i = 0; i < N_FLOODS; i++)
+    pipe_clear (&pipes[i]);
+}
+
 typedef struct
 {
   guint *n_other;
@@ -423,6 +464,7 @@ main (int    argc,
 
   g_test_add_func ("/connection-many/one-descriptor", test_one_descriptor);
   g_test_add_func ("/connection-many/fair", test_fair);
+  g_test_add_func ("/connection-many/flood", test_flood);
   g_test_add_func ("/connection-many/nested", test_nested);
   g_test_add_func ("/connection-many/closed-by-another", test_closed_by_another);
   g_test_add_func ("/connection-many/stopped", test_stopped);

@@ -293,8 +293,8 @@ set_dispatch (GSource     *source,
 
   pthread_mutex_lock (&lock);
   refresh (set);
-  if (set->ready.length < MAX_PER_TURN)
-    collect (set);
+  /* Also when there is enough to do: else those that always have something would keep all others out. */
+  collect (set);
   for (n = MIN (set->ready.length, MAX_PER_TURN); n > 0 && set->ready.head != NULL; n--)
     run_first (set);
   pthread_mutex_unlock (&lock);
