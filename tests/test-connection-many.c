@@ -456,6 +456,52 @@ test_done_by_another (void)
   mp_context_watch_free (watch);
 }
 
+/* Iterates the context, in which the descriptor is found to be ready still, and forks: the copy goes on as if it had
+ * not. */
+static void
+fork_call_cb (gpointer      object,
+              GMainContext *context)
+{
+  pid_t *pid = g_object_get_data (object, "pid");
+  int status;
+
+  if (*pid >= 0)
+    return;
+
+  while (g_main_context_iteration (context, FALSE))
+    ;
+  *pid = fork ();
+  if (*pid == 0)
+    return;
+  g_assert_cmpint (waitpid (*pid, &status, 0), ==, *pid);
+  g_assert_cmpint (status, ==, 0);
+}
+
+/* What a copy of the process looks for then it does not look for in the name of the other one. */
+static void
+test_fork_within (void)
+{
+  g_autoptr(GObject) object = g_object_new (G_TYPE_OBJECT, NULL);
+  MpContextWatch *watch;
+  pid_t pid = -1;
+  int fd = mp_fd_eventfd ();
+
+  mp_hub_watch_forks ();
+  g_object_set_data (object, "pid", &pid);
+  mp_fd_signal (fd);
+  watch = mp_context_watch_new (g_main_context_default (), object, fork_call_cb);
+  mp_context_watch_set (watch, fd, G_IO_IN, FALSE);
+  while (pid < 0)
+    g_main_context_iteration (NULL, TRUE);
+  if (pid == 0)
+    _exit (0);
+
+  mp_context_watch_set (watch, fd, 0, FALSE);
+  g_assert_true (comes_to_rest ());
+  mp_context_watch_free (watch);
+  mp_fd_close (&fd);
+}
+
 int
 main (int    argc,
       char **argv)
@@ -469,6 +515,7 @@ main (int    argc,
   g_test_add_func ("/connection-many/closed-by-another", test_closed_by_another);
   g_test_add_func ("/connection-many/stopped", test_stopped);
   g_test_add_func ("/connection-many/fork", test_fork);
+  g_test_add_func ("/connection-many/fork-within", test_fork_within);
   g_test_add_func ("/connection-many/no-descriptors", test_no_descriptors);
   g_test_add_func ("/connection-many/other-context", test_other_context);
   g_test_add_func ("/connection-many/done-by-another", test_done_by_another);

@@ -196,39 +196,6 @@ collect (Set *set)
 }
 
 static void
-run_first (Set *set)
-{
-  MpContextWatch *watch = set->ready.head->data;
-  gpointer object;
-
-  dequeue (watch);
-  watch->found = watch->now = FALSE;
-  watch->running = TRUE;
-  watch->n_refs++;
-  pthread_mutex_unlock (&lock);
-
-  /* Without the lock: a binding may take its own one when there is a reference more. */
-  object = g_weak_ref_get (&watch->object);
-  if (object != NULL)
-    {
-      watch->func (object, set->context);
-      g_object_unref (object);
-    }
-
-  pthread_mutex_lock (&lock);
-  watch->running = FALSE;
-  if (!watch->removed)
-    {
-      if (watch->parked)
-        arm (watch, watch->wanted);
-      if (watch->now)
-        enqueue (watch);
-      watch->parked = FALSE;
-    }
-  watch_unref (watch);
-}
-
-static void
 open_set (Set *set)
 {
   set->n_forks = g_atomic_int_get (&n_forks);
@@ -259,6 +226,40 @@ refresh (Set *set)
       watch->armed = 0;
       arm (watch, watch->wanted);
     }
+}
+
+static void
+run_first (Set *set)
+{
+  MpContextWatch *watch = set->ready.head->data;
+  gpointer object;
+
+  dequeue (watch);
+  watch->found = watch->now = FALSE;
+  watch->running = TRUE;
+  watch->n_refs++;
+  pthread_mutex_unlock (&lock);
+
+  /* Without the lock: a binding may take its own one when there is a reference more. */
+  object = g_weak_ref_get (&watch->object);
+  if (object != NULL)
+    {
+      watch->func (object, set->context);
+      g_object_unref (object);
+    }
+
+  pthread_mutex_lock (&lock);
+  refresh (set);   /* it may have forked */
+  watch->running = FALSE;
+  if (!watch->removed)
+    {
+      if (watch->parked)
+        arm (watch, watch->wanted);
+      if (watch->now)
+        enqueue (watch);
+      watch->parked = FALSE;
+    }
+  watch_unref (watch);
 }
 
 static gboolean
