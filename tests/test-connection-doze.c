@@ -103,6 +103,33 @@ test_messages (void)
   sleepy_end (&sleepy, G_IO_ERROR, G_IO_ERROR_CANCELLED);
 }
 
+/* Another thread looks for what there is at the end at which one sleeps, and goes: the next message comes as soon as
+ * before. */
+static void
+test_looker (void)
+{
+  guint n_late = 0;
+  Sleepy sleepy;
+
+  sleepy_begin (&sleepy);
+  for (guint i = 0; i < 50; i++)
+    {
+      gint64 begin;
+
+      make_drowsy (&sleepy);
+      begin = g_get_monotonic_time ();
+      g_assert_false (mp_connection_poll (sleepy.pipe.second, 0, NULL, NULL));
+      send_number (sleepy.pipe.first, sleepy.n_sent++);
+      while ((guint) g_atomic_int_get (&sleepy.n_received) != sleepy.n_sent)
+        sched_yield ();
+      if (g_get_monotonic_time () - begin > 5000)
+        n_late++;
+    }
+  g_assert_cmpuint (n_late, <, 25);
+  g_cancellable_cancel (sleepy.cancellable);
+  sleepy_end (&sleepy, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+}
+
 static void
 test_own_end_closed (void)
 {
@@ -251,6 +278,7 @@ main (int    argc,
   mp_spin_set_for_testing (FALSE);
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/connection-doze/messages", test_messages);
+  g_test_add_func ("/connection-doze/looker", test_looker);
   g_test_add_func ("/connection-doze/own-end-closed", test_own_end_closed);
   g_test_add_func ("/connection-doze/other-end-closed", test_other_end_closed);
   g_test_add_func ("/connection-doze/by-socket", test_by_socket);

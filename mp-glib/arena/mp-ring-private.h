@@ -98,7 +98,8 @@ gboolean  mp_ring_peer_sleeps (MpRing        *self);
 gboolean  mp_ring_going_to_sleep (MpRing     *self);
 void      mp_ring_awake       (MpRing        *self);
 /* The same for who sleeps by @wait, which is filled in, and is woken by the other end's next step or by mp_ring_rouse()
- * of another thread. That one's time is to be bounded: nothing else ends such a sleep. */
+ * of another thread, which has called one of the two functions above before. That one's time is to be bounded: nothing
+ * else ends such a sleep. */
 gboolean  mp_ring_going_to_doze (MpRing      *self,
                                MpFutexWait   *wait);
 void      mp_ring_rouse       (MpRing        *self);

@@ -155,7 +155,6 @@ mp_ring_going_to_doze (MpRing      *self,
 void
 mp_ring_rouse (MpRing *self)
 {
-  mp_ring_awake (self);
   if (self->end != MP_RING_NO_END)
     mp_futex_wake (&self->own->sleep, 1, FALSE);
 }

@@ -325,7 +325,8 @@ mp_wire_begin_doze (MpWire      *self,
     return FALSE;
 
   mp_wire_records_wake (&lane->records);
-  return mp_ring_going_to_doze (lane->records.ring, wait);
+  lane->dozes = mp_ring_going_to_doze (lane->records.ring, wait);
+  return lane->dozes;
 }
 
 /* It may be another ring by now. */
@@ -334,6 +335,7 @@ mp_wire_end_doze (MpWire *self)
 {
   MpWireRecords *records = &self->lane_in.records;
 
+  self->lane_in.dozes = FALSE;
   if (records->ring != NULL && !records->asleep)
     mp_ring_awake (records->ring);
 }
@@ -343,17 +345,27 @@ mp_wire_rouse (MpWire *self)
 {
   MpWireRecords *records = &self->lane_in.records;
 
-  if (records->ring != NULL && !records->asleep)
-    mp_ring_rouse (records->ring);
+  if (records->ring == NULL)
+    return;
+  if (!records->asleep)
+    mp_ring_awake (records->ring);
+  mp_ring_rouse (records->ring);
 }
 
-/* FALSE: there is something. Else whoever writes there will ring. */
+/* FALSE: there is something. Else whoever writes there will ring; a thread that sleeps by the ring's word would not hear
+ * it, and is to look for itself. */
 static gboolean
 fall_asleep (MpWire *self)
 {
+  MpWireLaneIn *lane = &self->lane_in;
+  gboolean asleep;
+
   if (!hold_ring (self))
     return self->in.broken == NULL;
-  return mp_wire_records_fall_asleep (&self->lane_in.records);
+  asleep = mp_wire_records_fall_asleep (&lane->records);
+  if (lane->dozes)
+    mp_ring_rouse (lane->records.ring);
+  return asleep;
 }
 
 gboolean

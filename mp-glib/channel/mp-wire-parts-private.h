@@ -131,6 +131,7 @@ typedef struct
   gboolean      is_allowed; /* to take it */
   gboolean      in_use;     /* what comes next is there */
   gboolean      leaves_socket;   /* does not look at it */
+  gboolean      dozes;      /* a thread sleeps by the ring's word */
   guint         n_taken;    /* frames since the socket was looked at */
   gboolean      is_due;     /* a frame is in the socket's buffer, whose turn is … */
   guint64       due;        /* … when the ring has been read up to here */
