@@ -90,6 +90,37 @@ test_fd_late (void)
   pipe_clear (&pipe);
 }
 
+static void
+look_within_cb (MpConnection *connection,
+                GVariant     *value,
+                gpointer      user_data)
+{
+  int *fd = user_data;
+
+  /* The second one has come in with the first. */
+  g_assert_cmpint (is_readable (*fd, 0), ==, g_variant_get_int32 (value) == 1);
+  if (g_variant_get_int32 (value) == 2)
+    *fd = -1;
+}
+
+/* A handler that looks whether there is another message. */
+static void
+test_fd_within (void)
+{
+  Pipe pipe;
+  int fd;
+
+  pipe_open (&pipe);
+  fd = mp_connection_get_fd (pipe.first);
+  g_signal_connect (pipe.first, "message", G_CALLBACK (look_within_cb), &fd);
+  send_ok (pipe.second, g_variant_new_int32 (1));
+  send_ok (pipe.second, g_variant_new_int32 (2));
+  mp_connection_start (pipe.first);
+  while (fd >= 0)
+    g_main_context_iteration (NULL, TRUE);
+  pipe_clear (&pipe);
+}
+
 /* A part of a message: it wakes at most once, until there is more. */
 static void
 test_fd_part (void)
@@ -298,6 +329,7 @@ main (int   argc,
 
   g_test_add_func ("/connection-ready/fd", test_fd);
   g_test_add_func ("/connection-ready/fd-late", test_fd_late);
+  g_test_add_func ("/connection-ready/fd-within", test_fd_within);
   g_test_add_func ("/connection-ready/fd-part", test_fd_part);
   g_test_add_func ("/connection-ready/fd-bad-peer", test_fd_bad_peer);
   g_test_add_func ("/connection-ready/fd-fork", test_fd_fork);

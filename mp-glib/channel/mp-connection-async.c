@@ -521,6 +521,7 @@ tell_message (MpConnection *self)
 
   mp_connection_take (self, &value, &bytes, &error);
   ended = self->in_error != NULL;   /* then `closed` has it */
+  mp_connection_update_fd (self);   /* the handler may look at it, or run for long while others do */
   pthread_mutex_unlock (&self->lock);
   if (value != NULL || bytes != NULL)
     mp_connection_tell_message (self, value, bytes);
