@@ -207,6 +207,25 @@ class PlainTest(unittest.TestCase):
         small = GLib.Variant('(is)', (1, 'x'))
         self.assertEqual(plain.loads(plain.dumps({small: 1, (small,): 2})[0]), {small: 1, (small,): 2})
 
+    def test_time_of_variants(self):
+        """Brackets take no byte, and what is within may need a look of its own."""
+        def wrap(kind, element, n):
+            data = (element + bytes(-len(element) % 8)) * (n - 1) + element
+            ends = [len(element) + i * (len(element) + -len(element) % 8) for i in range(n)]
+            return (b'v' + plain._size(len(kind)) + kind.encode() + plain._size(len(data) + 4 * n) + data +
+                    b''.join(end.to_bytes(4, 'little') for end in ends))
+
+        deep = 'a' + '(' * 60 + '%s' + ')' * 60
+        for data in (wrap(deep % 'v', b'\7\0y', 40000),
+                     wrap('av', b'\0h\0\1\0(ss)', 70000)):
+            begin = time.process_time()
+            with self.assertRaisesRegex(Mp.ProcessError, 'MiB'):
+                plain.loads(data, (), lambda: plain.LEAST_ROOM)
+            self.assertLess(time.process_time() - begin, 5)
+        for value in (GLib.Variant('aas', [['h', '']] * 1000), GLib.Variant('av', [GLib.Variant('s', 'who')] * 1000),
+                      GLib.Variant('a(((s)))', [((('h',),),)] * 1000)):
+            self.assertEqual(plain.loads(plain.dumps([value])[0]), [value])
+
     def test_fuzz(self):
         """Each value with bytes changed, left out, put in or cut off: a value, or a ProcessError."""
         seed = random.randrange(1 << 32)

@@ -23,6 +23,7 @@ where a size or n is a number of seven bits a byte, the lowest first, with the h
 
 import builtins
 import collections
+import re
 import struct
 import sys
 
@@ -53,6 +54,8 @@ _LIST = 72
 _TABLE = 240
 _ITEM = 56      # of a table
 _UNPACKED = 64  # for a byte of a GLib.Variant, of which the hash is that of what is in it
+_VISIT = 1024   # for a part of a GLib.Variant that is looked at by itself
+_WRAPPED = 4    # for a byte of one, and each pair of brackets around it
 
 _FLOAT = struct.Struct('<d')
 _COMPLEX = struct.Struct('<dd')
@@ -60,6 +63,8 @@ _TYPES = {name: value for name, value in vars(builtins).items() if isinstance(va
 _RANDOM = {str, bytes, type(None), type}   # whose hashes nobody can foretell
 _COMPOUND = {tuple, frozenset}
 _LARGEST_SIZE = 9   # bytes of a number of 63 bits
+_BRACKETS = re.compile(r'\(+')
+_MAYBE_HANDLE = re.compile(rb'\0[a-z(){}]*h')   # in the type of a variant that is within
 
 
 def room_for(max_message_size):
@@ -76,12 +81,22 @@ def _size(number):
     return out
 
 
-def _has_handles(variant):
-    """Also in a variant that is within."""
+def _take_nothing(_size):
+    pass
+
+
+def _has_handles(variant, charge=_take_nothing):
+    """Also in a variant that is within. @charge: is told what each look takes."""
     kind = variant.get_type_string()
     if 'h' in kind:
         return True
-    return 'v' in kind and any(_has_handles(variant.get_child_value(i)) for i in range(variant.n_children()))
+    if 'v' not in kind:
+        return False
+    for i in range(variant.n_children()):
+        charge(_VISIT)
+        if _has_handles(variant.get_child_value(i), charge):
+            return True
+    return False
 
 
 class _Writer:
@@ -193,7 +208,7 @@ class _Reader:
         self.depth = 0
         self.room = self.left = room
         self.likeness = 1       # how often the keys read last are compared for each that there is
-        self.has_variants = False
+        self.brackets = 0       # the most around one thing in a GLib.Variant, from 1 on if there is any
 
     def charge(self, size):
         """Takes @size bytes of the room, or of time for as many."""
@@ -270,8 +285,8 @@ class _Reader:
             self.likeness = 1
         if types <= _RANDOM:
             return
-        if self.has_variants:
-            self.charge(_UNPACKED * sum(map(_size_of_variants, keys)))
+        if self.brackets:
+            self.charge(_UNPACKED * self.brackets * sum(map(_size_of_variants, keys)))
         n_same = max(collections.Counter(map(hash, keys)).values())
         if n_same > _MAX_SAME_HASH:
             raise ValueError('too many keys have the same hash')
@@ -298,19 +313,23 @@ class _Reader:
 
     def _get_variant(self):
         self.charge(_VARIANT)
-        self.has_variants = True
         kind = self._get_bytes().decode()
         if 'h' in kind or not GLib.variant_type_string_is_valid(kind):
             raise ValueError('there is no type %.40r of GLib.Variant' % kind)
         variant_type = GLib.VariantType(kind)
         if not variant_type.is_definite():
             raise ValueError('there is no type %.40r of GLib.Variant' % kind)
-        variant = GLib.Variant.new_from_bytes(variant_type, GLib.Bytes.new(self._get_bytes()), False)
+        data = self._get_bytes()
+        # A pair takes no byte, and a step for each that is in it.
+        brackets = max(map(len, _BRACKETS.findall(kind)), default=1)
+        self.brackets = max(self.brackets, brackets)
+        self.charge(_WRAPPED * (brackets - 1) * len(data))
+        variant = GLib.Variant.new_from_bytes(variant_type, GLib.Bytes.new(data), False)
         # GLib aborts when the bytes are asked for of one that was made of too few.
         if not variant.is_normal_form():
             raise ValueError('a GLib.Variant is not in normal form')
         # It came beside no object; here the number would be that of another one, of this process.
-        if _has_handles(variant):
+        if _MAYBE_HANDLE.search(data) and _has_handles(variant, self.charge):
             raise ValueError('a GLib.Variant has handles')
         return variant.byteswap() if sys.byteorder == 'big' else variant
 
