@@ -69,12 +69,24 @@ make_drowsy (Sleepy *self)
 }
 
 static void
-sleepy_begin (Sleepy *self)
+sleepy_open (Sleepy *self)
 {
   *self = (Sleepy) { .cancellable = g_cancellable_new () };
   lane_open (&self->pipe);
+}
+
+static void
+sleepy_start (Sleepy *self)
+{
   self->thread = g_thread_new ("sleepy", receive_all, self);
   make_drowsy (self);
+}
+
+static void
+sleepy_begin (Sleepy *self)
+{
+  sleepy_open (self);
+  sleepy_start (self);
 }
 
 static void
@@ -126,6 +138,27 @@ test_looker (void)
         n_late++;
     }
   g_assert_cmpuint (n_late, <, 25);
+  g_cancellable_cancel (sleepy.cancellable);
+  sleepy_end (&sleepy, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+}
+
+/* An asynchronous call that is over is in nobody's way, nor are signals that are no longer wanted. */
+static void
+test_after_async (void)
+{
+  g_autoptr(GAsyncResult) result = NULL;
+  Sleepy sleepy;
+
+  sleepy_open (&sleepy);
+  mp_connection_start (sleepy.pipe.second);
+  mp_connection_stop (sleepy.pipe.second);
+  mp_connection_send_async (sleepy.pipe.second, g_variant_new_uint32 (7), NULL, keep_result_cb, &result);
+  wait_for_result (&result);
+  g_assert_true (mp_connection_send_finish (sleepy.pipe.second, result, NULL));
+  g_assert_cmpuint (recv_number (sleepy.pipe.first), ==, 7);
+  g_clear_object (&result);
+
+  sleepy_start (&sleepy);
   g_cancellable_cancel (sleepy.cancellable);
   sleepy_end (&sleepy, G_IO_ERROR, G_IO_ERROR_CANCELLED);
 }
@@ -279,6 +312,7 @@ main (int    argc,
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/connection-doze/messages", test_messages);
   g_test_add_func ("/connection-doze/looker", test_looker);
+  g_test_add_func ("/connection-doze/after-async", test_after_async);
   g_test_add_func ("/connection-doze/own-end-closed", test_own_end_closed);
   g_test_add_func ("/connection-doze/other-end-closed", test_other_end_closed);
   g_test_add_func ("/connection-doze/by-socket", test_by_socket);

@@ -181,7 +181,8 @@ may_doze (MpConnection *self,
   gint64 now;
 
   if (op->sends || self->wire == NULL || !mp_wire_has_lane (self->wire) || mp_deadline_left (wait->deadline) == 0 ||
-      self->receivers.length > 1 || self->sleepers.head != NULL || self->watches->len > 0 || self->n_polling > 0)
+      self->receivers.length > 1 || self->senders.head != NULL || self->in_wire.head != NULL || self->started ||
+      self->lingering || self->sleepers.head != NULL || self->n_polling > 0)
     return FALSE;
 
   now = g_get_monotonic_time ();
