@@ -596,6 +596,7 @@ test_left_without_proc (void)
     g_test_skip ("no place without /proc can be made here");
   else
     g_assert_cmpint (WEXITSTATUS (status), ==, 0);
+  check_works (living);
   g_unlink (path);
 }
 
