@@ -198,12 +198,21 @@ may_doze (MpConnection *self,
   return FALSE;
 }
 
+static gint64 longest_doze = DOZE_US;   /* atomic */
+
+void
+mp_connection_set_doze_for_testing (gint64 time_us)
+{
+  __atomic_store_n (&longest_doze, time_us >= 0 ? time_us : DOZE_US, __ATOMIC_RELAXED);
+}
+
 /* The end of the stream, signals, the cancellable and what others send by the socket are seen when it is over. */
 static void
 doze (MpConnection *self,
       MpOp         *op,
       Wait         *wait)
 {
+  gint64 longest = __atomic_load_n (&longest_doze, __ATOMIC_RELAXED);
   gint64 left = mp_deadline_left (wait->deadline);
   MpFutexWait futex;
 
@@ -213,7 +222,7 @@ doze (MpConnection *self,
   self->dozing = TRUE;
   self->n_polling++;
   pthread_mutex_unlock (&self->lock);
-  mp_futex_wait (futex.word, futex.expected, left < 0 ? DOZE_US : MIN (left, DOZE_US));
+  mp_futex_wait (futex.word, futex.expected, left < 0 ? longest : MIN (left, longest));
   pthread_mutex_lock (&self->lock);
   self->dozing = FALSE;
   mp_wire_end_doze (self->wire);

@@ -173,7 +173,9 @@ gboolean  mp_connection_shut         (MpConnection  *self,
 /* To be called when a thread comes out of its poll. */
 void      mp_connection_end_polling  (MpConnection  *self);
 
-/* mp-connection-calls.c. Without the lock. Runs a blocking call, which is to be cleared then. */
+/* mp-connection-calls.c. For all of this process: how long a call sleeps by the lane; -1: as ever. */
+void      mp_connection_set_doze_for_testing (gint64 time_us);
+/* Without the lock. Runs a blocking call, which is to be cleared then. */
 gboolean  mp_connection_run_op       (MpConnection  *self,
                                       MpOp          *op,
                                       const char    *what,
