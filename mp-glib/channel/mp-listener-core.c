@@ -461,9 +461,7 @@ leave_behind (GQueue *clients)
 static void
 begin_anew (MpListenerCore *core)
 {
-  /* The hub has forgotten its part of the reference. */
-  if (core->posts != NULL)
-    mp_hub_run_unlocked ((GDestroyNotify) g_main_context_unref, g_steal_pointer (&core->posts));
+  g_clear_pointer (&core->posts, mp_hub_unref_context);
   core->started = FALSE;
   g_clear_pointer (&core->watch, mp_hub_remove_watch);
   g_queue_init (&core->accepts);

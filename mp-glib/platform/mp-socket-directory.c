@@ -104,11 +104,15 @@ remove_if_left (int         parent,
   mp_fd_close (&fd);
 }
 
+/* Those of mkdtemp(), and of a name near to a socket's (mp-listen.c). */
+#define LETTERS      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+#define NEAR_LETTERS "abcdefghijklmnopqrstuvwxyz234567"
+
 static gboolean
-is_random (const char *text)
+is_random (const char *text,
+           const char *letters)
 {
-  return strlen (text) == N_RANDOM && strspn (text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") ==
-         N_RANDOM;
+  return strlen (text) == N_RANDOM && strspn (text, letters) == N_RANDOM;
 }
 
 static void
@@ -122,7 +126,7 @@ remove_left_ones (const char *parent)
     return;
 
   for (i = 0; i < MAX_LOOKS && (entry = readdir (stream)) != NULL; i++)
-    if (g_str_has_prefix (entry->d_name, PREFIX) && is_random (entry->d_name + strlen (PREFIX)))
+    if (g_str_has_prefix (entry->d_name, PREFIX) && is_random (entry->d_name + strlen (PREFIX), LETTERS))
       remove_if_left (dirfd (stream), entry->d_name);
   closedir (stream);
 }
@@ -195,7 +199,7 @@ mp_socket_directory_tidy (int         directory,
 
   for (i = 0; i < MAX_LOOKS && (entry = readdir (stream)) != NULL; i++)
     if (strncmp (entry->d_name, name, length) == 0 && entry->d_name[length] == '.' &&
-        is_random (entry->d_name + length + 1) &&
+        is_random (entry->d_name + length + 1, NEAR_LETTERS) &&
         fstatat (directory, entry->d_name, &found, AT_SYMLINK_NOFOLLOW) == 0 &&
         (found.st_mode & 07777) == 0600 && found.st_mtime < time (NULL) - OLD_S &&
         is_dead_socket (directory, entry->d_name, &found))
