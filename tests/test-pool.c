@@ -415,7 +415,7 @@ test_recycling (void)
   g_autoptr(GVariant) pairs = NULL;
   g_autoptr(GError) error = NULL;
   GVariantIter iter;
-  guint n_seen = 0;
+  guint n_seen = 0, n_full = 0;
   int pid, n;
 
   g_signal_connect (pool, "worker-exited", G_CALLBACK (exited_cb), reasons);
@@ -426,11 +426,14 @@ test_recycling (void)
     {
       g_assert_cmpint (n, <=, 3);
       g_hash_table_add (counts, GINT_TO_POINTER (pid));
+      n_full += n == 3;
     }
+  /* The last three may be two workers'. */
   g_assert_cmpuint (g_hash_table_size (counts), >=, 10);
+  g_assert_cmpuint (n_full, >=, 9);
   mp_pool_close (pool);
   g_assert_true (mp_pool_join (pool, LONG, NULL, &error));
-  g_assert_cmpuint (GPOINTER_TO_UINT (g_hash_table_lookup (reasons, "recycled")), ==, 10);
+  g_assert_cmpuint (GPOINTER_TO_UINT (g_hash_table_lookup (reasons, "recycled")), ==, n_full);
   g_assert_null (g_hash_table_lookup (reasons, "died"));
   g_assert_cmpuint (n_seen, >=, 10);
   g_assert_finalize_object (pool);

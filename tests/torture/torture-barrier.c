@@ -12,7 +12,8 @@
 
 #define N_PARTIES  TORTURE_N_CHILDREN
 #define N_ROUNDS   8
-#define AT_MOST_US (40 * 1000)   /* when one of the children is not there; shorter than a sleeper may be forgotten */
+#define AT_MOST_US (25 * 1000)   /* when one of the children is not there; two of them, which are a step, are shorter
+                                  * than a sleeper may be forgotten */
 
 enum { BROKEN_NOTHING, BROKEN_FIRST, BROKEN_SECOND };
 
