@@ -44,7 +44,7 @@ is_dozing (MpConnection *connection)
   gboolean result;
 
   pthread_mutex_lock (&connection->lock);
-  result = connection->dozing;
+  result = connection->wire != NULL && connection->wire->lane_in.dozes;
   pthread_mutex_unlock (&connection->lock);
   return result;
 }
@@ -97,7 +97,7 @@ sleepy_end (Sleepy *self,
   g_thread_join (self->thread);
   g_assert_error (self->error, domain, code);
   g_assert_cmpuint (self->n_received, ==, self->n_sent);
-  g_assert_false (self->pipe.second->dozing);
+  g_assert_false (is_dozing (self->pipe.second));
   g_clear_error (&self->error);
   g_object_unref (self->cancellable);
   pipe_clear (&self->pipe);

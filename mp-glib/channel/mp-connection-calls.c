@@ -216,15 +216,13 @@ doze (MpConnection *self,
   gint64 left = mp_deadline_left (wait->deadline);
   MpFutexWait futex;
 
-  if (self->wire == NULL || self->closed || self->dozing || !mp_wire_begin_doze (self->wire, &futex))
+  if (self->wire == NULL || self->closed || !mp_wire_begin_doze (self->wire, &futex))
     return;
 
-  self->dozing = TRUE;
   self->n_polling++;
   pthread_mutex_unlock (&self->lock);
   mp_futex_wait (futex.word, futex.expected, left < 0 ? longest : MIN (left, longest));
   pthread_mutex_lock (&self->lock);
-  self->dozing = FALSE;
   mp_wire_end_doze (self->wire);
   if (op->state == MP_OP_IDLE || mp_wire_look_at_lane (self->wire))
     self->doze_last_skip = 0;

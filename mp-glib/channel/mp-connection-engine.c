@@ -157,7 +157,7 @@ mp_connection_wake (MpConnection *self)
       else if (sleeper->event_fd >= 0)
         mp_fd_signal (sleeper->event_fd);
     }
-  if (self->dozing)
+  if (self->wire != NULL)
     mp_wire_rouse (self->wire);
 }
 

@@ -120,8 +120,7 @@ struct _MpConnection
   guint         n_told;         /* asynchronous calls whose end was posted */
   MpSpin        spin;           /* of blocking calls that receive */
   gint64        look_due;       /* when one of them has to look into the socket, should others not have done so */
-  gboolean      dozing;         /* one of them sleeps by the lane, see mp-connection-calls.c, … */
-  guint         doze_skip;      /* … which so many are not to try, … */
+  guint         doze_skip;      /* so many of them are not to sleep by the lane … */
   guint         doze_last_skip; /* … and were not the last time */
   guint         n_polling;      /* threads that have the descriptor in a poll: it is not closed under them */
 

@@ -321,7 +321,7 @@ mp_wire_begin_doze (MpWire      *self,
 {
   MpWireLaneIn *lane = &self->lane_in;
 
-  if (!lane->in_use || lane->records.start < lane->records.end || !hold_ring (self))
+  if (!lane->in_use || lane->dozes || lane->records.start < lane->records.end || !hold_ring (self))
     return FALSE;
 
   mp_wire_records_wake (&lane->records);
@@ -345,7 +345,7 @@ mp_wire_rouse (MpWire *self)
 {
   MpWireRecords *records = &self->lane_in.records;
 
-  if (records->ring == NULL)
+  if (!self->lane_in.dozes || records->ring == NULL)
     return;
   if (!records->asleep)
     mp_ring_awake (records->ring);

@@ -160,7 +160,7 @@ void      mp_wire_watch_lane   (MpWire         *self);
 void      mp_wire_leave_socket (MpWire         *self,
                                 gboolean        leave);
 /* This end is going to sleep by @wait, for a while, from which what comes by the lane wakes it. FALSE: it is not to do
- * so. Else end_doze() must follow; rouse() is for another thread, and ends the sleep. */
+ * so, or does. Else end_doze() must follow; rouse() is for another thread, and ends the sleep, if there is one. */
 gboolean  mp_wire_begin_doze   (MpWire         *self,
                                 MpFutexWait    *wait);
 void      mp_wire_end_doze     (MpWire         *self);
