@@ -34,7 +34,8 @@ int  mp_listen_check_dead   (const char             *path);
  * there finds nothing, or somebody. */
 void mp_socket_file_remove  (MpSocketFile           *file);
 
-/* Listens at an address that is no path. SO_REUSEADDR, mp_socket_keep_alive(); that for all addresses of IPv6 takes those of IPv4 too. */
+/* Listens at an address that is no path. SO_REUSEADDR, mp_socket_keep_alive(); that for all addresses of IPv6 takes those
+ * of IPv4 too. */
 int  mp_listen_at           (const struct sockaddr  *address,
                              socklen_t               size,
                              int                     backlog);

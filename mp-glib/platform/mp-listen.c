@@ -23,7 +23,7 @@
 
 #define MODE         0600
 #define MAX_ATTEMPTS 32
-#define N_SUFFIX     7    /* "." and six characters */
+#define N_SUFFIX     (1 + MP_SOCKET_NEAR_N_RANDOM)
 
 /* One that has been bound beside its place. */
 typedef struct
@@ -97,7 +97,6 @@ open_directory (const char *path)
 static gboolean
 choose_near_name (Newcomer *self)
 {
-  static const char letters[] = "abcdefghijklmnopqrstuvwxyz234567";
   char suffix[N_SUFFIX + 1] = ".";
   guint8 random[N_SUFFIX - 1];
   gsize i;
@@ -105,7 +104,7 @@ choose_near_name (Newcomer *self)
   if (!mp_random_bytes (random, sizeof random))
     return FALSE;
   for (i = 0; i < sizeof random; i++)
-    suffix[i + 1] = letters[random[i] % 32];
+    suffix[i + 1] = MP_SOCKET_NEAR_LETTERS[random[i] % 32];
 
   g_free (self->near_name);
   g_free (self->near_path);

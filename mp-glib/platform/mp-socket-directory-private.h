@@ -22,6 +22,10 @@ int  mp_socket_directory_make   (MpSocketDirectory *self);
 /* The directory is empty by now, or left lying. */
 void mp_socket_directory_remove (MpSocketDirectory *self);
 
+/* Of the names beside a socket's: a dot, and so many of these, of which there are 32. */
+#define MP_SOCKET_NEAR_LETTERS  "abcdefghijklmnopqrstuvwxyz234567"
+#define MP_SOCKET_NEAR_N_RANDOM 6
+
 /* Removes what mp_listen_at_path() left beside @name in @directory when its process was killed in the midst of it, which
  * was a while ago. */
 void mp_socket_directory_tidy   (int                directory,

@@ -22,7 +22,8 @@
 
 #define PREFIX       "mp-listener-"
 #define SOCKET       "socket"
-#define N_RANDOM     6
+#define LETTERS      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"   /* mkdtemp()'s … */
+#define N_RANDOM     6                                                                  /* … for each X */
 #define MAX_ATTEMPTS 32
 #define MAX_LOOKS    10000   /* at names: where there are more they are left */
 #define MAX_SOCKETS  16      /* in one directory */
@@ -65,7 +66,7 @@ is_dot (const char *name)
 static gboolean
 remove_sockets (int directory)
 {
-  char names[MAX_SOCKETS][sizeof SOCKET + 1 + N_RANDOM];
+  char names[MAX_SOCKETS][sizeof SOCKET + 1 + MP_SOCKET_NEAR_N_RANDOM];
   DIR *stream = open_to_read (directory);
   struct dirent *entry;
   struct stat found;
@@ -104,15 +105,12 @@ remove_if_left (int         parent,
   mp_fd_close (&fd);
 }
 
-/* Those of mkdtemp(), and of a name near to a socket's (mp-listen.c). */
-#define LETTERS      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-#define NEAR_LETTERS "abcdefghijklmnopqrstuvwxyz234567"
-
 static gboolean
 is_random (const char *text,
+           gsize       length,
            const char *letters)
 {
-  return strlen (text) == N_RANDOM && strspn (text, letters) == N_RANDOM;
+  return strlen (text) == length && strspn (text, letters) == length;
 }
 
 static void
@@ -126,7 +124,7 @@ remove_left_ones (const char *parent)
     return;
 
   for (i = 0; i < MAX_LOOKS && (entry = readdir (stream)) != NULL; i++)
-    if (g_str_has_prefix (entry->d_name, PREFIX) && is_random (entry->d_name + strlen (PREFIX), LETTERS))
+    if (g_str_has_prefix (entry->d_name, PREFIX) && is_random (entry->d_name + strlen (PREFIX), N_RANDOM, LETTERS))
       remove_if_left (dirfd (stream), entry->d_name);
   closedir (stream);
 }
@@ -199,7 +197,7 @@ mp_socket_directory_tidy (int         directory,
 
   for (i = 0; i < MAX_LOOKS && (entry = readdir (stream)) != NULL; i++)
     if (strncmp (entry->d_name, name, length) == 0 && entry->d_name[length] == '.' &&
-        is_random (entry->d_name + length + 1, NEAR_LETTERS) &&
+        is_random (entry->d_name + length + 1, MP_SOCKET_NEAR_N_RANDOM, MP_SOCKET_NEAR_LETTERS) &&
         fstatat (directory, entry->d_name, &found, AT_SYMLINK_NOFOLLOW) == 0 &&
         (found.st_mode & 07777) == 0600 && found.st_mtime < time (NULL) - OLD_S &&
         is_dead_socket (directory, entry->d_name, &found))
