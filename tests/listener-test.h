@@ -234,3 +234,14 @@ watch_failures (MpListener *listener)
                          (GClosureNotify) (void (*) (void)) g_ptr_array_unref, 0);
   return errors;
 }
+
+static inline guint
+count_files (const char *path)
+{
+  g_autoptr(GDir) directory = g_dir_open (path, 0, NULL);
+  guint n = 0;
+
+  while (g_dir_read_name (directory) != NULL)
+    n++;
+  return n;
+}

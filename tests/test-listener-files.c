@@ -46,17 +46,6 @@ get_inode (const char *path)
   return lstat (path, &found) == 0 ? found.st_ino : 0;
 }
 
-static guint
-count_files (const char *path)
-{
-  g_autoptr(GDir) directory = g_dir_open (path, 0, NULL);
-  guint n = 0;
-
-  while (g_dir_read_name (directory) != NULL)
-    n++;
-  return n;
-}
-
 static void
 check_refused (const char *path,
                int         code)
