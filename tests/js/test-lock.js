@@ -67,7 +67,7 @@ test('what cannot be waited with', async () => {
     for (const call of [() => lock.acquire(0, 'x'), () => lock.acquire_async('x'), () => lock.acquire_async(5)]) {
         const error = await catchFrom(call);
         assert(error instanceof TypeError, show(error));
-        assertMatches(error.message, /Gio\.Cancellable or null, not (x|5)/);
+        assertMatches(error.message, /Gio\.Cancellable or null, not ("x"|5)/);
     }
     assert(!lock.is_locked());
     assert(lock.acquire(Infinity));

@@ -102,7 +102,11 @@ test('what memory does not take', () => {
     matches(catchNow(() => memory.read(5, 6)), Gio.IOErrorEnum, Gio.IOErrorEnum.INVALID_ARGUMENT);
     matches(catchNow(() => memory.write(10, encode('x'))), Gio.IOErrorEnum, Gio.IOErrorEnum.INVALID_ARGUMENT);
     assert(catchNow(() => memory.read(-1)) instanceof RangeError);
-    assert(catchNow(() => memory.write(0, 'text')) instanceof TypeError);
+    for (const [wrong, text] of [['text', '"text"'], [null, 'null'], [undefined, 'undefined'], [{}, 'an object Object']]) {
+        const error = catchNow(() => memory.write(0, wrong));
+        assert(error instanceof TypeError, show(error));
+        assertMatches(error.message, new RegExp(`write\\(\\) takes .*, not ${text}`));
+    }
     memory.close();
     matches(catchNow(() => memory.read(0, 1)), Gio.IOErrorEnum, Gio.IOErrorEnum.CLOSED);
     matches(catchNow(() => memory.toTypedArray()), Gio.IOErrorEnum, Gio.IOErrorEnum.CLOSED);

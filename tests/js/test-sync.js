@@ -79,7 +79,7 @@ test('what cannot be waited with', async () => {
         assert(await catchFrom(() => what.acquire_async(5)) instanceof TypeError);
         const error = await catchFrom(() => what.with('function'));
         assert(error instanceof TypeError, show(error));
-        assertMatches(error.message, /with\(\) takes a function, not function/);
+        assertMatches(error.message, /with\(\) takes a function, not "function"/);
         assert(what.acquire(Infinity));
     }
     assert(catchNow(() => new Mp.Event().wait({})) instanceof TypeError);

@@ -1,26 +1,38 @@
 // MpCalls.js — SPDX-License-Identifier: LGPL-2.1-or-later
 // What calls that wait have in common, for Mp.js: what ends them, and loops over what they give.
-/* exported checkCancellable, toWait, untilEnd */
+/* exported checkCancellable, toWait, toWaitOf, untilEnd */
 
 const {GLib, Gio} = imports.gi;
 const {display} = imports.overrides.MpValues;
 
-var {checkCancellable, toWait, untilEnd} = (function () {
+var {checkCancellable, toWait, toWaitOf, untilEnd} = (function () {
 const {Math, Number, RangeError, TypeError} = globalThis;
 
-function checkCancellable(cancellable) {
+// @beginning: of the error's text.
+function checkCancellable(cancellable, beginning = 'What ends a wait is') {
     if (cancellable !== null && !(cancellable instanceof Gio.Cancellable))
-        throw new TypeError(`What ends a wait is a Gio.Cancellable or null, not ${display(cancellable)}`);
+        throw new TypeError(`${beginning} a Gio.Cancellable or null, not ${display(cancellable)}`);
     return cancellable;
+}
+
+function toTime(timeout, beginning) {
+    if (typeof timeout !== 'number' || Number.isNaN(timeout))
+        throw new TypeError(`${beginning} a number of microseconds, not ${display(timeout)}`);
+    if (timeout < 0 && timeout !== -1)
+        throw new RangeError(`${beginning} a number of microseconds from 0 up, or -1 for ever, not ${timeout}`);
+    // What is longer than the library can count is for ever.
+    return timeout < Number.MAX_SAFE_INTEGER ? Math.trunc(timeout) : -1;
 }
 
 // Parameters of a call that waits, as C takes them.
 function toWait(timeout, cancellable) {
-    if (typeof timeout !== 'number' || Number.isNaN(timeout))
-        throw new TypeError(`The time is a number of microseconds, not ${display(timeout)}`);
-    if (timeout < 0 && timeout !== -1)
-        throw new RangeError(`The time is a number of microseconds from 0 up, or -1 for ever, not ${timeout}`);
-    return [timeout < Number.MAX_SAFE_INTEGER ? Math.trunc(timeout) : -1, checkCancellable(cancellable)];
+    return [toTime(timeout, 'The time is'), checkCancellable(cancellable)];
+}
+
+// The same with errors that say that it is @name.
+function toWaitOf(name, timeout, cancellable) {
+    const beginning = `${name} takes`;
+    return [toTime(timeout, beginning), checkCancellable(cancellable, beginning)];
 }
 
 function isEnd(error) {
@@ -42,5 +54,5 @@ function untilEnd(receive) {
     };
 }
 
-return {checkCancellable, toWait, untilEnd};
+return {checkCancellable, toWait, toWaitOf, untilEnd};
 })();

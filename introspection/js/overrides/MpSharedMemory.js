@@ -17,10 +17,6 @@ const INT64 = new GLib.VariantType('x');
 const MIN_INT64 = -(2n ** 63n);
 const MAX_INT64 = 2n ** 63n - 1n;
 
-function describe(value) {
-    return typeof value === 'object' ? value.constructor?.name ?? 'an object' : typeof value;
-}
-
 function checkSize(what, size) {
     if (typeof size !== 'number' || !Number.isSafeInteger(size))
         throw new TypeError(`${what} takes a number of bytes, not ${String(size)}`);
@@ -37,7 +33,7 @@ function toBytes(data) {
         return new GLib.Bytes(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
     if (data instanceof ArrayBuffer)
         return new GLib.Bytes(new Uint8Array(data));
-    throw new TypeError(`write() takes a typed array, an ArrayBuffer or GLib.Bytes, not ${describe(data)}`);
+    throw new TypeError(`write() takes a typed array, an ArrayBuffer or GLib.Bytes, not ${display(data)}`);
 }
 
 // GJS shows where the bytes lie, with a toString() of its own: a new array for the same memory has none.
@@ -115,8 +111,7 @@ function packItem(value) {
         return value;
     if (value instanceof Uint8Array)
         return GLib.Variant.new_from_bytes(new GLib.VariantType('ay'), new GLib.Bytes(value), true);
-    throw new TypeError('A list has numbers, booleans, texts, Uint8Arrays and null, not ' +
-        `${describe(value)}`);
+    throw new TypeError(`A list has numbers, booleans, texts, Uint8Arrays and null, not ${display(value)}`);
 }
 
 function unpackItem(variant) {

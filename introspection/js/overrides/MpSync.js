@@ -2,43 +2,25 @@
 // Locks, semaphores, events, conditions and barriers, for Mp.js: promises, and parameters that are looked at.
 /* exported overrideSync */
 
-const {Gio} = imports.gi;
 const Barrier = imports.overrides.MpBarrier;
 const Condition = imports.overrides.MpCondition;
+const {checkCancellable, toWaitOf} = imports.overrides.MpCalls;
+const {display} = imports.overrides.MpValues;
 
 var {overrideSync} = (function () {
-const {Math, Number, RangeError, String, TypeError} = globalThis;
-
-// What a lock can be given to wait with.
-function checkWait(what, timeout, cancellable) {
-    if (typeof timeout !== 'number' || Number.isNaN(timeout))
-        throw new TypeError(`${what} takes a number of microseconds, not ${describe(timeout)}`);
-    if (timeout < 0 && timeout !== -1)
-        throw new RangeError(`${what} takes a number of microseconds from 0 up, or -1 for ever, not ${timeout}`);
-    if (cancellable !== null && !(cancellable instanceof Gio.Cancellable))
-        throw new TypeError(`${what} takes a Gio.Cancellable or null, not ${describe(cancellable)}`);
-}
-
-function describe(value) {
-    return typeof value === 'object' && value !== null ? value.constructor?.name ?? 'an object' : String(value);
-}
+const {Number, RangeError, String, TypeError} = globalThis;
 
 function overrideWait({promisify, wrapMethod}, klass, name, unpackResult = result => result) {
-    promisify(klass, name, 0, (cancellable = null) => {
-        checkWait(`${name}_async()`, -1, cancellable);
-        return [cancellable];
-    }, unpackResult);
-    wrapMethod(klass, name, (timeout = -1, cancellable = null) => {
-        checkWait(`${name}()`, timeout, cancellable);
-        // What is longer than the library can count is for ever.
-        return [timeout < Number.MAX_SAFE_INTEGER ? Math.trunc(timeout) : -1, cancellable];
-    }, unpackResult);
+    promisify(klass, name, 0, (cancellable = null) => [checkCancellable(cancellable, `${name}_async() takes`)],
+        unpackResult);
+    wrapMethod(klass, name, (timeout = -1, cancellable = null) => toWaitOf(`${name}()`, timeout, cancellable),
+        unpackResult);
 }
 
 // A promise of what @func gives, or a promise of it, while it is acquired.
 async function withAcquired(func, cancellable = null) {
     if (typeof func !== 'function')
-        throw new TypeError(`with() takes a function, not ${describe(func)}`);
+        throw new TypeError(`with() takes a function, not ${display(func)}`);
     await this.acquire_async(cancellable);
     try {
         return await func(this);
