@@ -58,6 +58,12 @@ first_post_of (MpHubContext  *record,
   return queue != NULL ? queue->posts.head->data : NULL;
 }
 
+static void
+count_posts (int change)
+{
+  __atomic_store_n (&mp_hub.n_posts, mp_hub.n_posts + change, __ATOMIC_RELEASE);
+}
+
 /* Takes the post out first: whoever else looks for posts, in this thread or another one, does not find it again. */
 static void
 take_out (MpHubContext *record,
@@ -67,7 +73,7 @@ take_out (MpHubContext *record,
   g_queue_unlink (&post->queue->posts, &post->owner_link);
   if (post->queue->posts.length == 0)
     g_hash_table_remove (record->owners, post->queue->owner);
-  mp_hub.n_posts--;
+  count_posts (-1);
 
   g_atomic_int_add (&((HubSource *) record->source)->n_pending, -1);
   if (record->posts.length == 0)
@@ -308,7 +314,7 @@ mp_hub_post (GMainContext   *context,
   post->destroy = destroy;
   g_queue_push_tail_link (&record->posts, &post->context_link);
   g_queue_push_tail_link (&post->queue->posts, &post->owner_link);
-  mp_hub.n_posts++;
+  count_posts (1);
   g_atomic_int_inc (&((HubSource *) record->source)->n_pending);
 
   if (!record->dirty)
@@ -447,7 +453,11 @@ mp_hub_run_posts (gconstpointer owner)
 guint
 mp_hub_run_due (gconstpointer owner)
 {
-  guint n = 0;
+  guint n;
+
+  /* Who posts after this look has to wake the caller, as ever. */
+  if (__atomic_load_n (&mp_hub.n_posts, __ATOMIC_ACQUIRE) == 0)
+    return 0;
 
   mp_hub_lock ();
   n = mp_hub_run_posts (owner);
@@ -595,7 +605,7 @@ mp_hub_forget_contexts (void)
   MpHubContext *record;
 
   mp_hub.dirty = NULL;
-  mp_hub.n_posts = 0;
+  __atomic_store_n (&mp_hub.n_posts, 0, __ATOMIC_RELAXED);
   if (mp_hub.contexts == NULL)
     return;
 

@@ -54,7 +54,7 @@ typedef struct
   GHashTable   *contexts;     /* (nullable): GMainContext → MpHubContext */
   MpHubContext *dirty;
   guint64       last_post;    /* number of the post made last */
-  guint         n_posts;
+  guint         n_posts;      /* atomic: who finds none does without the lock */
 
   GQueue        sleepers;
   MpHubSleeper *leader;       /* the one of them that waits for the kernel's events */

@@ -286,12 +286,14 @@ run_op (MpConnection  *self,
           mp_connection_pump (self, &finished);
         }
 
-      /* It may have been done in the last moment. */
-      if (op->state != MP_OP_IDLE && mp_connection_take_back (self, op))
-        g_propagate_error (&op->error, g_steal_pointer (&local_error));
+      /* It may have been done in the last moment. Else what waits behind it may go now. */
+      if (op->state != MP_OP_IDLE)
+        {
+          if (mp_connection_take_back (self, op))
+            g_propagate_error (&op->error, g_steal_pointer (&local_error));
+          mp_connection_pump (self, &finished);
+        }
       g_clear_error (&local_error);
-      /* What waits behind it may go now. */
-      mp_connection_pump (self, &finished);
     }
   pthread_mutex_unlock (&self->lock);
 

@@ -86,9 +86,7 @@ mp_op_init_send (MpOp          *op,
   size = value != NULL ? op->encoded.size : g_bytes_get_size (bytes);
   if (value != NULL && (self->flags & MP_CONNECTION_STREAM) != 0)
     size += MP_STREAM_MAGIC_SIZE;
-  pthread_mutex_lock (&self->lock);
-  max_size = self->max_size;
-  pthread_mutex_unlock (&self->lock);
+  max_size = __atomic_load_n (&self->max_size, __ATOMIC_RELAXED);
   if (size <= max_size)
     return TRUE;
 

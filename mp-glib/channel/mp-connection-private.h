@@ -108,7 +108,7 @@ struct _MpConnection
   pthread_mutex_t lock;         /* all that follows; nothing of the user's runs while it is held. Not a GMutex, which
                                  * the thread sanitizer cannot see */
   MpWire       *wire;           /* (nullable): not there before the constructor is done and after close() */
-  guint64       max_size;
+  guint64       max_size;       /* atomic: it is read without the lock, too */
   gboolean      closed;         /* close() was called, or the peer was cut off */
   MpFrame       frame;          /* the next message, when its kind is not 0: until it is taken nothing more is read */
   GError       *in_error;       /* (owned) (nullable): why no more messages come; CLOSED at the end of the stream */

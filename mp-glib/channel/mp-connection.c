@@ -295,7 +295,7 @@ mp_connection_set_property (GObject      *object,
     {
     case PROP_MAX_MESSAGE_SIZE:
       pthread_mutex_lock (&self->lock);
-      self->max_size = g_value_get_uint64 (value);
+      __atomic_store_n (&self->max_size, g_value_get_uint64 (value), __ATOMIC_RELAXED);
       if (self->wire != NULL)
         mp_wire_set_max_length (self->wire, self->max_size);
       pthread_mutex_unlock (&self->lock);
