@@ -21,8 +21,9 @@ def pin(index):
     os.sched_setaffinity(0, {CPUS[index % len(CPUS)]})
 
 
-def produce(q, go, index, n, item):
+def produce(q, here, go, index, n, item):
     pin(index)
+    here.release()
     go.wait()
     for _ in range(n):
         q.put(item)
@@ -31,8 +32,9 @@ def produce(q, go, index, n, item):
     q.join_thread()
 
 
-def consume(q, go, index, n, done):
+def consume(q, here, go, index, n, done):
     pin(index)
+    here.release()
     go.wait()
     for _ in range(n):
         q.get()
@@ -41,13 +43,15 @@ def consume(q, go, index, n, done):
 
 def run(name, n_producers, n_consumers, n, item, maxsize=0):
     context = mp.get_context('spawn')
-    q, done, go = context.Queue(maxsize), context.Queue(), context.Event()
-    processes = [context.Process(target=produce, args=(q, go, i, n // n_producers, item)) for i in range(n_producers)]
-    processes += [context.Process(target=consume, args=(q, go, i + 1, n // n_consumers, done))
+    q, done, here, go = context.Queue(maxsize), context.Queue(), context.Semaphore(0), context.Event()
+    processes = [context.Process(target=produce, args=(q, here, go, i, n // n_producers, item))
+                 for i in range(n_producers)]
+    processes += [context.Process(target=consume, args=(q, here, go, i + 1, n // n_consumers, done))
                   for i in range(n_consumers)]
     for process in processes:
         process.start()
-    time.sleep(1)    # until all are there
+    for _ in processes:
+        here.acquire()
     start = time.perf_counter()
     go.set()
     end = max(done.get() for _ in range(n_consumers))

@@ -306,10 +306,14 @@ class InterruptTest(unittest.TestCase):
                     import threading
                     barrier = Mp.Barrier(2)
                     event = threading.Event()
-                    thread = threading.Thread(target=event.wait)   # one that could come
+                    def stand_by():   # one that could come
+                        while barrier.n_waiting == 0:
+                            event.wait(0.001)
+                        print('waiting', flush=True)
+                        event.wait()
+                    thread = threading.Thread(target=stand_by)
                     thread.start()
                     try:
-                        print('waiting', flush=True)
                         barrier.wait(%s)
                     except KeyboardInterrupt:
                         print('interrupted', barrier.broken, barrier.n_waiting)
@@ -318,7 +322,6 @@ class InterruptTest(unittest.TestCase):
                     ''' % timeout)
                 process = script.start()
                 self.assertEqual(process.stdout.readline(), 'waiting\n')
-                time.sleep(0.1)
                 before = time.monotonic()
                 process.send_signal(signal.SIGINT)
                 output, error = process.communicate(timeout=TIMEOUT)

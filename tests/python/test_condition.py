@@ -8,7 +8,6 @@ import os
 import pickle
 import signal
 import threading
-import time
 import unittest
 
 from gi.repository import Mp
@@ -108,17 +107,29 @@ class ConditionTest(unittest.TestCase):
     def test_wait_for(self):
         for context in BOTH:
             condition = context.Condition()
-            results = iter([0, '', 'so'])
+            results, asked = iter([0, '', 'so']), []
+
+            def look():
+                asked.append(True)
+                return next(results)
+
+            def notify_each():
+                # Whoever looks has the lock until it waits.
+                for n in 1, 2:
+                    support.wait_until(lambda: len(asked) == n, 'a look')
+                    notify(condition, 1)
+
             with condition:
                 self.assertEqual(condition.wait_for(lambda: 'at once'), 'at once')
                 self.assertEqual(condition.wait_for(lambda: 0, 0.01), 0)
                 self.assertIs(condition.wait_for(lambda: None, -1), None)
                 with self.assertRaises(ZeroDivisionError):
                     condition.wait_for(lambda: 1 / 0)
-                thread = threading.Thread(target=lambda: [(time.sleep(0.01), notify(condition, 1)) for _ in range(2)])
+                thread = threading.Thread(target=notify_each)
                 thread.start()
-                self.assertEqual(condition.wait_for(lambda: next(results), TIMEOUT), 'so')
+                self.assertEqual(condition.wait_for(look, TIMEOUT), 'so')
             thread.join()
+            self.assertEqual(len(asked), 3)
 
     def test_lock(self):
         lock = Mp.Lock()
@@ -250,7 +261,8 @@ class AsyncTest(unittest.IsolatedAsyncioTestCase):
 
         waiting = asyncio.ensure_future(wait())
         for _ in range(3):
-            await asyncio.sleep(0.005)
+            while count_waiting(condition) < 1:
+                await asyncio.sleep(0)
             async with condition:
                 number += 1
                 condition.notify()
