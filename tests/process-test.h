@@ -89,8 +89,7 @@ waiting_process_new (MpConnection **connection)
   g_assert_no_error (error);
   handle = mp_shareable_to_variant (MP_SHAREABLE (far));
   process = process_new (MP_FUNCTION (wait_for_word), handle);
-  /* The handle stands for it only as long as it lives. */
-  g_object_set_data_full (G_OBJECT (process), "far", g_steal_pointer (&far), g_object_unref);
+  /* What the arguments name lives with them: nobody else has it from here on. */
   return process;
 }
 

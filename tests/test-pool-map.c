@@ -424,10 +424,11 @@ test_imap (void)
   finish (pool);
 }
 
+/* One worker alone has chunks whose errors stand elsewhere one after the other. */
 static void
-test_imap_errors (void)
+check_imap_errors (guint n_workers)
 {
-  MpPool *pool = mp_pool_new (2);
+  MpPool *pool = mp_pool_new (n_workers);
 
   for (guint chunk_size = 1; chunk_size < 5; chunk_size++)
     {
@@ -454,6 +455,13 @@ test_imap_errors (void)
       g_assert_no_error (error);
     }
   finish (pool);
+}
+
+static void
+test_imap_errors (void)
+{
+  check_imap_errors (1);
+  check_imap_errors (2);
 }
 
 static void

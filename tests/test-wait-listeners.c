@@ -80,17 +80,59 @@ test_bad_clients (void)
   g_assert_finalize_object (objects[0]);
 }
 
+/* Who waits has its descriptors in hand: they are closed when the last of those is gone. */
 static void
 test_closed (void)
 {
   gpointer objects[1] = { listen_ok (NULL, NULL) };
-  Waiter waiter = { NULL };
+  Waiter first = { NULL }, second = { NULL };
+  guint n;
 
-  waiter_begin (&waiter, objects, 1);
+  /* What is made once has been made. */
+  assert_ready (objects, 1, 1, "");
+  g_clear_object (&objects[0]);
+  n = count_files ("/proc/self/fd");
+
+  objects[0] = listen_ok (NULL, NULL);
+  waiter_begin (&first, objects, 1);
+  waiter_begin (&second, objects, 1);
   mp_listener_close (objects[0]);
-  waiter_end (&waiter, "0");
+  waiter_end (&first, "0");
+  waiter_end (&second, "0");
   assert_ready (objects, 1, 0, "0");
+  g_assert_cmpuint (count_files ("/proc/self/fd"), ==, n);
   g_assert_finalize_object (objects[0]);
+}
+
+static void
+test_closed_async (void)
+{
+  MpWaitable *objects[1] = { NULL };
+  guint n = 0;
+
+  /* What is made once is made in the first round. */
+  for (guint i = 0; i < 2; i++)
+    {
+      g_autoptr(GAsyncResult) result = NULL;
+      g_autoptr(GPtrArray) ready = NULL;
+      g_autoptr(GError) error = NULL;
+
+      n = count_files ("/proc/self/fd");
+      objects[0] = MP_WAITABLE (listen_ok (NULL, NULL));
+      mp_wait_async (objects, 1, -1, NULL, keep_result_cb, &result);
+      while (g_main_context_iteration (NULL, FALSE))
+        ;
+      mp_listener_close (MP_LISTENER (objects[0]));
+      wait_for_result (&result);
+      ready = mp_wait_finish (result, &error);
+      g_assert_no_error (error);
+      g_assert_cmpuint (ready->len, ==, 1);
+      if (i > 0)
+        g_assert_cmpuint (count_files ("/proc/self/fd"), ==, n);
+      g_clear_pointer (&ready, g_ptr_array_unref);
+      g_clear_object (&result);
+      g_assert_finalize_object (objects[0]);
+    }
 }
 
 static gpointer
@@ -185,6 +227,7 @@ main (int   argc,
   g_test_add_func ("/wait-listeners/client", test_client);
   g_test_add_func ("/wait-listeners/bad-clients", test_bad_clients);
   g_test_add_func ("/wait-listeners/closed", test_closed);
+  g_test_add_func ("/wait-listeners/closed-async", test_closed_async);
   g_test_add_func ("/wait-listeners/server", test_server);
   g_test_add_func ("/wait-listeners/async", test_async);
 
