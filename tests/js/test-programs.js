@@ -47,10 +47,6 @@ async function expect(argv, stdout) {
     assertEqual([result.stdout, result.status, result.stderr], [stdout, 0, '']);
 }
 
-test('the program of README.md', async () => {
-    await expect(['gjs', '-m', findBeside(import.meta.url, 'program-readme.js')], '1,4,9\n');
-});
-
 test('a script with imports and a main loop', async () => {
     await expect(['gjs', findBeside(import.meta.url, 'program-legacy.js')],
         '1,4,9\n16,25\n-6,-7\n64\n81\n100\nthe end\n');
