@@ -172,6 +172,143 @@ test_close_wakes_poll (void)
     }
 }
 
+/* Asynchronous calls of a context in which nobody iterates: a blocking call runs their callbacks. */
+typedef struct
+{
+  MpConnection *connection;
+  GMutex        mutex;
+  GCond         cond;
+  gboolean      begun;
+  gboolean      closed;
+  guint         n_left;
+  guint         n_freed;
+} Passing;
+
+static void
+freed_cb (gpointer data)
+{
+  g_atomic_int_inc (&((Passing *) data)->n_freed);
+}
+
+static void
+passed_cb (GObject      *object,
+           GAsyncResult *result,
+           gpointer      user_data)
+{
+  Passing *passing = user_data;
+  g_autoptr(GError) error = NULL;
+
+  g_assert_false (mp_connection_send_bytes_finish (MP_CONNECTION (object), result, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CLOSED);
+  passing->n_left--;
+}
+
+static gpointer
+passing_thread (gpointer data)
+{
+  static const char byte;
+  Passing *passing = data;
+  g_autoptr(GMainContext) context = g_main_context_new ();
+
+  g_main_context_push_thread_default (context);
+  for (passing->n_left = 0; passing->n_left < 3; passing->n_left++)
+    {
+      g_autoptr(GBytes) bytes = g_bytes_new_with_free_func (&byte, 1, freed_cb, passing);
+
+      mp_connection_send_bytes_async (passing->connection, bytes, NULL, passed_cb, passing);
+    }
+  g_mutex_lock (&passing->mutex);
+  passing->begun = TRUE;
+  g_cond_signal (&passing->cond);
+  while (!passing->closed)
+    g_cond_wait (&passing->cond, &passing->mutex);
+  g_mutex_unlock (&passing->mutex);
+
+  g_assert_false (mp_connection_poll (passing->connection, -1, NULL, NULL));
+  g_assert_cmpuint (passing->n_left, ==, 0);
+  g_main_context_pop_thread_default (context);
+  return NULL;
+}
+
+/* What is left of a call that another thread has ended goes with the callback, and does not wait in the context for
+ * somebody to come again. */
+static void
+test_context_given_up (void)
+{
+  Passing passing = { .n_left = 0 };
+  GThread *thread;
+  Pipe pipe;
+
+  pipe_open (&pipe);
+  /* So that nothing more leaves. */
+  while (mp_connection_send (pipe.first, g_variant_new_fixed_array (G_VARIANT_TYPE_BYTE, &passing, sizeof passing, 1),
+                             0, NULL, NULL))
+    ;
+  passing.connection = pipe.first;
+  g_mutex_init (&passing.mutex);
+  g_cond_init (&passing.cond);
+  thread = g_thread_new ("passing", passing_thread, &passing);
+  g_mutex_lock (&passing.mutex);
+  while (!passing.begun)
+    g_cond_wait (&passing.cond, &passing.mutex);
+  mp_connection_close (pipe.first, NULL);
+  passing.closed = TRUE;
+  g_cond_signal (&passing.cond);
+  g_mutex_unlock (&passing.mutex);
+
+  g_thread_join (thread);
+  g_assert_cmpuint (g_atomic_int_get (&passing.n_freed), ==, 3);
+  pipe_clear (&pipe);
+  g_mutex_clear (&passing.mutex);
+  g_cond_clear (&passing.cond);
+}
+
+static void
+count_down_cb (GObject      *object,
+               GAsyncResult *result,
+               gpointer      user_data)
+{
+  (*(guint *) user_data)--;
+}
+
+static gpointer
+close_thread (gpointer data)
+{
+  mp_connection_close (data, NULL);
+  return NULL;
+}
+
+static gboolean
+close_cb (gpointer user_data)
+{
+  g_thread_join (g_thread_new ("close", close_thread, user_data));
+  return G_SOURCE_REMOVE;
+}
+
+/* A call that another thread ends between the look of the context's sources and their turn: after its callback nobody iterates. */
+static void
+test_last_callback (void)
+{
+  g_autoptr(GMainContext) context = g_main_context_new ();
+  g_autoptr(GSource) source = g_idle_source_new ();
+  g_autoptr(GBytes) bytes = g_bytes_new_static ("x", 1);
+  guint n_left = 2;
+  Pipe pipe;
+
+  g_main_context_push_thread_default (context);
+  pipe_open (&pipe);
+  g_source_set_priority (source, G_PRIORITY_DEFAULT);
+  g_source_set_callback (source, close_cb, pipe.first, NULL);
+  g_source_attach (source, context);   /* before that of the library */
+  mp_connection_send_bytes_async (pipe.first, bytes, NULL, count_down_cb, &n_left);
+  mp_connection_recv_async (pipe.first, NULL, count_down_cb, &n_left);
+  while (n_left > 0)
+    g_main_context_iteration (context, TRUE);
+
+  g_main_context_pop_thread_default (context);
+  pipe_clear (&pipe);
+}
+
 int
 main (int   argc,
       char *argv[])
@@ -182,6 +319,8 @@ main (int   argc,
   g_test_add_func ("/connection-threads/in-turn", test_in_turn);
   g_test_add_func ("/connection-threads/timeout-among-callbacks", test_timeout_among_callbacks);
   g_test_add_func ("/connection-threads/close-wakes-poll", test_close_wakes_poll);
+  g_test_add_func ("/connection-threads/context-given-up", test_context_given_up);
+  g_test_add_func ("/connection-threads/last-callback", test_last_callback);
 
   return g_test_run ();
 }

@@ -497,10 +497,9 @@ static void
 task_post_free (gpointer data)
 {
   TaskPost *self = data;
-  GSource *current = g_main_current_source ();
 
-  if (current == NULL || g_source_get_context (current) != g_task_get_context (self->task))
-    mp_hub_complete_task (self->task);
+  /* Here too who waits for the callback may not come to the context again. */
+  mp_hub_complete_task (self->task);
   g_object_unref (self->task);
   g_slice_free (TaskPost, self);
 }

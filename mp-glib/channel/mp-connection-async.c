@@ -113,15 +113,27 @@ mp_op_new (MpConnection        *self,
   return op;
 }
 
-/* To the task's context, or to a blocking call of the connection there. */
+static void
+nothing_cb (gpointer data)
+{
+}
+
+/* To the task's context, or to a blocking call of the connection there; the reference to @op ends here. What another thread
+ * may not free goes along, in one go: after the callback perhaps nobody comes to the context again. Who calls this has a
+ * reference to the connection. */
 static void
 post_op (MpOp *op)
 {
   MpConnection *self = g_task_get_source_object (op->task);
+  gboolean is_home = mp_home_is_here (&op->home);
 
   mp_hub_lock ();
   mp_hub_post_task (g_object_ref (op->task), self, op->callback, op->user_data);
+  if (!is_home)
+    mp_hub_post (op->posts, self, nothing_cb, op, (GDestroyNotify) mp_op_unref);
   mp_hub_unlock ();
+  if (is_home)
+    mp_op_unref (op);
 
   pthread_mutex_lock (&self->lock);
   self->n_told++;
@@ -154,7 +166,8 @@ finish_op (MpOp *op)
 
   if (op->task != NULL)
     post_op (op);
-  mp_op_unref (op);
+  else
+    mp_op_unref (op);
 }
 
 void
