@@ -36,10 +36,15 @@
  *
  * mp_pipe_new (TRUE, &parent, &child, &error);
  * mp_connection_send (parent, g_variant_new_string ("hello"), -1, NULL, &error);
+ * value = mp_connection_recv (child, 5 * G_USEC_PER_SEC, NULL, &error);
  * ```
  *
  * There are three ways to receive: [method@Mp.Connection.recv] blocks, [method@Mp.Connection.recv_async] gives one
- * message to a callback, and after [method@Mp.Connection.start] each message comes as a signal.
+ * message to a callback, and after [method@Mp.Connection.start] each message comes as a signal. What blocks takes a
+ * time in microseconds, -1 for ever and 0 not at all.
+ *
+ * When all that have the other end have closed it or are gone, what they had sent can still be received; after that
+ * `G_IO_ERROR_CLOSED` says that the stream has ended, and [signal@Mp.Connection::closed] does to who gets signals.
  *
  * ## In the middle of a message
  *
@@ -74,8 +79,8 @@
  * anything, CPython's `multiprocessing.connection` for instance: [property@Mp.Connection:foreign] is `TRUE`, wherever
  * it is handed on to. All messages are bytes there, and [method@Mp.Connection.recv_bytes] gives any of them;
  * [method@Mp.Connection.recv] takes those that begin as values of this library do, and leaves others. Of objects only
- * those that are [method@Mp.Shareable.get_isolated] can be sent, and over TCP none: what is refused is refused with the
- * whole value, before any of it has left.
+ * those that were made isolated ([method@Mp.Shareable.get_isolated]) can be sent, and over TCP none: what is refused is
+ * refused with the whole value, before any of it has left.
  *
  * That another machine has vanished, without power or behind a cable that was pulled, no stream says. When an end over
  * TCP of a listener or a client has heard nothing for a minute, the system asks the other one's, and when that gives no

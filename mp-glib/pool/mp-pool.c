@@ -18,6 +18,13 @@
  * is, and how it is named, is told at [func@Mp.function_register] and `MP_FUNCTION()`; [func@Mp.init] must stand near the
  * top of the program.
  *
+ * ```c
+ * g_autoptr(MpPool) pool = mp_pool_new (0);  // a worker for each CPU
+ * g_autoptr(GError) error = NULL;
+ * g_autoptr(GVariant) squares = mp_pool_map (pool, MP_FUNCTION (square), g_variant_new_parsed ("[1, 2, 3]"),
+ *                                            0, -1, NULL, &error);
+ * ```
+ *
  * Nothing here waits for a worker to start, neither the constructor nor the asynchronous calls. A pool that can start no
  * workers, or whose initializer fails, becomes a failed one after few tries: all that is pending ends with the cause, and so
  * does every later call.

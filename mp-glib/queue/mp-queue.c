@@ -22,6 +22,23 @@
  * The queue travels to other processes as a part of a function's arguments or of a message, see [iface@Mp.Shareable].
  * An item is got by exactly one of them.
  *
+ * ```c
+ * g_autoptr(MpQueue) queue = mp_queue_new (10, 0);  // ten items at most, of whatever size
+ * g_autoptr(GVariant) handle = mp_shareable_to_variant (MP_SHAREABLE (queue));
+ * g_autoptr(MpProcess) process = mp_process_new (MP_FUNCTION (produce), g_variant_new ("(@h)", handle));
+ * g_autoptr(GError) error = NULL;
+ * GVariant *item = NULL;
+ *
+ * if (mp_process_start (process, -1, NULL, &error))
+ *   while ((item = mp_queue_get (queue, -1, NULL, &error)) != NULL)
+ *     take_and_unref (item);
+ * // here G_IO_ERROR_CLOSED says that the process has put all that it had, or is gone
+ * ```
+ *
+ * What waits takes a time in microseconds, -1 for ever and 0 not at all; [method@Mp.Queue.try_get] and
+ * [method@Mp.Queue.try_put] do not wait and say `MP_ERROR_EMPTY` and `MP_ERROR_FULL`. After [method@Mp.Queue.start]
+ * each item comes as the signal [signal@Mp.Queue::item].
+ *
  * ## When a process dies
  *
  * An item is put as a whole or not at all. It is got at the one instant at which the queue goes on to the next: a
