@@ -81,6 +81,14 @@ install_missing () {
   return 1
 }
 
+# Where Debian has its libraries Meson asks dpkg-architecture, which need not be there; without it, it takes lib64, where
+# neither the linker nor pkg-config looks.
+debian_libdir () {
+  [ -e /etc/debian_version ] && ! command -v dpkg-architecture >/dev/null 2>&1 || return 0
+  multiarch=$(cc -print-multiarch 2>/dev/null || gcc -print-multiarch 2>/dev/null) || return 0
+  [ -z "$multiarch" ] || echo "--libdir=lib/$multiarch"
+}
+
 # configure DIR OPTIONS...: a build directory that is there is configured again, since there may be more to build with;
 # one that was made elsewhere, or is damaged, is made anew.
 configure () {
@@ -90,5 +98,6 @@ configure () {
     return 0
   fi
   rm -rf "$directory"
-  meson setup "$directory" "$@"
+  # shellcheck disable=SC2046
+  meson setup "$directory" $(debian_libdir) "$@"
 }
