@@ -470,31 +470,39 @@ check_tuple (const Checker *checker,
   return offset == table && get_total_size (offset, (size - table) / offset_size) == size;
 }
 
-/* The last type of which any bytes will do that are as many: most values that follow each other are of one type, and to
- * parse it takes longer than all the rest. */
+/* The last type of a whole value: most values that follow each other are of one type, and to parse it takes longer than
+ * all the rest. */
 static __thread struct
 {
-  char     type[32];
-  gsize    n_type;
-  gsize    size;        /* of one, or of an array's elements */
-  gboolean is_array;
-} last_plain;
+  char  type[STACK_NODES];
+  gsize n_type;
+  Node  nodes[STACK_NODES];
+} last;
+
+/* A copy, because who is told of a handle may have another value checked. */
+static gboolean
+recall_type (const char *type,
+             gsize       n_type,
+             Node       *nodes)
+{
+  if (n_type != last.n_type || n_type == 0 || memcmp (type, last.type, n_type) != 0)
+    return FALSE;
+
+  memcpy (nodes, last.nodes, last.nodes->span * sizeof *nodes);
+  return TRUE;
+}
 
 static void
-remember_plain (const char *type,
-                gsize       n_type,
-                const Node *node)
+remember_type (const char *type,
+               gsize       n_type,
+               const Node *nodes)
 {
-  gboolean is_array = node->kind == 'a';
-
-  node += is_array ? 1 : 0;
-  if (n_type > sizeof last_plain.type || (node->flags & (NODE_NUMBERS | NODE_HANDLES)) != NODE_NUMBERS)
+  if (n_type > STACK_NODES)
     return;
 
-  memcpy (last_plain.type, type, n_type);
-  last_plain.n_type = n_type;
-  last_plain.size = node->fixed_size;
-  last_plain.is_array = is_array;
+  memcpy (last.type, type, n_type);
+  last.n_type = n_type;
+  memcpy (last.nodes, nodes, nodes->span * sizeof *nodes);
 }
 
 /* Parses @type and checks the bytes against it. @variant_depth: nesting of the variant that holds them, or -1. */
@@ -520,16 +528,23 @@ check_typed (const Checker *checker,
       parser.nodes = heap_nodes;
     }
 
-  ok = parse_type (&parser, MAX_DEPTH, &type_depth) && parser.pos == parser.limit;
+  if (variant_depth < 0 && recall_type (type, n_type, parser.nodes))
+    {
+      ok = TRUE;
+    }
+  else
+    {
+      ok = parse_type (&parser, MAX_DEPTH, &type_depth) && parser.pos == parser.limit;
+      if (ok && variant_depth < 0)
+        remember_type (type, n_type, parser.nodes);
+      /* The subtraction wraps for the deepest type there can be, as it does in GLib. */
+      if (ok && variant_depth >= 0)
+        ok = (gsize) variant_depth < MAX_DEPTH - type_depth;
+    }
   if (ok && parser.nodes->fixed_size > 0)
     ok = parser.nodes->fixed_size == size;
-  /* The subtraction wraps for the deepest type there can be, as it does in GLib. */
-  if (ok && variant_depth >= 0)
-    ok = (gsize) variant_depth < MAX_DEPTH - type_depth;
   if (ok)
     ok = check_value (checker, parser.nodes, data, size, variant_depth + 1);
-  if (ok && variant_depth < 0)
-    remember_plain (type, n_type, parser.nodes);
 
   g_free (heap_nodes);
   return ok;
@@ -627,8 +642,6 @@ mp_value_check_string (const char    *type,
 {
   const Checker checker = { handle_func, user_data };
 
-  if (n_type == last_plain.n_type && n_type > 0 && memcmp (type, last_plain.type, n_type) == 0)
-    return last_plain.is_array ? size % last_plain.size == 0 : size == last_plain.size;
   return check_typed (&checker, type, n_type, (guint8 *) data, size, -1);
 }
 
