@@ -238,11 +238,10 @@ mp_pool_view_get_property (MpPool *pool,
   return TRUE;
 }
 
-void
-mp_pool_view_install_properties (GObjectClass *object_class)
+/* What a progress bar and the text beside it show. */
+static void
+specify_counts (GParamFlags flags)
 {
-  const GParamFlags flags = G_PARAM_READABLE | G_PARAM_STATIC_STRINGS | G_PARAM_EXPLICIT_NOTIFY;
-
   /**
    * MpPool:n-queued:
    *
@@ -299,7 +298,11 @@ mp_pool_view_install_properties (GObjectClass *object_class)
    * Since: 0.1
    */
   PROP (PROP_FRACTION) = g_param_spec_double ("fraction", NULL, NULL, 0, 1, 0, flags);
+}
 
+static void
+specify_lists (GParamFlags flags)
+{
   /**
    * MpPool:workers: (getter get_workers)
    *
@@ -334,7 +337,15 @@ mp_pool_view_install_properties (GObjectClass *object_class)
    * Since: 0.1
    */
   PROP (PROP_LIST_TASKS) = g_param_spec_boolean ("list-tasks", NULL, NULL, FALSE, flags | G_PARAM_WRITABLE);
+}
 
+void
+mp_pool_view_install_properties (GObjectClass *object_class)
+{
+  const GParamFlags flags = G_PARAM_READABLE | G_PARAM_STATIC_STRINGS | G_PARAM_EXPLICIT_NOTIFY;
+
+  specify_counts (flags);
+  specify_lists (flags);
   for (guint i = 0; i < N_PROPS; i++)
     g_object_class_install_property (object_class, MP_POOL_VIEW_FIRST_PROPERTY + i, props[i]);
 }

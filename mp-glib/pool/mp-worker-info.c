@@ -101,11 +101,10 @@ mp_worker_info_get_property (GObject    *object,
     }
 }
 
+/* Who it is. */
 static void
-install_properties (GObjectClass *object_class)
+specify_worker (GParamFlags flags)
 {
-  const GParamFlags flags = G_PARAM_READABLE | G_PARAM_STATIC_STRINGS | G_PARAM_EXPLICIT_NOTIFY;
-
   /**
    * MpWorkerInfo:number: (getter get_number)
    *
@@ -138,6 +137,20 @@ install_properties (GObjectClass *object_class)
   props[PROP_NAME] = g_param_spec_string ("name", NULL, NULL, NULL, flags);
 
   /**
+   * MpWorkerInfo:start-time: (getter get_start_time)
+   *
+   * When it was started, in microseconds as [func@GLib.get_monotonic_time] counts them.
+   *
+   * Since: 0.1
+   */
+  props[PROP_START_TIME] = g_param_spec_int64 ("start-time", NULL, NULL, 0, G_MAXINT64, 0, flags);
+}
+
+/* What it does. */
+static void
+specify_work (GParamFlags flags)
+{
+  /**
    * MpWorkerInfo:state: (getter get_state)
    *
    * What it does.
@@ -169,15 +182,6 @@ install_properties (GObjectClass *object_class)
   props[PROP_N_TASKS_DONE] = g_param_spec_uint64 ("n-tasks-done", NULL, NULL, 0, G_MAXUINT64, 0, flags);
 
   /**
-   * MpWorkerInfo:start-time: (getter get_start_time)
-   *
-   * When it was started, in microseconds as [func@GLib.get_monotonic_time] counts them.
-   *
-   * Since: 0.1
-   */
-  props[PROP_START_TIME] = g_param_spec_int64 ("start-time", NULL, NULL, 0, G_MAXINT64, 0, flags);
-
-  /**
    * MpWorkerInfo:task-start-time: (getter get_task_start_time)
    *
    * When its task began, in microseconds as [func@GLib.get_monotonic_time] counts them.
@@ -196,7 +200,15 @@ install_properties (GObjectClass *object_class)
    * Since: 0.1
    */
   props[PROP_BUSY_TIME] = g_param_spec_int64 ("busy-time", NULL, NULL, 0, G_MAXINT64, 0, flags);
+}
 
+static void
+install_properties (GObjectClass *object_class)
+{
+  const GParamFlags flags = G_PARAM_READABLE | G_PARAM_STATIC_STRINGS | G_PARAM_EXPLICIT_NOTIFY;
+
+  specify_worker (flags);
+  specify_work (flags);
   g_object_class_install_properties (object_class, N_PROPS, props);
 }
 
