@@ -142,6 +142,20 @@ test_fork_makers (void)
   run_apart (fork_makers);
 }
 
+/* A copy has what it was copied from, and no more. */
+static void
+check_child_is_lost (void)
+{
+  pid_t pid = fork ();
+  int status;
+
+  g_assert_no_errno (pid);
+  if (pid == 0)
+    _exit (mp_arena_get_self (forked_ref.arena) != 0);
+  g_assert_cmpint (waitpid (pid, &status, 0), ==, pid);
+  g_assert_cmpint (status, ==, 0);
+}
+
 /* No call of the library's may hang or pretend in a child that has no part. */
 static void
 be_lost (int socket)
@@ -151,6 +165,7 @@ be_lost (int socket)
   MpSlotRef copy;
 
   g_assert_cmpuint (mp_arena_get_self (forked_ref.arena), ==, 0);
+  check_child_is_lost ();
   g_assert_null (mp_slot_describe (&forked_ref, fds, WHAT, &error));
   g_assert_error (error, MP_ERROR, MP_ERROR_FAILED);
   g_assert_cmpstr (error->message, ==, "slot: cannot be sent: this process lost its part in it at a fork()");

@@ -53,6 +53,34 @@ test_types (void)
     }
 }
 
+/* (transfer full) */
+static GVariantType *
+make_long_type (gsize length)
+{
+  g_autofree char *text = g_strnfill (length, 'y');
+
+  text[0] = '(';
+  text[length - 1] = ')';
+  return g_variant_type_new (text);
+}
+
+static void
+test_long_type (void)
+{
+  g_autoptr(GVariantType) longest = make_long_type (4096);
+  g_autoptr(GVariantType) too_long = make_long_type (4097);
+  g_autoptr(GError) error = NULL;
+  g_autoptr(MpArray) array = mp_array_new (longest, 2, &error);
+  g_autoptr(GVariant) item = NULL;
+
+  g_assert_no_error (error);
+  item = mp_array_get_item (array, 1, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (g_variant_n_children (item), ==, 4094);
+  g_assert_null (mp_array_new (too_long, 2, &error));
+  check_invalid (error);
+}
+
 static void
 test_refused (void)
 {
@@ -346,6 +374,7 @@ main (int argc, char **argv)
   mp_init ();
 
   g_test_add_func ("/array/types", test_types);
+  g_test_add_func ("/array/long-type", test_long_type);
   g_test_add_func ("/array/refused", test_refused);
   g_test_add_func ("/array/out-of-range", test_out_of_range);
   g_test_add_func ("/array/numbers", test_numbers);

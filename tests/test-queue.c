@@ -97,6 +97,7 @@ test_refused (void)
   g_autoptr(GVariant) handle = mp_shareable_to_variant (MP_SHAREABLE (lock));
   g_autoptr(GCancellable) cancellable = g_cancellable_new ();
   g_autoptr(GError) error = NULL;
+  GAsyncResult *result = NULL;
   guint n_fds = count_fds ();
 
   g_assert_false (mp_queue_put (own, handle, LONG, NULL, &error));
@@ -106,6 +107,12 @@ test_refused (void)
   g_assert_error (error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED);
   g_clear_error (&error);
   g_assert_cmpuint (count_fds (), ==, n_fds);
+  mp_queue_put_async (own, handle, NULL, result_cb, &result);
+  await_result (&result);
+  g_assert_false (mp_queue_put_finish (own, result, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED);
+  g_clear_error (&error);
+  g_clear_object (&result);
   g_assert_false (mp_queue_put (own, g_variant_new_string ("eleven.ch."), LONG, NULL, &error));
   assert_failed (&error, MP_ERROR, MP_ERROR_TOO_LARGE,
                  "queue put: the item has 11 bytes, and the queue is for 10 at most");
