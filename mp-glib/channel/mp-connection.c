@@ -16,7 +16,9 @@
 #define STATE_TYPE         "(ut)"   /* MpConnectionFlags, max-message-size */
 #define ALL_FLAGS          (MP_CONNECTION_DUPLEX | MP_CONNECTION_STREAM | MP_CONNECTION_FOREIGN | \
                             MP_CONNECTION_NO_HANDLES | MP_CONNECTION_NO_LANES)
-#define LANE_IN_USE        (1u << 31)   /* beside those: what comes next is in the ring, the second descriptor */
+/* Beside those: */
+#define LANE_IN_USE        (1u << 31)   /* what comes next is in the ring, which is the second descriptor */
+#define HAS_WRITERS        (1u << 30)   /* the last descriptor is the page that says who sends */
 #define SEND_BUFFER        (1 << 20)
 #define DEFAULT_MAX_SIZE   (G_GUINT64_CONSTANT (1) << 32)
 
@@ -29,7 +31,8 @@
  * [func@Mp.pipe_new] makes the two ends; an end travels to another process as a part of a function's arguments or of a
  * message, see [iface@Mp.Shareable], and is the other process's then: close this one's, because two processes that read
  * from one end take the halves of each other's messages. What two processes send from one end arrives whole while it is
- * short, and that of each in its order, but not in an order between them.
+ * short; and what one sends when the other has sent, because a lock or a message told it so, arrives after that, unless
+ * they have the same end by `fork()` alone.
  *
  * ```c
  * g_autoptr(MpConnection) parent = NULL, child = NULL;
@@ -137,38 +140,67 @@ check_idle (MpConnection  *self,
   return TRUE;
 }
 
+static gboolean
+append_copy (GArray  *fds,
+             int      fd,
+             GError **error)
+{
+  int copy = mp_fd_dup (fd);
+
+  if (copy < 0)
+    {
+      int saved_errno = errno;
+
+      g_set_error (error, G_IO_ERROR, g_io_error_from_errno (saved_errno), "Cannot send a connection: %s",
+                   g_strerror (saved_errno));
+      return FALSE;
+    }
+
+  g_array_append_val (fds, copy);
+  return TRUE;
+}
+
 static GVariant *
 mp_connection_describe (MpShareable  *shareable,
                         GArray       *fds,
                         GError      **error)
 {
   MpConnection *self = MP_CONNECTION (shareable);
+  guint n_before = fds->len;
   GVariant *state = NULL;
-  gboolean in_use = FALSE;
-  int fd = -1, ring_fd = -1;
-  int saved_errno;
+  gboolean in_use = FALSE, ok;
+  guint32 word;
+  int ring_fd = -1;
 
   pthread_mutex_lock (&self->lock);
-  if (check_idle (self, error) && mp_wire_leave_lanes (self->wire, &ring_fd, &in_use, error))
+  ok = check_idle (self, error) && mp_wire_leave_lanes (self->wire, &ring_fd, &in_use, error) &&
+       append_copy (fds, mp_wire_get_fd (self->wire), error);
+  word = self->flags | (in_use ? LANE_IN_USE : 0);
+  if (ok)
+    self->is_alone = FALSE;
+  if (ok && ring_fd >= 0)
     {
-      fd = mp_fd_dup (mp_wire_get_fd (self->wire));
-      saved_errno = errno;
-      self->is_alone = FALSE;
-      if (fd >= 0)
-        state = g_variant_ref_sink (g_variant_new (STATE_TYPE, self->flags | (in_use ? LANE_IN_USE : 0),
-                                                   self->max_size));
-      else
-        g_set_error (error, G_IO_ERROR, g_io_error_from_errno (saved_errno), "Cannot send a connection: %s",
-                     g_strerror (saved_errno));
+      int taken = g_steal_fd (&ring_fd);
+
+      g_array_append_val (fds, taken);
     }
+  if (ok && (self->flags & MP_CONNECTION_WRITABLE) && !(self->flags & (MP_CONNECTION_STREAM | MP_CONNECTION_NO_LANES)))
+    {
+      int writers_fd = mp_wire_share_writers (self->wire, error);
+
+      ok = writers_fd >= 0 && append_copy (fds, writers_fd, error);
+      word |= HAS_WRITERS;
+    }
+  if (ok)
+    state = g_variant_ref_sink (g_variant_new (STATE_TYPE, word, self->max_size));
   pthread_mutex_unlock (&self->lock);
 
-  if (fd >= 0)
-    g_array_append_val (fds, fd);
-  if (fd >= 0 && ring_fd >= 0)
-    g_array_append_val (fds, ring_fd);
-  else
-    mp_fd_close (&ring_fd);
+  mp_fd_close (&ring_fd);
+  while (!ok && fds->len > n_before)
+    {
+      mp_fd_close (&g_array_index (fds, int, fds->len - 1));
+      g_array_set_size (fds, fds->len - 1);
+    }
   return state;
 }
 
@@ -209,15 +241,18 @@ mp_connection_adopt (GVariant  *state,
   MpConnectionFlags flags = 0;
   guint64 max_size = 0;
   guint32 word = 0;
-  gboolean ok = n_fds >= 1 && n_fds <= 2 && g_variant_is_of_type (state, G_VARIANT_TYPE (STATE_TYPE));
+  gboolean ok = n_fds >= 1 && n_fds <= 3 && g_variant_is_of_type (state, G_VARIANT_TYPE (STATE_TYPE));
+  gboolean has_writers = FALSE, has_ring = FALSE;
   MpConnection *self;
 
   if (ok)
     {
       g_variant_get (state, STATE_TYPE, &word, &max_size);
-      flags = word & ~LANE_IN_USE;
-      ok = check_socket (fds[0], flags) &&
-           (n_fds == 2 ? (flags & MP_CONNECTION_STREAM) == 0 : (word & LANE_IN_USE) == 0);
+      flags = word & ~(LANE_IN_USE | HAS_WRITERS);
+      has_writers = (word & HAS_WRITERS) != 0;
+      has_ring = n_fds == (has_writers ? 3 : 2);
+      ok = check_socket (fds[0], flags) && n_fds == 1u + has_ring + has_writers &&
+           (has_ring || (word & LANE_IN_USE) == 0) && (n_fds == 1 || (flags & MP_CONNECTION_STREAM) == 0);
     }
   if (!ok)
     {
@@ -232,7 +267,8 @@ mp_connection_adopt (GVariant  *state,
     return MP_SHAREABLE (mp_connection_new_stream (g_steal_fd (&fds[0]), flags & MP_CONNECTION_DUPLEX, max_size));
 
   self = mp_connection_new_taking (g_steal_fd (&fds[0]), flags, max_size);
-  if (n_fds == 2 && !mp_wire_take_lane (self->wire, g_steal_fd (&fds[1]), (word & LANE_IN_USE) != 0, error))
+  if ((has_ring && !mp_wire_take_lane (self->wire, g_steal_fd (&fds[1]), (word & LANE_IN_USE) != 0, error)) ||
+      (has_writers && !mp_wire_take_writers (self->wire, g_steal_fd (&fds[n_fds - 1]), error)))
     g_clear_object (&self);
   return (MpShareable *) self;
 }

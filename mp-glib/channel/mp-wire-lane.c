@@ -21,9 +21,9 @@
  *
  * What a frame in the socket does while its writer is in the ring is that of another process that has the same end: it
  * is taken as it comes. Only one process holds an end of the ring (mp_ring_take_end()): others, a forked copy of the
- * writer among them, use the socket, and nothing else. Each of several writers may offer a ring, so the word that one
- * goes on there names it. Who wants to read, and finds that another process holds the reader's end, has the writer go
- * back to the socket. */
+ * writer among them, use the socket, and nothing else; where they can know of each other, all do (mp-wire-writers.c).
+ * Each of several writers may offer a ring, so the word that one goes on there names it. Who wants to read, and finds
+ * that another process holds the reader's end, has the writer go back to the socket. */
 
 #define RING_SIZE     (256 * 1024)
 #define MAX_RING_SIZE (1024 * 1024)        /* that is taken from the other end */
@@ -80,6 +80,7 @@ void
 mp_wire_lanes_clear (MpWire *self)
 {
   g_clear_pointer (&self->lane_out.ring, ring_free);
+  g_clear_pointer (&self->lane_out.writers, mp_wire_writers_free);
   g_clear_pointer (&self->lane_in.records.ring, ring_free);
   g_clear_pointer (&self->lane_in.records.record, g_free);
 }
@@ -212,6 +213,17 @@ ring_bell (MpWire  *self,
 
   MP_TORTURE_POINT ("wire-lane-bell-due");
   return mp_wire_send_bell (self, error);
+}
+
+void
+mp_wire_quit_lane (MpWire *self)
+{
+  MpWireLaneOut *lane = &self->lane_out;
+
+  if (lane->in_use)
+    leave_lane (self);
+  end_lane (lane);
+  lane->is_allowed = FALSE;
 }
 
 gboolean
@@ -574,10 +586,7 @@ mp_wire_leave_lanes (MpWire   *self,
   MpWireLaneIn *lane = &self->lane_in;
   int own;
 
-  if (self->lane_out.in_use)
-    leave_lane (self);
-  end_lane (&self->lane_out);
-  self->lane_out.is_allowed = FALSE;
+  mp_wire_quit_lane (self);
 
   *fd = -1;
   *in_use = lane->in_use;
@@ -604,6 +613,30 @@ mp_wire_leave_lanes (MpWire   *self,
   lane->in_use = FALSE;
   mp_fd_close (fd);
   return FALSE;
+}
+
+int
+mp_wire_share_writers (MpWire  *self,
+                       GError **error)
+{
+  MpWireLaneOut *lane = &self->lane_out;
+
+  if (lane->writers == NULL)
+    lane->writers = mp_wire_writers_new (error);
+  if (lane->writers == NULL)
+    return -1;
+
+  mp_wire_writers_release (lane->writers);
+  return mp_wire_writers_get_fd (lane->writers);
+}
+
+gboolean
+mp_wire_take_writers (MpWire  *self,
+                      int      fd,
+                      GError **error)
+{
+  self->lane_out.writers = mp_wire_writers_adopt (fd, error);
+  return self->lane_out.writers != NULL;
 }
 
 gboolean

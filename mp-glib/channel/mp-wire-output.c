@@ -416,6 +416,9 @@ flush (MpWire    *self,
 {
   if (self->ring_out.in_use)
     return mp_wire_ring_flush (self, block, FALSE, error);
+  if (self->lane_out.writers != NULL && self->out.queued != self->out.sent &&
+      !mp_wire_writers_claim (self->lane_out.writers))
+    mp_wire_quit_lane (self);
   if (self->lane_out.is_allowed)
     return mp_wire_lane_flush (self, error);
   return mp_wire_socket_flush (self, G_MAXUINT64, block, error);

@@ -110,6 +110,9 @@ typedef struct
   gboolean      by_socket;  /* … the next frame, which comes by the socket */
 } MpWireRingIn;
 
+/* Who sends from this end, see mp-wire-writers.c. */
+typedef struct _MpWireWriters MpWireWriters;
+
 /* The ring that this end has made, see mp-wire-lane.c. */
 typedef struct
 {
@@ -121,6 +124,7 @@ typedef struct
   guint     n_offers;       /* … the last of so many rings */
   guint     patience;       /* how often to look for room */
   guint     n_runs;         /* since it was seen that somebody reads there */
+  MpWireWriters *writers;   /* (owned) (nullable): another process has, or had, this end as well */
 } MpWireLaneOut;
 
 /* The other end's. */
@@ -211,7 +215,21 @@ guint     mp_wire_stream_head  (guint8        head[MP_STREAM_MAX_HEAD + MP_STREA
                                 guint64       length,
                                 gboolean      is_value);
 
+/* mp-wire-writers.c */
+MpWireWriters *mp_wire_writers_new (GError  **error);
+/* Takes @fd. */
+MpWireWriters *mp_wire_writers_adopt (int     fd,
+                                GError      **error);
+int       mp_wire_writers_get_fd (MpWireWriters *self);   /* to be sent; stays theirs */
+/* Before something is sent. FALSE: others do as well, and from here on all use the socket. */
+gboolean  mp_wire_writers_claim (MpWireWriters *self);
+/* Nothing more is sent here, for the time being. */
+void      mp_wire_writers_release (MpWireWriters *self);
+void      mp_wire_writers_free (MpWireWriters *self);
+
 /* mp-wire-lane.c */
+/* Others send from this end as well. */
+void      mp_wire_quit_lane    (MpWire       *self);
 void      mp_wire_lanes_clear  (MpWire       *self);
 gboolean  mp_wire_lane_flush   (MpWire       *self,
                                 GError      **error);

@@ -171,6 +171,13 @@ gboolean  mp_wire_leave_lanes  (MpWire         *self,
                                 int            *fd,
                                 gboolean       *in_use,
                                 GError        **error);
+/* The same for what it sends: a descriptor for mp_wire_take_writers() there, which stays the wire's; -1: an error. */
+int       mp_wire_share_writers (MpWire        *self,
+                                GError        **error);
+/* Takes @fd. */
+gboolean  mp_wire_take_writers (MpWire         *self,
+                                int             fd,
+                                GError        **error);
 /* What that process does with it, which takes @fd. */
 gboolean  mp_wire_take_lane    (MpWire         *self,
                                 int             fd,

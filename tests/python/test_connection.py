@@ -47,6 +47,13 @@ def send_often(connection, value, n, sent):
         sent.append(value)
 
 
+def send_in_step(barrier, lock, connection, n):
+    for i in range(n):
+        barrier.wait()
+        with lock:
+            connection.send(i)
+
+
 def give_back(connection):
     return connection
 
@@ -410,6 +417,18 @@ class ConnectionTest(unittest.TestCase):
         self.first.close()
         process.join()
         self.assertEqual(process.exitcode, 0)
+
+    def test_several_senders(self):
+        # Nobody passes the barrier before all have sent: their numbers come in order, whichever way each of them takes.
+        barrier, lock = Mp.Barrier(3), Mp.Lock()
+        reader, writer = Mp.Pipe(False)
+        processes = [Mp.Process(target=send_in_step, args=(barrier, lock, writer, 300)) for _ in range(3)]
+        for process in processes:
+            process.start()
+        self.assertEqual([reader.recv(60) for _ in range(900)], [i for i in range(300) for _ in range(3)])
+        for process in processes:
+            process.join()
+            self.assertEqual(process.exitcode, 0)
 
     def test_connection_through_connection(self):
         inner_first, inner_second = Mp.Pipe()
