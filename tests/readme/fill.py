@@ -16,8 +16,8 @@ import re
 import sys
 from pathlib import Path
 
-EXTENSIONS = {'c': '.c', 'python': '.py', 'js': '.js'}
-REST = {'.c': 'rest ();', '.py': 'rest()', '.js': 'rest();'}
+EXTENSIONS = {'c': '.c', 'python': '.py', 'js': '.js', 'vala': '.vala'}
+REST = {'.c': 'rest ();', '.py': 'rest()', '.js': 'rest();', '.vala': 'rest ();'}
 PLACE = re.compile(r'( *)@README(?: ([a-z0-9-]+))?(?: \| from (.+?))?(?: \| until (.+?))?(?: \| with (.+?) -> (.+))?@')
 DOTS = re.compile(r'( *)(?:…|\.\.\.)(?: +#.*)?')
 
