@@ -635,6 +635,42 @@ test_killed_awake (void)
   pipe_clear (&pipe);
 }
 
+/* One that is killed while it is asleep, and could not be woken: the first message already was sent to nobody. */
+static void
+test_killed_asleep (void)
+{
+  g_autoptr(GError) error = NULL;
+  int status;
+  pid_t pid;
+  Pipe pipe;
+
+  pipe_open (&pipe);
+  pid = fork ();
+  if (pid == 0)
+    {
+      guint32 n;
+
+      mp_connection_close (pipe.first, NULL);
+      while ((n = recv_number (pipe.second)) != G_MAXUINT32)
+        send_number (pipe.second, n);
+      g_assert_null (mp_connection_recv (pipe.second, 0, NULL, NULL));
+      raise (SIGKILL);
+    }
+
+  mp_connection_close (pipe.second, NULL);
+  for (guint32 n = 0; n < 1000 && !uses_lane (pipe.first); n++)
+    {
+      send_number (pipe.first, n);
+      g_assert_cmpuint (recv_number (pipe.first), ==, n);
+    }
+  g_assert_true (uses_lane (pipe.first));
+  send_number (pipe.first, G_MAXUINT32);
+  g_assert_cmpint (waitpid (pid, &status, 0), ==, pid);
+  g_assert_false (mp_connection_send (pipe.first, g_variant_new_uint32 (0), LONG_TIME, NULL, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_BROKEN_PIPE);
+  pipe_clear (&pipe);
+}
+
 /* The other end says this, with that descriptor (taken). @expected: as an error; -1: none. */
 static void
 check_peer (guint16  kind,
@@ -747,6 +783,7 @@ main (int    argc,
   g_test_add_func ("/connection-lane/two-offers", test_two_offers);
   g_test_add_func ("/connection-lane/forked-reader", test_forked_reader);
   g_test_add_func ("/connection-lane/killed-awake", test_killed_awake);
+  g_test_add_func ("/connection-lane/killed-asleep", test_killed_asleep);
   g_test_add_func ("/connection-lane/bad-peer", test_bad_peer);
   g_test_add_func ("/connection-lane/too-large", test_too_large);
   return g_test_run ();

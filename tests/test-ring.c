@@ -114,6 +114,29 @@ test_full (void)
   ends_clear (&ends);
 }
 
+/* What the reader has read after a place, as its writer sees it. */
+static void
+test_passed (void)
+{
+  guint64 before;
+  Ends ends;
+
+  ends_open (&ends, 4096);
+  write_record (ends.writer, 56, 0);
+  read_record (ends.reader, 56, 0);
+  before = mp_ring_get_position (ends.writer);
+  g_assert_cmpuint (before, ==, 64);
+  g_assert_cmpuint (mp_ring_get_position (ends.reader), ==, before);
+  write_record (ends.writer, 56, 1);
+  write_record (ends.writer, 56, 2);
+  g_assert_false (mp_ring_peer_has_passed (ends.writer, before));
+  read_record (ends.reader, 56, 1);
+  g_assert_true (mp_ring_peer_has_passed (ends.writer, before));
+  g_assert_false (mp_ring_peer_has_passed (ends.writer, before + 64));
+  g_assert_false (mp_ring_peer_has_passed (ends.reader, 0));
+  ends_clear (&ends);
+}
+
 static void
 test_too_large (void)
 {
@@ -667,6 +690,7 @@ main (int   argc,
   g_test_add_func ("/ring/wrap", test_wrap);
   g_test_add_func ("/ring/far-positions", test_far_positions);
   g_test_add_func ("/ring/full", test_full);
+  g_test_add_func ("/ring/passed", test_passed);
   g_test_add_func ("/ring/too-large", test_too_large);
   g_test_add_func ("/ring/short-buffer", test_short_buffer);
   g_test_add_func ("/ring/write-batch", test_write_batch);

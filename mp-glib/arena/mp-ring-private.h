@@ -56,9 +56,12 @@ gboolean  mp_ring_has_end     (MpRing     *self);
 /* Whether anybody has taken the other end, alive or not; and whether it has been let go of since. */
 gboolean  mp_ring_peer_has_come  (MpRing  *self);
 gboolean  mp_ring_peer_has_left  (MpRing  *self);
-/* Reader: where it stands in the stream, and where that ends now. */
-guint64   mp_ring_get_read    (MpRing     *self);
+/* Where this end stands in the stream. Reader: where that ends now. Writer: whether something behind @position has been
+ * read. */
+guint64   mp_ring_get_position (MpRing    *self);
 guint64   mp_ring_get_written (MpRing     *self);
+gboolean  mp_ring_peer_has_passed (MpRing *self,
+                               guint64     position);
 /* Writer: for so many bytes, with the 8 of a record's length. */
 gboolean  mp_ring_has_room    (MpRing     *self,
                                gsize       room);

@@ -577,7 +577,7 @@ mp_ring_peer_has_left (MpRing *self)
 }
 
 guint64
-mp_ring_get_read (MpRing *self)
+mp_ring_get_position (MpRing *self)
 {
   return self->position;
 }
@@ -588,6 +588,13 @@ mp_ring_get_written (MpRing *self)
   if (self->end == MP_RING_READER)
     mp_ring_look (self);   /* what is wrong with it the next reading call says */
   return self->peer;
+}
+
+gboolean
+mp_ring_peer_has_passed (MpRing  *self,
+                         guint64  position)
+{
+  return self->end == MP_RING_WRITER && mp_ring_look (self) && (gint64) (self->peer - position) > 0;
 }
 
 gboolean

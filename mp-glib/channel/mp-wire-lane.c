@@ -204,15 +204,30 @@ write_run (MpWire *self)
   return TRUE;
 }
 
+/* @before: the ring's position before what was written now. Who has read some of that, and then went, need not be woken;
+ * it has arrived. */
 static gboolean
-ring_bell (MpWire  *self,
-           GError **error)
+ring_bell (MpWire   *self,
+           guint64   before,
+           GError  **error)
 {
-  if (!mp_ring_peer_sleeps (self->lane_out.ring))
+  MpWireLaneOut *lane = &self->lane_out;
+  g_autoptr(GError) local_error = NULL;
+
+  if (!mp_ring_peer_sleeps (lane->ring))
     return TRUE;
 
   MP_TORTURE_POINT ("wire-lane-bell-due");
-  return mp_wire_send_bell (self, error);
+  if (mp_wire_send_bell (self, &local_error))
+    return TRUE;
+  if (g_error_matches (local_error, G_IO_ERROR, G_IO_ERROR_BROKEN_PIPE) && mp_ring_peer_has_passed (lane->ring, before))
+    {
+      end_lane (lane);   /* the next one learns of it by the socket */
+      return TRUE;
+    }
+
+  g_propagate_error (error, g_steal_pointer (&local_error));
+  return FALSE;
 }
 
 void
@@ -231,6 +246,7 @@ mp_wire_lane_flush (MpWire  *self,
                     GError **error)
 {
   MpWireLaneOut *lane = &self->lane_out;
+  guint64 before;
   gboolean ok, is_short;
 
   if (self->out.queued == self->out.sent)
@@ -240,11 +256,12 @@ mp_wire_lane_flush (MpWire  *self,
     enter_lane (self);
   if (lane->in_use && !mp_ring_has_end (lane->ring))
     end_lane (lane);   /* a forked copy: the ring is the other's */
+  before = lane->in_use ? mp_ring_get_position (lane->ring) : 0;
   while (lane->in_use && self->out.queued > self->out.sent)
     if (!write_run (self))
       leave_lane (self);
   if (self->out.queued == self->out.sent)
-    return ring_bell (self, error);
+    return ring_bell (self, before, error);
 
   is_short = lane->at_start && mp_wire_measure_run (&self->out, MAX_RUN) > 0;
   ok = mp_wire_socket_flush (self, G_MAXUINT64, FALSE, error);
@@ -500,7 +517,7 @@ is_turn_of_socket (MpWire *self)
       if (lane->is_due)
         lane->due = mp_ring_get_written (lane->records.ring);
     }
-  if (!lane->is_due || mp_ring_get_read (lane->records.ring) < lane->due)
+  if (!lane->is_due || mp_ring_get_position (lane->records.ring) < lane->due)
     return FALSE;
 
   lane->is_due = FALSE;
