@@ -109,6 +109,7 @@ announce_sleep (MpRing      *self,
                 gsize        need,
                 MpRingSleep  sleep)
 {
+  MP_TORTURE_POINT ("ring-sleep-due");
   __atomic_store_n (&self->own->need, (guint32) need, __ATOMIC_RELAXED);
   __atomic_store_n (&self->own->sleep, sleep, __ATOMIC_SEQ_CST);
   MP_TORTURE_POINT ("ring-sleep-announced");

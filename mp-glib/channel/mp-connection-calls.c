@@ -3,6 +3,7 @@
 
 #include "mp-glib/channel/mp-connection-private.h"
 
+#include "mp-glib/arena/mp-torture-private.h"
 #include "mp-glib/base/mp-error.h"
 #include "mp-glib/base/mp-hub-private.h"
 #include "mp-glib/platform/mp-deadline-private.h"
@@ -221,7 +222,9 @@ doze (MpConnection *self,
 
   self->n_polling++;
   pthread_mutex_unlock (&self->lock);
+  MP_TORTURE_POINT ("doze-begins");
   mp_futex_wait (futex.word, futex.expected, left < 0 ? longest : MIN (left, longest));
+  MP_TORTURE_POINT ("doze-over");
   pthread_mutex_lock (&self->lock);
   mp_wire_end_doze (self->wire);
   if (op->state == MP_OP_IDLE || mp_wire_look_at_lane (self->wire))

@@ -114,6 +114,7 @@ offer_ring (MpWire *self)
     mp_ring_close_fd (lane->ring);
   else
     end_lane (lane);
+  MP_TORTURE_POINT ("wire-lane-offered");
 }
 
 /* What is queued begins with a whole frame, and all before it has left. */
@@ -133,6 +134,7 @@ enter_lane (MpWire *self)
       else
         lane->in_use = mp_wire_send_word (self, MP_WIRE_LANE_GO, mp_ring_get_id (lane->ring), -1);
       lane->n_runs = 0;
+      MP_TORTURE_POINT ("wire-lane-entered");
     }
   else if (!mp_ring_peer_has_come (lane->ring) && lane->n_short > MAX_WAITING)
     end_lane (lane);   /* it was not wanted */
@@ -355,6 +357,7 @@ mp_wire_begin_doze (MpWire      *self,
 
   mp_wire_records_wake (&lane->records);
   lane->dozes = mp_ring_going_to_doze (lane->records.ring, wait);
+  MP_TORTURE_POINT ("doze-announced");
   return lane->dozes;
 }
 
@@ -365,6 +368,7 @@ mp_wire_end_doze (MpWire *self)
   MpWireRecords *records = &self->lane_in.records;
 
   self->lane_in.dozes = FALSE;
+  MP_TORTURE_POINT ("doze-ended");
   if (records->ring != NULL && !records->asleep)
     mp_ring_awake (records->ring);
 }
@@ -378,6 +382,7 @@ mp_wire_rouse (MpWire *self)
     return;
   if (!records->asleep)
     mp_ring_awake (records->ring);
+  MP_TORTURE_POINT ("doze-disturbed");
   mp_ring_rouse (records->ring);
 }
 
@@ -392,6 +397,7 @@ fall_asleep (MpWire *self)
   if (!hold_ring (self))
     return self->in.broken == NULL;
   asleep = mp_wire_records_fall_asleep (&lane->records);
+  MP_TORTURE_POINT ("wire-lane-asleep");
   if (lane->dozes)
     mp_ring_rouse (lane->records.ring);
   return asleep;
@@ -454,6 +460,7 @@ take_offer (MpWire  *self,
     {
       mp_ring_sleeps_often (ring);
       set_ring (self, ring);
+      MP_TORTURE_POINT ("wire-lane-taken");
       return TRUE;
     }
 
@@ -580,6 +587,7 @@ mp_wire_lane_fill (MpWire  *self,
     return 1;
   if (lane->leaves_socket)
     return 0;
+  MP_TORTURE_POINT ("wire-lane-looked");
   n = mp_wire_socket_fill (self, FALSE, &local_error);
 
   /* What the other end has put into the ring it has put there before it went. */
@@ -624,6 +632,7 @@ mp_wire_leave_lanes (MpWire   *self,
     }
   /* Its end is free then; should nobody take it, this process does so again. */
   g_clear_pointer (&lane->records.ring, ring_free);
+  MP_TORTURE_POINT ("lane-let-go");
   lane->records.ring = count_ring (mp_ring_adopt (own, error));
   if (lane->records.ring != NULL)
     return TRUE;
@@ -684,5 +693,6 @@ mp_wire_take_lane (MpWire    *self,
 
   set_ring (self, ring);
   self->lane_in.in_use = in_use;
+  MP_TORTURE_POINT ("lane-taken-over");
   return TRUE;
 }

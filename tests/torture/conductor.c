@@ -130,7 +130,7 @@ plan (Conductor  *self,
 {
   gboolean at_point = self->n_points > 0 && torture_random (3) != 0;
   /* The first child lives longer: there is always one that has seen others die. */
-  gint64 length = index == 0 ? 16 : 1;
+  gint64 length = (index == 0 ? 16 : 1) * MAX (1, self->primitive->span);
 
   row->died_at = -1;
   row->target = at_point ? choose_target (self) : -1;

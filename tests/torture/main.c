@@ -29,6 +29,7 @@ static const TorturePrimitive *const primitives[] = {
   &torture_ring,
   &torture_transport,
   &torture_connection,
+  &torture_connection_waits,
   &torture_listener,
 };
 

@@ -126,10 +126,16 @@ torture_is_anybody_dying (void)
   return FALSE;
 }
 
+gboolean
+torture_is_quiet (void)
+{
+  return __atomic_load_n (&torture_shared->quiet, __ATOMIC_RELAXED);
+}
+
 void
 torture_linger (void)
 {
-  if (__atomic_load_n (&torture_shared->quiet, __ATOMIC_RELAXED))
+  if (torture_is_quiet ())
     g_usleep (300);
 }
 

@@ -31,10 +31,12 @@ typedef struct
   /* The first so many children are those without whom the others cannot go on: one of them is always there. 0: none is. */
   guint              n_movers;
   void            (* sweep)   (pid_t conductor); /* (nullable) when that is gone too: what outlives all processes */
+  /* So many times longer than others' are its children's lives: what they do takes time. 0: as others'. */
+  guint              span;
 } TorturePrimitive;
 
 extern const TorturePrimitive torture_self, torture_arena, torture_cell, torture_lock, torture_ring, torture_transport;
-extern const TorturePrimitive torture_memory, torture_connection, torture_listener;
+extern const TorturePrimitive torture_memory, torture_connection, torture_connection_waits, torture_listener;
 extern const TorturePrimitive torture_semaphore, torture_event, torture_rlock, torture_condition, torture_barrier;
 extern const TorturePrimitive torture_queue, torture_joinable_queue, torture_value;
 
@@ -55,8 +57,9 @@ guint64  torture_get_serial (void);
 guint    torture_count_deaths (void);
 /* Whether one of these is not known to be gone yet. */
 gboolean torture_is_anybody_dying (void);
-/* While nobody is killed it is watched whether somebody is not woken. These do something then only. Within a use,
- * so that others have to wait for its end: */
+/* While nobody is killed it is watched whether somebody is not woken. */
+gboolean torture_is_quiet  (void);
+/* These do something then only. Within a use, so that others have to wait for its end: */
 void     torture_linger    (void);
 /* Between two uses: */
 void     torture_pause     (void);
