@@ -127,6 +127,29 @@ test_places (void)
     }
 }
 
+/* CPython counts the characters of a text: that has to do, where it does. */
+static void
+test_places_of_texts (void)
+{
+  static const struct { const char *text, *format; } places[] = {
+    { "encodés", "8s" }, { "äöüß", "8s" }, { "äöüßx", "16s" }, { "äöüßäöüß", "16s" }, { "12345678", "16s" }, { "€€€", "16s" },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (places); i++)
+    {
+      g_autoptr(GError) error = NULL;
+      g_autoptr(MpShareableList) list = mp_shareable_list_new (g_variant_new ("(sx)", places[i].text, G_MAXINT64), &error);
+      g_autoptr(GVariant) value = NULL;
+
+      g_assert_no_error (error);
+      assert_format (list, 0, places[i].format);
+      value = mp_shareable_list_get_item (list, 0, &error);
+      g_assert_no_error (error);
+      g_assert_cmpstr (g_variant_get_string (value, NULL), ==, places[i].text);
+      assert_item (list, 1, "int64 9223372036854775807");
+    }
+}
+
 static void
 test_containers (void)
 {
@@ -638,6 +661,7 @@ main (int   argc,
 
   g_test_add_func ("/shareable-list/values", test_values);
   g_test_add_func ("/shareable-list/places", test_places);
+  g_test_add_func ("/shareable-list/places-of-texts", test_places_of_texts);
   g_test_add_func ("/shareable-list/containers", test_containers);
   g_test_add_func ("/shareable-list/set", test_set);
   g_test_add_func ("/shareable-list/refused", test_refused);

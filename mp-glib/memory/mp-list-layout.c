@@ -184,13 +184,17 @@ item_init (Item      *item,
   return FALSE;
 }
 
-/* As CPython does it: room for one more byte at least. 0: there is no such place. */
+/* As CPython does it: room for one more byte at least, or in a text for one more character if each had one byte; but
+ * for all that there are. 0: there is no such place. */
 static gsize
 item_get_place (const Item *item)
 {
   gsize n_bytes = item->code == CODE_TEXT || item->code == CODE_BYTES ? item->n_bytes : 0;
+  gsize n = item->code == CODE_TEXT ? (gsize) g_utf8_strlen ((const char *) item->bytes, n_bytes) : n_bytes;
 
-  return n_bytes <= MP_LIST_MAX_PLACE ? MIN (WORD * (n_bytes / WORD + 1), MP_LIST_MAX_PLACE) : 0;
+  if (n_bytes > MP_LIST_MAX_PLACE)
+    return 0;
+  return MIN (WORD * MAX (n / WORD + 1, (n_bytes + WORD - 1) / WORD), MP_LIST_MAX_PLACE);
 }
 
 static gboolean

@@ -202,6 +202,7 @@ class QueueTest(unittest.TestCase):
         q = Mp.Queue(max_bytes=1000)
         with self.assertRaises(ValueError):
             q.put(b'x' * 1001)
+        Mp.Queue(max_bytes=1 << 70).put(b'x' * 1001)
         q.put(b'x' * 500)
         with self.assertRaises(queue.Full):
             q.put_nowait(b'x' * 501)

@@ -321,6 +321,14 @@ class ShareableListTest(unittest.TestCase):
                 same.shm.close()
                 items.shm.unlink()
 
+    def test_places_of_texts(self):
+        texts = ['encodés', 'äöüß', 'plain', '12345678', b'12345678', '']
+        items, others = Mp.shared_memory.ShareableList(texts), multiprocessing.shared_memory.ShareableList(texts)
+        self.assertEqual(items.format, others.format)
+        self.assertEqual(bytes(items.shm.buf), bytes(others.shm.buf[:items.shm.size]))
+        others.shm.close()
+        others.shm.unlink()
+
     def test_what_multiprocessing_gets_wrong(self):
         items = Mp.shared_memory.ShareableList(['größer', 'aäöüßäö', '12345678'])
         self.assertEqual(list(items), ['größer', 'aäöüßäö', '12345678'])

@@ -26,6 +26,7 @@ _Mp = get_introspection_module('Mp')
 _PICKLE, _BYTES, _PLAIN = 1, 2, 3
 _PROTOCOL = values.PROTOCOL
 _MOST = (1 << 32) - 1
+_MOST_BYTES = (1 << 63) - 1
 
 # Looked up once: that takes as long as some calls.
 _get_bytes = _Mp.blob_get_bytes
@@ -266,7 +267,8 @@ class Queue(_Basic, _Mp.Queue):
 
     def __init__(self, maxsize=0, *, max_bytes=0, isolated=False):
         maxsize = max(0, min(operator.index(maxsize), _MOST))
-        super().__init__(max_items=maxsize, max_bytes=max(0, operator.index(max_bytes)), isolated=isolated)
+        max_bytes = max(0, min(operator.index(max_bytes), _MOST_BYTES))
+        super().__init__(max_items=maxsize, max_bytes=max_bytes, isolated=isolated)
 
     def put(self, obj, block=True, timeout=None):
         """Puts an item, and waits for room; queue.Full when there is none before @timeout seconds are over."""
