@@ -492,6 +492,82 @@ test_no_descriptors (void)
   pipe_clear (&pipe);
 }
 
+static void
+failed_cb (GObject      *object,
+           GAsyncResult *result,
+           gpointer      user_data)
+{
+  g_autoptr(GError) error = NULL;
+
+  g_assert_null (mp_wait_with_fds_finish (result, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_TOO_MANY_OPEN_FILES);
+  *(gboolean *) user_data = TRUE;
+}
+
+static void
+allow (struct rlimit *limit,
+       rlim_t         n)
+{
+  limit->rlim_cur = n;
+  g_assert_cmpint (setrlimit (RLIMIT_NOFILE, limit), ==, 0);
+}
+
+/* A process that has never waited, and can open no more files, or too few: whatever is called has an error, and goes well
+ * later. */
+static void
+test_never_had_descriptors (void)
+{
+  struct rlimit limit;
+  int fds[2], n_open;
+  gboolean made = FALSE, told = FALSE;
+
+  if (!limit_is_real ())
+    return;
+  if (!g_test_subprocess ())
+    {
+      g_test_trap_subprocess (NULL, 0, G_TEST_SUBPROCESS_INHERIT_STDERR);
+      g_test_trap_assert_passed ();
+      return;
+    }
+
+  g_type_class_ref (G_TYPE_TASK);   /* GLib's own contexts */
+  g_main_context_default ();
+  g_assert_cmpint (pipe (fds), ==, 0);
+  g_assert_cmpint (getrlimit (RLIMIT_NOFILE, &limit), ==, 0);
+  n_open = fcntl (0, F_DUPFD_CLOEXEC, 0);
+  close (n_open);
+  allow (&limit, n_open);
+  mp_wait_with_fds_async (NULL, 0, fds, 1, LONG_TIME, NULL, failed_cb, &told);
+  while (!told)
+    g_main_context_iteration (NULL, TRUE);
+
+  for (int n = 0; !made; n++)
+    {
+      g_autoptr(MpConnection) first = NULL;
+      g_autoptr(MpConnection) second = NULL;
+      g_autoptr(MpListener) listener = NULL;
+      g_autoptr(GArray) ready = NULL;
+      g_autoptr(GError) error = NULL;
+      g_autoptr(GError) pipe_error = NULL;
+      g_autoptr(GError) listener_error = NULL;
+
+      allow (&limit, n_open + n);
+      ready = mp_wait_with_fds (NULL, 0, fds, 1, 1, NULL, &error);
+      mp_pipe_new (TRUE, &first, &second, &pipe_error);
+      listener = mp_listener_new ("tcp:127.0.0.1:0", NULL, &listener_error);
+      made = listener != NULL;
+      allow (&limit, limit.rlim_max);   /* sanitizers need some */
+      if (ready == NULL)
+        g_assert_error (error, G_IO_ERROR, G_IO_ERROR_TOO_MANY_OPEN_FILES);
+      if (first == NULL)
+        g_assert_error (pipe_error, G_IO_ERROR, G_IO_ERROR_TOO_MANY_OPEN_FILES);
+      if (listener == NULL)
+        g_assert_error (listener_error, G_IO_ERROR, G_IO_ERROR_TOO_MANY_OPEN_FILES);
+      else
+        g_assert_nonnull (ready);
+    }
+}
+
 /* Many short messages, which two busy ends do not send by the socket. */
 static gpointer
 many_thread (gpointer data)
@@ -618,6 +694,7 @@ main (int   argc,
   g_test_add_func ("/wait/descriptors", test_descriptors);
   g_test_add_func ("/wait/get-fd", test_get_fd);
   g_test_add_func ("/wait/no-descriptors", test_no_descriptors);
+  g_test_add_func ("/wait/never-had-descriptors", test_never_had_descriptors);
   g_test_add_func ("/wait/many-messages", test_many_messages);
   g_test_add_func ("/wait/ping-pong", test_ping_pong);
   g_test_add_func ("/wait/same-in-threads", test_same_in_threads);

@@ -21,6 +21,10 @@ G_BEGIN_DECLS
 /* Makes now what would be made at first use, and end the program when there are no descriptors for it. */
 void      mp_hub_prepare          (void);
 
+/* The same for who can tell of it: FALSE with an error of the system, its message "@what: …". */
+gboolean  mp_hub_try_prepare      (const char     *what,
+                                   GError        **error);
+
 /* Handlers of pthread_atfork() that wait for somebody who may want the hub's lock have to be installed after the hub's:
  * to be called before that is done. Makes no descriptors. */
 void      mp_hub_watch_forks      (void);

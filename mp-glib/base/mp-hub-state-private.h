@@ -64,6 +64,7 @@ extern MpHub mp_hub;
 
 /* mp-hub.c */
 void          mp_hub_ensure           (void);
+gboolean      mp_hub_try_ensure       (void);   /* FALSE with errno: there are no descriptors for it */
 /* Lets go of the lock to sleep, without the duties of mp_hub_unlock(). */
 void          mp_hub_release          (void);
 gboolean      mp_hub_has_deferred     (void);

@@ -324,11 +324,15 @@ mp_hub_wait_for_fds (const gconstpointer  *owners,
   wait.sleeper.link.data = &wait.sleeper;
 
   mp_hub_lock ();
-  mp_hub_ensure ();
   g_assert (mp_hub.depth == 1);
-  n_waits++;
-  wait_until_over (&wait);
-  n_waits--;
+  if (mp_hub_try_ensure ())
+    {
+      n_waits++;
+      wait_until_over (&wait);
+      n_waits--;
+    }
+  else
+    wait.error = errno;
   is_done = done (data) || wait.found;
   mp_hub_unlock ();
 

@@ -229,22 +229,43 @@ mp_hub_watch_forks (void)
   mp_hub_release ();
 }
 
-void
-mp_hub_ensure (void)
+static void
+close_descriptors (void)
+{
+  mp_fd_close (&mp_hub.epfd);
+  mp_fd_close (&mp_hub.timer_fd);
+  mp_fd_close (&mp_hub.kick_fd);
+}
+
+/* FALSE with errno. */
+static gboolean
+make_descriptors (void)
+{
+  int saved_errno;
+
+  mp_hub.epfd = mp_poll_new ();
+  mp_hub.timer_fd = mp_hub.epfd >= 0 ? mp_timer_new () : -1;
+  mp_hub.kick_fd = mp_hub.timer_fd >= 0 ? mp_fd_eventfd () : -1;
+  if (mp_hub.kick_fd >= 0 &&
+      mp_poll_add (mp_hub.epfd, mp_hub.timer_fd, G_IO_IN, TOKEN_TIMER) == 0 &&
+      mp_poll_add (mp_hub.epfd, mp_hub.kick_fd, G_IO_IN, TOKEN_KICK) == 0)
+    return TRUE;
+
+  saved_errno = errno;
+  close_descriptors ();
+  errno = saved_errno;
+  return FALSE;
+}
+
+gboolean
+mp_hub_try_ensure (void)
 {
   if (G_LIKELY (mp_hub.epfd >= 0))
-    return;
+    return TRUE;
 
   mp_hub_watch_forks ();
-  mp_hub.epfd = mp_poll_new ();
-  mp_hub.timer_fd = mp_timer_new ();
-  mp_hub.kick_fd = mp_fd_eventfd ();
-
-  /* As GLib does for what a main context cannot do without: there is nothing to return an error from. */
-  if (mp_hub.epfd < 0 || mp_hub.timer_fd < 0 || mp_hub.kick_fd < 0 ||
-      mp_poll_add (mp_hub.epfd, mp_hub.timer_fd, G_IO_IN, TOKEN_TIMER) < 0 ||
-      mp_poll_add (mp_hub.epfd, mp_hub.kick_fd, G_IO_IN, TOKEN_KICK) < 0)
-    g_error ("Cannot make the descriptors to wait with: %s", g_strerror (errno));
+  if (!make_descriptors ())
+    return FALSE;
 
   if (slots == NULL)
     {
@@ -252,6 +273,15 @@ mp_hub_ensure (void)
       free_slots = g_array_new (FALSE, FALSE, sizeof (guint32));
       timers = g_ptr_array_new ();
     }
+  return TRUE;
+}
+
+void
+mp_hub_ensure (void)
+{
+  /* As GLib does for what a main context cannot do without: there is nothing to return an error from. */
+  if (!mp_hub_try_ensure ())
+    g_error ("Cannot make the descriptors to wait with: %s", g_strerror (errno));
 }
 
 void
@@ -260,6 +290,24 @@ mp_hub_prepare (void)
   mp_hub_lock ();
   mp_hub_ensure ();
   mp_hub_unlock ();
+}
+
+gboolean
+mp_hub_try_prepare (const char  *what,
+                    GError     **error)
+{
+  int saved_errno = 0;
+
+  mp_hub_lock ();
+  if (!mp_hub_try_ensure ())
+    saved_errno = errno;
+  mp_hub_unlock ();
+  if (saved_errno == 0)
+    return TRUE;
+
+  g_set_error (error, G_IO_ERROR, g_io_error_from_errno (saved_errno),
+               "%s: cannot wait: %s", what, g_strerror (saved_errno));
+  return FALSE;
 }
 
 static guint64
@@ -568,9 +616,7 @@ reset_state (void)
   mp_hub_forget_contexts ();
   mp_hub_forget_sleepers ();
 
-  mp_fd_close (&mp_hub.epfd);
-  mp_fd_close (&mp_hub.timer_fd);
-  mp_fd_close (&mp_hub.kick_fd);
+  close_descriptors ();
   mp_hub.depth = 0;
   mp_hub.epoch++;
   n_deferred = 0;

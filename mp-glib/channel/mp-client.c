@@ -3,6 +3,7 @@
 
 #include "mp-glib/channel/mp-client.h"
 
+#include "mp-glib/base/mp-hub-private.h"
 #include "mp-glib/channel/mp-address-private.h"
 #include "mp-glib/channel/mp-connector-private.h"
 #include "mp-glib/platform/mp-deadline-private.h"
@@ -25,7 +26,7 @@ check_descriptors (GError **error)
   if (fd >= 0)
     {
       mp_fd_close (&fd);
-      return TRUE;
+      return mp_hub_try_prepare ("Cannot connect", error);
     }
 
   g_set_error (error, G_IO_ERROR, g_io_error_from_errno (saved_errno), "Cannot connect: %s", g_strerror (saved_errno));

@@ -633,6 +633,8 @@ mp_pipe_new (gboolean       duplex,
   g_return_val_if_fail (first != NULL && second != NULL, FALSE);
 
   *first = *second = NULL;
+  if (!mp_hub_try_prepare ("Cannot make a pipe", error))
+    return FALSE;
   if (mp_socket_pair (fds, SEND_BUFFER) < 0)
     {
       int saved_errno = errno;
@@ -654,8 +656,8 @@ mp_pipe_new (gboolean       duplex,
  *
  * Makes a connection of a socket whose other end is one as well.
  *
- * On success the descriptor belongs to the connection; after an error it is still the caller's. The only error is
- * `G_IO_ERROR_INVALID_ARGUMENT`, when @fd is no connected `AF_UNIX` stream socket.
+ * On success the descriptor belongs to the connection; after an error it is still the caller's. Errors:
+ * `G_IO_ERROR_INVALID_ARGUMENT`, when @fd is no connected `AF_UNIX` stream socket; those of the system.
  *
  * Returns: (transfer full): the connection
  *
@@ -671,6 +673,8 @@ mp_connection_new_from_fd (int      fd,
                    "Cannot make a connection: descriptor %d is no connected local stream socket", fd);
       return NULL;
     }
+  if (!mp_hub_try_prepare ("Cannot make a connection", error))
+    return NULL;
 
   return mp_connection_new_taking (fd, MP_CONNECTION_DUPLEX | MP_CONNECTION_NO_LANES, DEFAULT_MAX_SIZE);
 }

@@ -100,14 +100,15 @@ mp_listener_core_listen (MpListenerCore  *core,
 {
   core->fd = fd;
   MP_TORTURE_POINT ("listener-listens");
-  if (make_descriptors (core))
+  if (make_descriptors (core) && mp_hub_try_prepare ("listener", error))
     {
       core->closed = FALSE;
       return TRUE;
     }
 
-  g_set_error (error, G_IO_ERROR, g_io_error_from_errno (errno), "listener: cannot wait for clients: %s",
-               g_strerror (errno));
+  if (error == NULL || *error == NULL)
+    g_set_error (error, G_IO_ERROR, g_io_error_from_errno (errno), "listener: cannot wait for clients: %s",
+                 g_strerror (errno));
   mp_socket_file_remove (&core->file);
   mp_socket_directory_remove (&core->directory);
   mp_fd_close (&core->fd);

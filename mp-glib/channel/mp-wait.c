@@ -183,6 +183,8 @@ wait_blocking (MpWaitSet     *set,
     return FALSE;
   if (mp_wait_set_is_ready (set) || timeout_us == 0)
     return TRUE;
+  if (!mp_hub_try_prepare (WAIT, error))
+    return FALSE;
 
   ok = mp_wait_set_arm (set, &local_error) &&
        (mp_wait_set_is_ready (set) || sleep_until_ready (set, deadline, cancellable, &local_error));
@@ -365,8 +367,17 @@ begin_call (MpWaitSet           *set,
             GAsyncReadyCallback  callback,
             gpointer             user_data)
 {
-  Call *self = g_new0 (Call, 1);
+  GError *error = NULL;
+  Call *self;
 
+  if (!mp_hub_try_prepare (WAIT, &error))
+    {
+      g_task_report_error (NULL, callback, user_data, source_tag, error);
+      mp_wait_set_free (set);
+      return;
+    }
+
+  self = g_new0 (Call, 1);
   g_atomic_ref_count_init (&self->ref_count);
   self->set = set;
   self->task = g_task_new (NULL, cancellable, NULL, NULL);

@@ -490,6 +490,8 @@ mp_process_core_launch (MpProcessCore        *self,
   gboolean success = FALSE;
   gboolean was_held = FALSE;
 
+  if (!mp_hub_try_prepare ("process start", error))
+    return FALSE;
   if (!mp_value_encode (run, &encoded, error))
     {
       g_prefix_error (error, "process start: ");
