@@ -251,7 +251,8 @@ test('descriptors', async () => {
     matches(await catchFrom(() => reading.recv_async()), Gio.IOErrorEnum, Gio.IOErrorEnum.CLOSED);
     matches(catchNow(() => Mp.Descriptor.new(-1)), Gio.IOErrorEnum, Gio.IOErrorEnum.INVALID_ARGUMENT);
     for (const wrong of ['x', undefined, null, 1.5, NaN, 2 ** 32])
-        assert(catchNow(() => Mp.Descriptor.new(wrong)) instanceof TypeError, `${wrong}`);
+        for (const make of [Mp.Descriptor.new, Mp.Connection.new_from_fd])
+            assert(catchNow(() => make(wrong)) instanceof TypeError, `${wrong}`);
 
     const [file, stream] = Gio.File.new_tmp('mp-js-XXXXXX');
     const path = file.get_path();

@@ -68,6 +68,10 @@ test('addresses', async () => {
         assert(await catchFrom(() => Mp.client_connect_async(wrong)) instanceof TypeError, show(wrong));
         assert(catchNow(() => Mp.client_connect(wrong)) instanceof TypeError, show(wrong));
     }
+    for (const wrong of ['unix:/tmp/a\0b', '/tmp/a\0b', ['127.0.0.1\0x', 0]]) {
+        for (const make of [Mp.Listener.new, address => new Mp.Listener({address}), Mp.client_connect])
+            assert(catchNow(() => make(wrong)) instanceof TypeError, show(wrong));
+    }
     assert(catchNow(() => new Mp.Listener({address: 'nonsense'})) instanceof GLib.Error);
     assert(catchNow(() => Mp.client_connect('nonsense')) instanceof GLib.Error);
     assert(catchNow(() => new Mp.Listener('tcp:localhost:0')) instanceof TypeError);
@@ -76,8 +80,10 @@ test('addresses', async () => {
 test('numbers that are none, or too large', () => {
     for (const name of ['backlog', 'max_pending', 'handshake_timeout_us', 'max_message_size']) {
         for (const wrong of [-1, 1.5, NaN, 2 ** 63, 'x']) {
-            const error = catchNow(() => new Mp.Listener({[name]: wrong}));
-            assert(error instanceof RangeError && error.message.includes(name), `${name} ${wrong}`);
+            for (const form of [name, name.replaceAll('_', '-'), name.replace(/_./g, part => part[1].toUpperCase())]) {
+                const error = catchNow(() => new Mp.Listener({[form]: wrong}));
+                assert(error instanceof RangeError && error.message.includes(name), `${form} ${wrong}`);
+            }
         }
         new Mp.Listener({[name]: 5}).close();
     }
@@ -99,6 +105,7 @@ test('the ways to make and to connect', async () => {
         client.send(7);
         assertEqual((await accepted).recv(), 7);
     }
+    assert(catchNow(() => Mp.set_authkey('')) instanceof RangeError);
     for (const wrong of [5, ['s'], {}]) {
         assert(catchNow(() => Mp.Listener.new('tcp:127.0.0.1:0', wrong)) instanceof TypeError, show(wrong));
         assert(await catchFrom(() => Mp.client_connect_async(listener.address, {authkey: wrong})) instanceof TypeError);

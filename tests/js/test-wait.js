@@ -99,6 +99,10 @@ test('cancelled', async () => {
 });
 
 test('what cannot be waited for', async () => {
+    for (const wrong of ['x', NaN, 1.5, null]) {
+        assert(catchNow(() => Mp.wait_with_fds([], [wrong], 0)) instanceof TypeError, String(wrong));
+        assert(await catchFrom(() => Mp.wait_with_fds_async([], [wrong], 0)) instanceof TypeError, String(wrong));
+    }
     for (const wrong of [null, 5, 'text', [{}], ['x'], [-1], [1.5], [null]]) {
         assert(catchNow(() => Mp.wait(wrong, 0)) instanceof TypeError, String(wrong));
         assert(await catchFrom(() => Mp.wait_async(wrong, 0)) instanceof TypeError, String(wrong));

@@ -6,6 +6,7 @@ import array
 import asyncio
 import errno
 import os
+import resource
 import select
 import signal
 import threading
@@ -371,6 +372,20 @@ class ConnectionTest(unittest.TestCase):
         self.first.recv()
         self.second.close()
         self.assertIs(self.first.poll(), True)
+
+    def test_no_descriptors(self):
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        lowest = os.dup(0)
+        os.close(lowest)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, limits[1]))
+        try:
+            for function in (self.first.fileno, Mp.Pipe):
+                with self.assertRaises(OSError) as caught:
+                    function()
+                self.assertEqual(caught.exception.errno, errno.EMFILE)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        self.assertGreaterEqual(self.first.fileno(), 0)
 
     def test_end(self):
         self.first.send(1)

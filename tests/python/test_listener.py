@@ -205,6 +205,13 @@ class AddressTest(Base):
             if address is not None:
                 with self.assertRaises(error):
                     Mp.Client(address, family)
+        # Which the library would take for something shorter, or not at all.
+        for address in (self.path + '\0x', 'unix:' + self.path + '\0x', ('127.0.0.1\0', 1), '\0a\0b', self.path + '\udcff',
+                        'tcp:127.0.0.1\0:1:1'):
+            for make in (Mp.Listener, Mp.Client):
+                with self.assertRaises(ValueError, msg=repr(address)):
+                    make(address, allow_abstract=True)
+        self.assertFalse(os.path.exists(self.path))
         for port in (-1, 70000, 'http'):
             with self.assertRaises((OverflowError, ValueError, TypeError, OSError)):
                 Mp.Listener(('127.0.0.1', port))

@@ -1,11 +1,11 @@
 // MpCalls.js — SPDX-License-Identifier: LGPL-2.1-or-later
 // What calls that wait have in common, for Mp.js: what ends them, and loops over what they give.
-/* exported checkCancellable, toWait, toWaitOf, untilEnd */
+/* exported checkCancellable, toDescriptor, toWait, toWaitOf, untilEnd */
 
 const {GLib, Gio} = imports.gi;
 const {display} = imports.overrides.MpValues;
 
-var {checkCancellable, toWait, toWaitOf, untilEnd} = (function () {
+var {checkCancellable, toDescriptor, toWait, toWaitOf, untilEnd} = (function () {
 const {Math, Number, RangeError, TypeError} = globalThis;
 
 // @beginning: of the error's text.
@@ -13,6 +13,13 @@ function checkCancellable(cancellable, beginning = 'What ends a wait is') {
     if (cancellable !== null && !(cancellable instanceof Gio.Cancellable))
         throw new TypeError(`${beginning} a Gio.Cancellable or null, not ${display(cancellable)}`);
     return cancellable;
+}
+
+// GJS would make a number of anything, and 0 of most.
+function toDescriptor(fd) {
+    if (!Number.isInteger(fd) || fd > 0x7fffffff || fd < -0x80000000)
+        throw new TypeError(`A descriptor is given by its number, not by ${display(fd)}`);
+    return fd;
 }
 
 function toTime(timeout, beginning) {
@@ -54,5 +61,5 @@ function untilEnd(receive) {
     };
 }
 
-return {checkCancellable, toWait, toWaitOf, untilEnd};
+return {checkCancellable, toDescriptor, toWait, toWaitOf, untilEnd};
 })();

@@ -3,7 +3,7 @@
 /* exported overrideConnections */
 
 const {GLib} = imports.gi;
-const {checkCancellable, toWait, untilEnd} = imports.overrides.MpCalls;
+const {checkCancellable, toDescriptor, toWait, untilEnd} = imports.overrides.MpCalls;
 const {display, pack, unpack, unpackForeign} = imports.overrides.MpValues;
 
 var {overrideConnections} = (function () {
@@ -128,13 +128,10 @@ function overrideConnections(mp, {promisify, wrapMethod}) {
     overrideReceivingInto(Connection.prototype);
     Connection.prototype[Symbol.asyncIterator] = iterate;
 
-    // GJS would make a number of anything, and 0 of most.
     const descriptorNew = Mp.Descriptor.new;
-    Mp.Descriptor.new = fd => {
-        if (!Number.isInteger(fd) || fd > 0x7fffffff || fd < -0x80000000)
-            throw new TypeError(`A descriptor is given by its number, not by ${display(fd)}`);
-        return descriptorNew(fd);
-    };
+    Mp.Descriptor.new = fd => descriptorNew(toDescriptor(fd));
+    const newFromFd = Connection.new_from_fd;
+    Connection.new_from_fd = fd => newFromFd(toDescriptor(fd));
 
     const pipeNew = Mp.pipe_new;
     Mp.pipe_new = (duplex = true) => pipeNew(duplex).filter(item => item instanceof Connection);

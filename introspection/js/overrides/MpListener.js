@@ -29,8 +29,15 @@ function isConnectable(address) {
         GObject.type_is_a(address.constructor.$gtype, Gio.SocketConnectable.$gtype);
 }
 
-// [host, port] is as CPython has it.
+// [host, port] is as CPython has it. In C a text would end at a NUL.
 function toText(address) {
+    const text = toForm(address);
+    if (text.includes('\0'))
+        throw new TypeError(`There is no NUL in an address: ${display(text)}`);
+    return text;
+}
+
+function toForm(address) {
     if (typeof address === 'string')
         return address;
     if (Array.isArray(address) && address.length === 2 && typeof address[0] === 'string' &&
@@ -50,9 +57,17 @@ const bounds = {
     max_message_size: [0, 2 ** 63 - 1],
 };
 
+// In GJS a property has names of three forms.
+function toName(name) {
+    return name.replaceAll('-', '_').replace(/[A-Z]/g, letter => `_${letter.toLowerCase()}`);
+}
+
 function checkBounds(properties) {
-    for (const [name, [least, greatest]] of Object.entries(bounds)) {
-        const value = properties[name] ?? least;
+    for (const [given, value] of Object.entries(properties)) {
+        const name = toName(given);
+        if (!Object.hasOwn(bounds, name) || value === null || value === undefined)
+            continue;
+        const [least, greatest] = bounds[name];
         if (!Number.isInteger(value) || value < least || value >= greatest + 1)
             throw new RangeError(`${name} is an integer from ${least} to ${greatest}, not ${display(value)}`);
     }
@@ -135,7 +150,10 @@ function overrideKeys({promisifyFunction, wrapFunction}) {
     for (const object of [Mp, Mp.Process.prototype]) {
         const {set_authkey: set} = object;
         object.set_authkey = function (key) {
-            set.call(this, toKey(key));
+            const bytes = toKey(key);
+            if (bytes?.get_size() === 0)
+                throw new RangeError('A key is not empty');
+            set.call(this, bytes);
         };
     }
 }

@@ -3,7 +3,7 @@
 /* exported overrideWait */
 
 const {GObject} = imports.gi;
-const {toWait} = imports.overrides.MpCalls;
+const {toDescriptor, toWait} = imports.overrides.MpCalls;
 const {display} = imports.overrides.MpValues;
 
 var {overrideWait} = (function () {
@@ -50,9 +50,9 @@ function overrideWait(mp, {promisifyFunction, wrapFunction}) {
     promisifyFunction(Mp, 'wait', 3, (objects, timeout = -1, cancellable = null) =>
         [toPlan(objects).args[0], ...toWait(timeout, cancellable)]);
     promisifyFunction(Mp, 'wait_with_fds', 4, (objects, fds, timeout = -1, cancellable = null) =>
-        [objects ?? [], fds ?? [], ...toWait(timeout, cancellable)]);
+        [objects ?? [], Array.from(fds ?? [], toDescriptor), ...toWait(timeout, cancellable)]);
     wrapFunction(Mp, 'wait_with_fds', (objects, fds, timeout = -1, cancellable = null) =>
-        [objects ?? [], fds ?? [], ...toWait(timeout, cancellable)]);
+        [objects ?? [], Array.from(fds ?? [], toDescriptor), ...toWait(timeout, cancellable)]);
 
     Mp.wait = (objects, timeout = -1, cancellable = null) => {
         const {args, pick} = toPlan(objects);

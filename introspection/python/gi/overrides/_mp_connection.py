@@ -177,7 +177,10 @@ class Connection(_mp_kept.Keeper, _Mp.Connection):
     def fileno(self):
         """A file descriptor to wait on, for select and the like."""
         self._check()
-        return _Mp.Connection.get_fd(self)
+        fd = _Mp.Connection.get_fd(self)
+        if fd < 0:
+            raise OSError('handle is closed') if _Mp.Connection.is_closed(self) else errors.no_descriptor()
+        return fd
 
     def close(self):
         """Closes this end."""

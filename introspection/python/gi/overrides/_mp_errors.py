@@ -1,7 +1,9 @@
 # _mp_errors.py — SPDX-License-Identifier: LGPL-2.1-or-later
 """Exceptions of the Python side, and how a GLib.Error becomes one of them."""
 
+import errno
 import functools
+import os
 import pickle
 import threading
 import traceback
@@ -164,14 +166,23 @@ def is_timeout(error):
     return _is_io(error, IO_TIMED_OUT)
 
 
+def _too_many_files(message):
+    return OSError(errno.EMFILE, message)
+
+
+def no_descriptor():
+    """Where the library has none to give."""
+    return _too_many_files(os.strerror(errno.EMFILE))
+
+
 def _class_for(error):
-    """The exception class that says the same as @error, or None."""
+    """The exception class that says the same as @error, or a function that makes one, or None."""
     if error.domain == IO_DOMAIN:
         return {
             IO_TIMED_OUT: TimeoutError,
             IO_CANCELLED: PoolTerminatedError,
             IO_INVALID_ARGUMENT: ValueError,
-            IO_TOO_MANY_OPEN_FILES: OSError,
+            IO_TOO_MANY_OPEN_FILES: _too_many_files,
             IO_NOT_INITIALIZED: ValueError,
         }.get(error.code)
     if error.domain != MP_DOMAIN:

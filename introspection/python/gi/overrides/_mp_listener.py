@@ -85,6 +85,8 @@ def _family_of(address):
     if isinstance(address, tuple):
         if len(address) != 2 or not isinstance(address[0], str):
             raise TypeError('address type of %r unrecognized' % (address,))
+        if '\0' in address[0]:
+            raise ValueError('embedded null character in the name of a host: %r' % address[0])
         if not isinstance(address[1], int):
             raise TypeError('the port must be a number, not %s' % type(address[1]).__name__)
         if not 0 <= address[1] <= 65535:
@@ -124,6 +126,9 @@ def _tcp(host, port):
 
 def _unix(path):
     path = os.fsdecode(path)
+    if '\0' in path[1:]:
+        raise ValueError('embedded null character in the path of a socket: %r' % path)
+    path.encode()   # a UnicodeEncodeError: the library's addresses are UTF-8
     if len(os.fsencode(path)) > _LONGEST_PATH:
         raise OSError(errno.ENAMETOOLONG, 'the path of a socket has at most %d bytes' % _LONGEST_PATH, path)
     return 'unix-abstract:' + path[1:] if path.startswith('\0') else 'unix:' + path
@@ -134,6 +139,8 @@ def _to_text(address, family):
     if isinstance(address, Gio.SocketConnectable):
         return address
     if family is None and isinstance(address, str) and address.startswith(_TEXT_FORMS):
+        if '\0' in address:
+            raise ValueError('embedded null character in an address: %r' % address)
         return address
     address = _pair(address)
     own = _family_of(address)
