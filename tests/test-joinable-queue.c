@@ -2,6 +2,8 @@
 #include "config.h"
 
 #include "lock-test.h"
+#include "mp-glib/platform/mp-memory-file-private.h"
+#include "mp-glib/queue/mp-queue-private.h"
 
 static MpJoinableQueue *queue;   /* of the test that runs: children made by fork() have it as well */
 
@@ -147,6 +149,39 @@ test_many (void)
     }
   for (guint i = 0; i < 100; i++)
     finish_one ();
+  join ();
+}
+
+static guint64
+get_memory (void)
+{
+  return mp_memory_file_get_reserved (MP_QUEUE (queue)->tape->fd);
+}
+
+/* What is finished is given back, and nothing before. */
+static void
+test_memory (void)
+{
+  G_GNUC_UNUSED g_autoptr(MpJoinableQueue) own = queue = mp_joinable_queue_new (0, 0);
+  g_autoptr(GBytes) item = g_bytes_new_take (g_malloc0 (1 << 20), 1 << 20);
+  const guint n = 50;
+  guint i;
+
+  for (i = 0; i < n; i++)
+    g_assert_true (mp_queue_put_bytes (MP_QUEUE (queue), item, LONG, NULL, NULL));
+  for (i = 0; i < n; i++)
+    {
+      g_autoptr(GBytes) bytes = mp_queue_get_bytes (MP_QUEUE (queue), LONG, NULL, NULL);
+
+      g_assert_true (g_bytes_equal (bytes, item));
+    }
+  g_assert_cmpuint (get_memory (), >=, n << 20);
+  for (i = 0; i < n - 5; i++)
+    finish_one ();
+  g_assert_cmpuint (get_memory (), <=, 15 << 20);
+  for (; i < n; i++)
+    finish_one ();
+  g_assert_cmpuint (get_memory (), <=, 8 << 20);
   join ();
 }
 
@@ -541,6 +576,7 @@ main (int argc, char **argv)
   g_test_add_func ("/joinable-queue/count", test_count);
   g_test_add_func ("/joinable-queue/cancelled", test_cancelled);
   g_test_add_func ("/joinable-queue/many", test_many);
+  g_test_add_func ("/joinable-queue/memory", test_memory);
   g_test_add_func ("/joinable-queue/processes", test_processes);
   g_test_add_func ("/joinable-queue/killed", test_killed);
   g_test_add_func ("/joinable-queue/killed-again", test_killed_again);

@@ -322,6 +322,33 @@ test_closed (void)
 }
 
 static void
+get_to_the_end (int socket)
+{
+  g_autoptr(GError) error = NULL;
+
+  end_with_parent ();
+  tell (socket, get_number (queue));
+  g_assert_null (mp_queue_get (queue, LONG, NULL, &error));
+  tell (socket, error->code);
+  hear (socket);
+}
+
+/* Who has made it, and has not put anything, is not waited for. */
+static void
+test_idle_maker (void)
+{
+  G_GNUC_UNUSED g_autoptr(MpQueue) own = queue = mp_queue_new (0, 0);
+  Peer putter = peer_start (put_and_close), getter;
+
+  hear (putter.socket);
+  getter = peer_start (get_to_the_end);
+  g_assert_cmpuint (hear (getter.socket), ==, 1);
+  peer_kill (&putter);
+  g_assert_cmpuint (hear (getter.socket), ==, G_IO_ERROR_CLOSED);
+  peer_kill (&getter);
+}
+
+static void
 sleep_for_end (int socket)
 {
   g_autoptr(GError) error = NULL;
@@ -497,6 +524,7 @@ main (int    argc,
   g_test_add_func ("/queue-faults/before-begin", test_before_begin);
   g_test_add_func ("/queue-faults/last-killed", test_last_killed);
   g_test_add_func ("/queue-faults/closed", test_closed);
+  g_test_add_func ("/queue-faults/idle-maker", test_idle_maker);
   g_test_add_func ("/queue-faults/sleepers", test_sleepers);
   g_test_add_func ("/queue-faults/on-its-way", test_on_its_way);
   g_test_add_func ("/queue-faults/fork", test_fork);

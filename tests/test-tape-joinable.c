@@ -239,6 +239,10 @@ step (Model *model,
       see_to_finished (model);
       break;
     default:
+      /* What is counted may be anything, where one has died between a word and the counts of it. */
+      model->tape->header->n_back += g_test_rand_int_range (0, 3);
+      model->tape->header->n_bytes_back += g_test_rand_int_range (0, 100);
+      model->tape->header->n_retaken = g_test_rand_int_range (0, 3);
       mp_tape_recover (model->tape);
       break;
     }
