@@ -182,7 +182,7 @@ may_doze (MpConnection *self,
   gint64 now;
 
   if (op->sends || self->wire == NULL || !mp_wire_has_lane (self->wire) || mp_deadline_left (wait->deadline) == 0 ||
-      self->receivers.length > 1 || self->senders.head != NULL || self->in_wire.head != NULL || self->started ||
+      self->receivers.head != NULL || self->senders.head != NULL || self->in_wire.head != NULL || self->started ||
       self->lingering || self->sleepers.head != NULL || self->n_polling > 0)
     return FALSE;
 
@@ -234,18 +234,21 @@ doze (MpConnection *self,
   mp_connection_end_polling (self);
 }
 
-/* The first look of a call that may doze then. */
+/* @dozes: that it may do then, so that the socket is not looked at. */
 static void
-pump_lane (MpConnection *self,
-           GQueue       *finished)
+begin (MpConnection *self,
+       MpOp         *op,
+       gboolean      dozes,
+       GQueue       *finished)
 {
-  mp_wire_leave_socket (self->wire, TRUE);
-  mp_connection_pump (self, finished);
-  if (self->wire != NULL)
+  if (dozes)
+    mp_wire_leave_socket (self->wire, TRUE);
+  mp_connection_begin (self, op, finished);
+  if (dozes && self->wire != NULL)
     mp_wire_leave_socket (self->wire, FALSE);
 }
 
-/* Puts a call into its queue and waits until it is done. Takes it back when the time is over first. */
+/* Begins a call and waits until it is done. Takes it back when the time is over first. */
 static gboolean
 run_op (MpConnection  *self,
         MpOp          *op,
@@ -266,13 +269,8 @@ run_op (MpConnection  *self,
   ok = op->sends ? mp_connection_check_out (self, error) : mp_connection_check_in (self, error);
   if (ok)
     {
-      op->state = MP_OP_QUEUED;
-      g_queue_push_tail_link (op->sends ? &self->senders : &self->receivers, &op->link);
       dozes = may_doze (self, op, wait);
-      if (dozes)
-        pump_lane (self, &finished);
-      else
-        mp_connection_pump (self, &finished);
+      begin (self, op, dozes, &finished);
       while (op->state != MP_OP_IDLE && local_error == NULL)
         {
           gboolean told = tell_others (self, &finished);

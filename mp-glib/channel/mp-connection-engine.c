@@ -428,7 +428,23 @@ take_for (MpConnection  *self,
     }
 }
 
-/* Gives the next message to the first call that waits for one. */
+/* Gives the next message to a call that waits for one. */
+static void
+fill_op (MpConnection  *self,
+         MpOp          *op,
+         GError       **error)
+{
+  if (op->polls)
+    return;
+
+  if (mp_connection_suits (self, op->kind))
+    take_for (self, op, error);
+  else
+    g_set_error (error, MP_ERROR, MP_ERROR_INVALID_TYPE,
+                 self->frame.kind == MP_MESSAGE_BYTES ? "The next message holds bytes, not a value; it stays there"
+                                                      : "The next message holds a value, not bytes; it stays there");
+}
+
 static void
 deliver (MpConnection *self,
          MpOp         *op,
@@ -436,14 +452,7 @@ deliver (MpConnection *self,
 {
   g_autoptr(GError) error = NULL;
 
-  if (op->polls)
-    ;
-  else if (mp_connection_suits (self, op->kind))
-    take_for (self, op, &error);
-  else
-    g_set_error (&error, MP_ERROR, MP_ERROR_INVALID_TYPE,
-                 self->frame.kind == MP_MESSAGE_BYTES ? "The next message holds bytes, not a value; it stays there"
-                                                      : "The next message holds a value, not bytes; it stays there");
+  fill_op (self, op, &error);
   finish_op (self, &self->receivers, op, error, finished);
 }
 
@@ -464,8 +473,8 @@ pump_input (MpConnection *self,
 }
 
 static void
-hand_to_wire (MpConnection *self,
-              MpOp         *op)
+queue_message (MpConnection *self,
+               MpOp         *op)
 {
   MpPiece piece;
 
@@ -481,6 +490,13 @@ hand_to_wire (MpConnection *self,
     }
 
   MP_TORTURE_POINT ("connection-queued");
+}
+
+static void
+hand_to_wire (MpConnection *self,
+              MpOp         *op)
+{
+  queue_message (self, op);
   g_queue_unlink (&self->senders, &op->link);
   g_queue_push_tail_link (&self->in_wire, &op->link);
   op->state = MP_OP_IN_WIRE;
@@ -568,6 +584,72 @@ mp_connection_pump (MpConnection *self,
   pump_output (self, finished);
   pump_input (self, finished);
   mp_connection_update_watches (self);
+}
+
+/* Nothing is in the wire. */
+static void
+begin_send (MpConnection *self,
+            MpOp         *op,
+            GQueue       *finished)
+{
+  GError *error = NULL;
+
+  queue_message (self, op);
+  if (mp_wire_flush (self->wire, &error) && mp_wire_get_pending (self->wire) == 0)
+    return;
+
+  g_queue_push_tail_link (&self->in_wire, &op->link);
+  op->state = MP_OP_IN_WIRE;
+  if (error != NULL)
+    output_failed (self, error, finished);
+  mp_connection_pump (self, finished);
+}
+
+/* Nobody else waits for a message. */
+static void
+begin_receive (MpConnection *self,
+               MpOp         *op,
+               GQueue       *finished)
+{
+  gboolean found = mp_connection_look (self);
+
+  if (found && self->frame.kind != 0)
+    {
+      fill_op (self, op, &op->error);
+    }
+  else
+    {
+      g_queue_push_tail_link (&self->receivers, &op->link);
+      op->state = MP_OP_QUEUED;
+    }
+
+  if (self->in_error != NULL)
+    mp_connection_pump (self, finished);
+  else
+    mp_connection_update_watches (self);
+}
+
+void
+mp_connection_begin (MpConnection *self,
+                     MpOp         *op,
+                     GQueue       *finished)
+{
+  gboolean idle = self->wire != NULL && self->senders.head == NULL && self->in_wire.head == NULL;
+
+  if (idle && op->sends && !op->flushes)
+    {
+      begin_send (self, op, finished);
+    }
+  else if (idle && !op->sends && self->receivers.head == NULL)
+    {
+      begin_receive (self, op, finished);
+    }
+  else
+    {
+      g_queue_push_tail_link (op->sends ? &self->senders : &self->receivers, &op->link);
+      op->state = MP_OP_QUEUED;
+      mp_connection_pump (self, finished);
+    }
 }
 
 /* The call goes before its message has left wholly: what the wire still needs of it lives on. */

@@ -145,6 +145,11 @@ gboolean  mp_connection_check_in     (MpConnection  *self,
                                       GError       **error);
 gboolean  mp_connection_check_out    (MpConnection  *self,
                                       GError       **error);
+/* Begins a blocking call, which is done at once when nobody is before it and it can be: most are. Else it is in its
+ * queue, and what can be moved without blocking has been. */
+void      mp_connection_begin        (MpConnection  *self,
+                                      MpOp          *op,
+                                      GQueue        *finished);
 /* Moves what can be moved, without blocking. */
 void      mp_connection_pump         (MpConnection  *self,
                                       GQueue        *finished);
