@@ -4,6 +4,8 @@
 #include "connection-test.h"
 #include "instrument-test.h"
 
+#include <pthread.h>
+
 /* One connection, several threads, and callbacks in the middle of blocking calls. */
 
 static gpointer
@@ -175,13 +177,13 @@ test_close_wakes_poll (void)
 /* Asynchronous calls of a context in which nobody iterates: a blocking call runs their callbacks. */
 typedef struct
 {
-  MpConnection *connection;
-  GMutex        mutex;
-  GCond         cond;
-  gboolean      begun;
-  gboolean      closed;
-  guint         n_left;
-  guint         n_freed;
+  MpConnection   *connection;
+  pthread_mutex_t mutex;   /* which the thread sanitizer sees */
+  pthread_cond_t  cond;
+  gboolean        begun;
+  gboolean        closed;
+  guint           n_left;
+  guint           n_freed;
 } Passing;
 
 static void
@@ -217,12 +219,12 @@ passing_thread (gpointer data)
 
       mp_connection_send_bytes_async (passing->connection, bytes, NULL, passed_cb, passing);
     }
-  g_mutex_lock (&passing->mutex);
+  pthread_mutex_lock (&passing->mutex);
   passing->begun = TRUE;
-  g_cond_signal (&passing->cond);
+  pthread_cond_signal (&passing->cond);
   while (!passing->closed)
-    g_cond_wait (&passing->cond, &passing->mutex);
-  g_mutex_unlock (&passing->mutex);
+    pthread_cond_wait (&passing->cond, &passing->mutex);
+  pthread_mutex_unlock (&passing->mutex);
 
   g_assert_false (mp_connection_poll (passing->connection, -1, NULL, NULL));
   g_assert_cmpuint (passing->n_left, ==, 0);
@@ -245,22 +247,22 @@ test_context_given_up (void)
                              0, NULL, NULL))
     ;
   passing.connection = pipe.first;
-  g_mutex_init (&passing.mutex);
-  g_cond_init (&passing.cond);
+  pthread_mutex_init (&passing.mutex, NULL);
+  pthread_cond_init (&passing.cond, NULL);
   thread = g_thread_new ("passing", passing_thread, &passing);
-  g_mutex_lock (&passing.mutex);
+  pthread_mutex_lock (&passing.mutex);
   while (!passing.begun)
-    g_cond_wait (&passing.cond, &passing.mutex);
+    pthread_cond_wait (&passing.cond, &passing.mutex);
   mp_connection_close (pipe.first, NULL);
   passing.closed = TRUE;
-  g_cond_signal (&passing.cond);
-  g_mutex_unlock (&passing.mutex);
+  pthread_cond_signal (&passing.cond);
+  pthread_mutex_unlock (&passing.mutex);
 
   g_thread_join (thread);
   g_assert_cmpuint (g_atomic_int_get (&passing.n_freed), ==, 3);
   pipe_clear (&pipe);
-  g_mutex_clear (&passing.mutex);
-  g_cond_clear (&passing.cond);
+  pthread_mutex_destroy (&passing.mutex);
+  pthread_cond_destroy (&passing.cond);
 }
 
 static void
