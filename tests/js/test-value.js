@@ -132,6 +132,18 @@ test('bad', () => {
     assert(catchNow(() => Mp.Array.new('d', -1)) instanceof RangeError);
     assert(catchNow(() => Mp.Value.new_full('i', 1, Mp.Event.new())) instanceof TypeError);
     assert(catchNow(() => Mp.Value.new('i').add(0.5)) instanceof TypeError);
+    for (const delta of ['1', null, undefined, true, 1n, []]) {
+        const double = Mp.Value.new('d', 1.5);
+
+        assert(catchNow(() => double.add(delta)) instanceof TypeError, `add(${delta})`);
+        assertEqual(double.get(), 1.5);
+    }
+    // What is beyond 64 bits begins anew, whatever the type.
+    for (const [delta, after] of [[2n ** 64n, 7], [2n ** 64n + 1n, 8], [2 ** 70, 7], [-(2n ** 63n) - 1n, 6]]) {
+        const number = Mp.Value.new('i', 7);
+
+        assertEqual([number.add(delta), number.get()], [7, after]);
+    }
     assert(catchNow(() => Mp.Value.new('(id)', [1])) instanceof RangeError);
 });
 

@@ -156,13 +156,17 @@ function addBigInt(memory, where, delta, wrap) {
 // In one step, without the lock. What it was before: a BigInt, and exact, if a BigInt is added to 'x' or 't'.
 function addTo(memory, ints, doubles, where, delta) {
     const type = memory.get_type_string();
-    if (type === 'd')
+    if (type === 'd') {
+        if (typeof delta !== 'number')
+            throw new TypeError(`What is added to d is a number, not ${display(delta)}`);
         return attempt(() => doubles.call(memory, ...where, delta));
+    }
     if (typeof delta === 'bigint' && (type === 'x' || type === 't'))
         return addBigInt(memory, where, delta, type === 'x' ? BigInt.asIntN : BigInt.asUintN);
     if (typeof delta !== 'bigint' && !Number.isInteger(delta))
         throw new TypeError(`What is added to ${type} is an integer, not ${display(delta)}`);
-    const before = attempt(() => ints.call(memory, ...where, delta));
+    const bits = Number.isSafeInteger(delta) ? delta : BigInt.asIntN(64, BigInt(delta));
+    const before = attempt(() => ints.call(memory, ...where, bits));
     return type === 't' && before < 0 ? before + 2 ** 64 : before;
 }
 
