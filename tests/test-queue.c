@@ -277,6 +277,8 @@ test_memory (void)
       get_number (own);
     }
   g_assert_cmpuint (get_memory (own), <=, warm);
+  /* Where memory stays, and is the same again and again. */
+  g_assert_cmpuint (MP_TAPE_RING (own->tape->header->put.state[own->tape->header->put.which & 1][0]), ==, 0);
 }
 
 static void
@@ -414,6 +416,53 @@ test_async (void)
         await_result (&put[i + 2]);
     }
   g_assert_true (mp_queue_is_empty (own));
+}
+
+static void
+note_cb (gpointer data)
+{
+  *(gboolean *) data = TRUE;
+}
+
+/* (transfer floating) */
+static GVariant *
+make_watched (gboolean *is_gone)
+{
+  g_autoptr(GBytes) bytes = g_bytes_new_with_free_func ("watched", 8, note_cb, is_gone);
+
+  *is_gone = FALSE;
+  return g_variant_new_from_bytes (G_VARIANT_TYPE_STRING, bytes, TRUE);
+}
+
+/* A value is kept as long as it is to be put, whoever else drops it, and no longer. */
+static void
+test_kept (void)
+{
+  g_autoptr(MpQueue) own = mp_queue_new (1, 0);
+  g_autoptr(GVariant) got = NULL;
+  GVariant *value = NULL;
+  GAsyncResult *result = NULL;
+  g_autoptr(GError) error = NULL;
+  gboolean is_gone;
+
+  g_assert_true (mp_queue_put (own, make_watched (&is_gone), LONG, NULL, &error));
+  g_assert_true (is_gone);
+  g_assert_false (mp_queue_try_put (own, make_watched (&is_gone), &error));
+  g_assert_true (is_gone);
+  g_clear_error (&error);
+
+  value = g_variant_ref_sink (make_watched (&is_gone));
+  mp_queue_put_async (own, value, NULL, result_cb, &result);
+  g_variant_unref (value);
+  g_assert_false (is_gone);
+  g_variant_unref (mp_queue_get (own, LONG, NULL, NULL));
+  await_result (&result);
+  g_assert_true (mp_queue_put_finish (own, result, &error));
+  g_clear_object (&result);
+  g_assert_true (is_gone);
+  got = mp_queue_get (own, LONG, NULL, &error);
+  g_assert_no_error (error);
+  g_assert_cmpstr (g_variant_get_string (got, NULL), ==, "watched");
 }
 
 static void
@@ -583,6 +632,7 @@ main (int    argc,
   g_test_add_func ("/queue/too-large", test_too_large);
   g_test_add_func ("/queue/no-place", test_no_place);
   g_test_add_func ("/queue/async", test_async);
+  g_test_add_func ("/queue/kept", test_kept);
   g_test_add_func ("/queue/async-kinds", test_async_kinds);
   g_test_add_func ("/queue/async-cancel", test_async_cancel);
   g_test_add_func ("/queue/signals", test_signals);

@@ -127,6 +127,9 @@ test_closed (void)
   g_assert_false (mp_shared_memory_seal (memory, MP_SEAL_FLAGS_GROW, &error));
   g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CLOSED);
   g_clear_error (&error);
+  g_assert_cmpint (mp_shared_memory_dup_fd (memory, &error), ==, -1);
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CLOSED);
+  g_clear_error (&error);
   g_assert_null (MP_SHAREABLE_GET_IFACE (memory)->describe (MP_SHAREABLE (memory), fds, &error));
   g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CLOSED);
   g_assert_finalize_object (memory);
