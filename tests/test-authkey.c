@@ -157,6 +157,12 @@ test_inherited (void)
 }
 
 static void
+count_cb (guint *n)
+{
+  ++*n;
+}
+
+static void
 test_own (void)
 {
   g_autoptr(MpConnection) connection = NULL;
@@ -164,8 +170,11 @@ test_own (void)
   g_autoptr(GBytes) key = g_bytes_new_static ("a key of its own", 16);
   g_autoptr(GBytes) ours = mp_get_authkey ();
   g_autoptr(GBytes) after = NULL;
+  guint n_told = 0;
 
-  g_object_set (process, "authkey", key, NULL);
+  g_signal_connect_swapped (process, "notify::authkey", G_CALLBACK (count_cb), &n_told);
+  mp_process_set_authkey (process, key);
+  g_assert_cmpuint (n_told, ==, 1);
   check_process (process, connection, key);
   after = mp_get_authkey ();
   g_assert_true (g_bytes_equal (ours, after));
