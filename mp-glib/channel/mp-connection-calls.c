@@ -263,6 +263,7 @@ run_op (MpConnection  *self,
     return set_cancelled (wait, error);
 
   op->blocking = TRUE;
+  op->thread = pthread_self ();
   op->link.data = op;
 
   pthread_mutex_lock (&self->lock);

@@ -14,7 +14,7 @@ static int n_copies;   /* atomic: of this process, or that led to it */
 static void
 count_copy (void)
 {
-  n_copies++;
+  g_atomic_int_inc (&n_copies);   /* two threads may fork at a time */
 }
 
 static void

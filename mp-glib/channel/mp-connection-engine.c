@@ -25,6 +25,7 @@ gboolean
 mp_connection_check_in (MpConnection  *self,
                         GError       **error)
 {
+  mp_connection_check_copy (self);
   if (self->closed && self->in_error == NULL)
     return set_closed (error);
   if (self->flags & MP_CONNECTION_READABLE)
@@ -38,6 +39,7 @@ gboolean
 mp_connection_check_out (MpConnection  *self,
                          GError       **error)
 {
+  mp_connection_check_copy (self);
   if (self->closed)
     return set_closed (error);
   if ((self->flags & MP_CONNECTION_WRITABLE) == 0)
@@ -220,7 +222,9 @@ release_wire (MpConnection *self)
 void
 mp_connection_end_polling (MpConnection *self)
 {
-  self->n_polling--;
+  /* In the callbacks of a wait the process may have been forked. */
+  if (self->n_polling > 0)
+    self->n_polling--;
   release_wire (self);
 }
 
@@ -231,11 +235,12 @@ mp_connection_shut (MpConnection *self,
   g_autoptr(GError) error = NULL;
   gboolean whole = TRUE;
 
+  mp_connection_check_copy (self);
   if (self->closed)
     return TRUE;
 
   if (self->wire != NULL && mp_wire_get_pending (self->wire) > 0 && self->out_error == NULL)
-    whole = mp_wire_flush (self->wire, NULL) && mp_wire_get_pending (self->wire) == 0;
+    whole = !self->has_parents_output && mp_wire_flush (self->wire, NULL) && mp_wire_get_pending (self->wire) == 0;
 
   self->closed = TRUE;
   self->lingering = FALSE;

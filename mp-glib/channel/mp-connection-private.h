@@ -72,6 +72,7 @@ typedef struct
   gboolean         fills;         /* … but all that fit are put into the caller's memory: */
   guint8          *buffer;
   gsize            length;        /* that they were */
+  pthread_t        thread;        /* of a blocking call */
   gboolean         borrowed;      /* @bytes lie in the caller's memory, which is there while the call lasts */
 
   gboolean         has_encoded;
@@ -134,10 +135,27 @@ struct _MpConnection
   gboolean      ready;          /* … while this process holds what a receiving call would give */
   guint         n_forks;        /* when they were made: a copy of this process needs its own */
 
+  /* See mp-connection-copy.c. */
+  int           copy;           /* the forks that had led to the process when it was used last */
+  gboolean      has_parents_output;   /* in the wire, when the process was forked */
+
   /* See mp-connection-end.c. */
   gboolean      is_alone;       /* no other process was given the socket, … */
   guint         n_copies;       /* … unless there are more copies of this one than that */
 };
+
+/* mp-connection-copy.c. */
+extern int mp_connection_n_forks;
+void      mp_connection_watch_forks  (MpConnection  *self);
+/* With the lock held, before what is in the queues is looked at. */
+void      mp_connection_begin_copy   (MpConnection  *self);
+
+static inline void
+mp_connection_check_copy (MpConnection *self)
+{
+  if (G_UNLIKELY (self->copy != g_atomic_int_get (&mp_connection_n_forks)))
+    mp_connection_begin_copy (self);
+}
 
 /* mp-connection-engine.c. All with the lock held. @finished: gathers calls that are done, for
  * mp_connection_finish_ops(). */

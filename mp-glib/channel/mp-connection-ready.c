@@ -10,31 +10,11 @@
 /* What tells event loops of other kinds that there is something to receive. The socket alone does not: messages that
  * were read along with an earlier one are in this process. */
 
-static int n_forks;   /* atomic */
-
-static void
-count_fork (void)
-{
-  n_forks++;
-}
-
-static void
-watch_forks (void)
-{
-  static gsize done;
-
-  if (g_once_init_enter (&done))
-    {
-      pthread_atfork (NULL, NULL, count_fork);
-      g_once_init_leave (&done, 1);
-    }
-}
-
 /* A forked copy of this process shares the epoll set with it, and must not change it: it only lets go. */
 static gboolean
 is_of_this_process (MpConnection *self)
 {
-  return self->n_forks == (guint) g_atomic_int_get (&n_forks);
+  return self->n_forks == (guint) g_atomic_int_get (&mp_connection_n_forks);
 }
 
 void
@@ -93,8 +73,7 @@ mp_connection_update_fd (MpConnection *self)
 static void
 open_fd (MpConnection *self)
 {
-  watch_forks ();
-  self->n_forks = g_atomic_int_get (&n_forks);
+  self->n_forks = g_atomic_int_get (&mp_connection_n_forks);
   self->poll_fd = mp_poll_new ();
   self->ready_fd = mp_fd_eventfd ();
   self->ready = FALSE;

@@ -521,6 +521,7 @@ static void
 mp_connection_init (MpConnection *self)
 {
   mp_hub_watch_forks ();
+  mp_connection_watch_forks (self);
   pthread_mutex_init (&self->lock, NULL);
   self->context = g_main_context_ref_thread_default ();
   self->watches = g_ptr_array_new ();
@@ -693,6 +694,8 @@ mp_connection_new_from_fd (int      fd,
  * Over TCP a system drops what is on its way when something comes in after the close, or, in a process that just ends or
  * has been forked meanwhile, was there unread. Who wants to be sure lets the other side send the last message, and
  * receives it.
+ *
+ * The copy of this process that `fork()` makes closes its own: what this process has begun to send it leaves alone.
  *
  * The connection is closed in any case; the only error is `G_IO_ERROR_PENDING`: a message that counts as sent (see
  * [method@Mp.Connection.send]) had not left wholly, and is lost.
