@@ -23,7 +23,8 @@
  * next child, which may have inherited something of the dead one's. */
 #define ONE_ALONE_IN     200
 #define ONE_WATCHED_IN   200
-/* A child that is ready to run but does not get to is not hung: it gets longer. */
+/* A child that is ready to run but does not get to, or has to wait in a system call for the system's own work, is not
+ * hung: it gets longer. */
 #define BUSY_FACTOR      8
 
 typedef struct
@@ -229,7 +230,7 @@ report_hang (Conductor *self,
   Child *child = &self->children[index];
   char state = get_run_state (child->pid);
 
-  if (state == 'R' && waited < self->limit_us * BUSY_FACTOR)
+  if ((state == 'R' || state == 'D') && waited < self->limit_us * BUSY_FACTOR)
     return;
   /* Killed for it already, or about to be gone: it is no hang of its own. */
   if (state == 'Z')

@@ -460,5 +460,5 @@ static const char *const points[] = { "connection-", "wire-sent", "wire-received
 static const char *const variants[] = { "loses", "twice", "socket", NULL };
 
 const TorturePrimitive torture_connection = {
-  "connection", points, variants, setup, begin, step, NULL, NULL, figures,
+  "connection", points, variants, setup, begin, step, NULL, NULL, figures, .span = 4,
 };

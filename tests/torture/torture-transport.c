@@ -561,7 +561,7 @@ figures (GString *text)
 }
 
 static const char *const points[] = { "wire-", "transport-", "ring-length-written", "ring-record-written",
-                                      "ring-published", "ring-copied", "ring-half-written", NULL };
+                                      "ring-published", "ring-copied", "ring-half-written", "!wire-lane-", NULL };
 static const char *const variants[] = { "no-bell", "late-result", "twice", NULL };
 
 const TorturePrimitive torture_transport = {
