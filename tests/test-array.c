@@ -70,11 +70,11 @@ test_long_type (void)
   g_autoptr(GVariantType) longest = make_long_type (4096);
   g_autoptr(GVariantType) too_long = make_long_type (4097);
   g_autoptr(GError) error = NULL;
-  g_autoptr(MpArray) array = mp_array_new (longest, 2, &error);
+  g_autoptr(MpArray) own = mp_array_new (longest, 2, &error);
   g_autoptr(GVariant) item = NULL;
 
   g_assert_no_error (error);
-  item = mp_array_get_item (array, 1, &error);
+  item = mp_array_get_item (own, 1, &error);
   g_assert_no_error (error);
   g_assert_cmpuint (g_variant_n_children (item), ==, 4094);
   g_assert_null (mp_array_new (too_long, 2, &error));

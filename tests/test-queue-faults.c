@@ -457,7 +457,7 @@ thread_main (gpointer data)
 static void
 test_threads (void)
 {
-  g_autoptr(MpQueue) own = queue = mp_queue_new (3, 0);
+  G_GNUC_UNUSED g_autoptr(MpQueue) own = queue = mp_queue_new (3, 0);
   GThread *threads[N_PEERS];
   guint64 sum = 0;
 
