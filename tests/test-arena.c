@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include "arena-test.h"
+#include "mp-glib/arena/mp-slot-users-private.h"
 
 #include <sys/stat.h>
 
@@ -618,6 +619,30 @@ test_doorbell (void)
   mp_slot_clear (&ref);
 }
 
+/* A process that has a slot twice still has it when it lets go once. */
+static void
+test_twice (void)
+{
+  g_autoptr(GArray) fds = g_array_new (FALSE, FALSE, sizeof (int));
+  g_autoptr(GVariant) state = NULL;
+  g_autoptr(GError) error = NULL;
+  MpSlotRef ref, again;
+  guint index;
+
+  make_slot (&ref, FALSE);
+  index = MP_OWNER_INDEX (mp_arena_get_self (ref.arena));
+  state = mp_slot_describe (&ref, fds, WHAT, &error);
+  g_assert_no_error (error);
+  mp_slot_adopt (&again, MP_SLOT_TEST, state, (int *) (gpointer) fds->data, fds->len, WHAT, &error);
+  g_assert_no_error (error);
+  g_assert_true (again.slot == ref.slot);
+  close_fds ((int *) (gpointer) fds->data, fds->len);
+
+  mp_slot_clear (&again);
+  g_assert_true (mp_slot_is_held_by (&ref, index));
+  mp_slot_clear (&ref);
+}
+
 int
 main (int   argc,
       char *argv[])
@@ -627,6 +652,7 @@ main (int   argc,
   g_test_add_func ("/arena/new", test_new);
   g_test_add_func ("/arena/isolated", test_isolated);
   g_test_add_func ("/arena/describe", test_describe);
+  g_test_add_func ("/arena/twice", test_twice);
   g_test_add_func ("/arena/elsewhere", test_elsewhere);
   g_test_add_func ("/arena/reuse", test_reuse);
   g_test_add_func ("/arena/take-over", test_take_over);
