@@ -1,6 +1,7 @@
 /* test-platform.c — SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
+#include "mp-glib/platform/mp-barrier-private.h"
 #include "mp-glib/platform/mp-fd-private.h"
 #include "mp-glib/platform/mp-poll-private.h"
 #include "mp-glib/platform/mp-process-control-private.h"
@@ -11,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glib/gstdio.h>
+#include <linux/membarrier.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,8 +21,12 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+/* Of a system from Linux 6.3 on. */
+#define MEMBARRIER_CMD_GET_REGISTRATIONS (1 << 9)
 
 /* What the platform gives beside processes, which have tests of their own. */
 
@@ -456,6 +462,43 @@ test_spin (void)
   g_assert_cmpint (mp_spin_begin (&spin), ==, 0);
 }
 
+static gpointer
+nothing_thread (gpointer data)
+{
+  return NULL;
+}
+
+/* In a process of its own, because it is for the process's life. */
+static void
+check_barrier_early (gboolean threaded)
+{
+  long registered = 0;
+  int status;
+  pid_t pid = fork ();
+
+  if (pid == 0)
+    {
+      if (threaded)
+        g_thread_join (g_thread_new ("nothing", nothing_thread, NULL));
+      mp_barrier_join_early ();
+      registered = syscall (SYS_membarrier, MEMBARRIER_CMD_GET_REGISTRATIONS, 0, 0);
+      _exit (registered < 0 ? 2 : (registered & MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED) != 0);
+    }
+  g_assert_cmpint (waitpid (pid, &status, 0), ==, pid);
+  g_assert_true (WIFEXITED (status));
+  if (WEXITSTATUS (status) == 2)
+    g_test_skip ("This system does not say who takes part");
+  else
+    g_assert_cmpint (WEXITSTATUS (status), ==, !threaded);
+}
+
+static void
+test_barrier_early (void)
+{
+  check_barrier_early (FALSE);
+  check_barrier_early (TRUE);
+}
+
 int
 main (int   argc,
       char *argv[])
@@ -471,6 +514,7 @@ main (int   argc,
   g_test_add_func ("/platform/fd/lift", test_fd_lift);
   g_test_add_func ("/platform/fd/memory", test_fd_memory);
   g_test_add_func ("/platform/spin", test_spin);
+  g_test_add_func ("/platform/barrier-early", test_barrier_early);
   g_test_add_func ("/platform/poll/time", test_poll_time);
   g_test_add_func ("/platform/facts/threads", test_facts_threads);
   g_test_add_func ("/platform/facts/program", test_facts_program);

@@ -641,7 +641,7 @@ mp_connection_begin (MpConnection *self,
 {
   gboolean idle = self->wire != NULL && self->senders.head == NULL && self->in_wire.head == NULL;
 
-  if (idle && op->sends && !op->flushes)
+  if (idle && op->sends && !op->flushes && mp_wire_get_pending (self->wire) == 0)
     {
       begin_send (self, op, finished);
     }

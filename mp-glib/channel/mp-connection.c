@@ -6,6 +6,7 @@
 #include "mp-glib/base/mp-error.h"
 #include "mp-glib/base/mp-hub-private.h"
 #include "mp-glib/base/mp-shareable-private.h"
+#include "mp-glib/platform/mp-barrier-private.h"
 #include "mp-glib/platform/mp-fd-private.h"
 #include "mp-glib/platform/mp-socket-private.h"
 
@@ -636,6 +637,7 @@ mp_pipe_new (gboolean       duplex,
   *first = *second = NULL;
   if (!mp_hub_try_prepare ("Cannot make a pipe", error))
     return FALSE;
+  mp_barrier_join_early ();   /* for its lanes */
   if (mp_socket_pair (fds, SEND_BUFFER) < 0)
     {
       int saved_errno = errno;

@@ -12,6 +12,9 @@ G_BEGIN_DECLS
 /* This process takes part: mp_barrier_run() of other processes counts for it. FALSE: it does not (a kernel without,
  * or a filter of system calls); it must keep the order by itself. */
 gboolean mp_barrier_join (void);
+/* The same while there are no threads, and nothing when there are: then the kernel waits until all processors have been
+ * somewhere else, for 10 ms and more, and whoever joins may hold a lock by the time. */
+void     mp_barrier_join_early (void);
 /* Every thread of every process that takes part has now, at some instant during this call, had no store pending.
  * FALSE: not so. */
 gboolean mp_barrier_run  (void);

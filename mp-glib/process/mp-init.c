@@ -7,6 +7,7 @@
 #include "mp-glib/base/mp-error-private.h"
 #include "mp-glib/base/mp-hub-private.h"
 #include "mp-glib/memory/mp-shared-memory-private.h"
+#include "mp-glib/platform/mp-barrier-private.h"
 #include "mp-glib/platform/mp-process-control-private.h"
 #include "mp-glib/process/mp-boot-private.h"
 #include "mp-glib/process/mp-worker-private.h"
@@ -85,6 +86,7 @@ init (gboolean anywhere)
 
   boot->initialized = TRUE;
   mp_boot_capture ();
+  mp_barrier_join_early ();
   if (boot->mark != MP_MARK_WORKER)
     {
       /* Now, and not in the midst of the program's work: without it nothing of this library works. */
