@@ -216,6 +216,81 @@ test_processes (void)
   pipe_clear (&pipe);
 }
 
+typedef void (*InCopy) (MpConnection *connection);
+
+static void
+run_copy (MpConnection *connection,
+          InCopy        func)
+{
+  pid_t pid = fork ();
+  int status;
+
+  if (pid == 0)
+    {
+      func (connection);
+      _exit (0);
+    }
+  g_assert_cmpint (waitpid (pid, &status, 0), ==, pid);
+  g_assert_cmpint (status, ==, 0);
+}
+
+static void
+close_it (MpConnection *connection)
+{
+  mp_connection_close (connection, NULL);
+}
+
+static void
+give_it (MpConnection *connection)
+{
+  g_object_unref (give (connection));
+}
+
+/* What fork() has made is none of those whom the page knows: it leaves alone what the first process says there. */
+static void
+test_copy_leaves (gconstpointer data)
+{
+  g_autoptr(MpConnection) one = NULL;
+  g_autoptr(MpConnection) other = NULL;
+  Pipe pipe;
+
+  pipe_open (&pipe);
+  one = give (pipe.second);
+  other = give (pipe.second);
+  warm_up (one, pipe.first);
+  run_copy (one, (InCopy) data);
+
+  send_number (other, 100);
+  mp_connection_close (other, NULL);
+  send_number (one, 101);
+  assert_numbers (pipe.first, 100, 2);
+  g_clear_object (&one);
+  pipe_clear (&pipe);
+}
+
+static void
+send_100 (MpConnection *connection)
+{
+  send_number (connection, 100);
+}
+
+/* … and is one more when it sends. */
+static void
+test_copy_sends (void)
+{
+  g_autoptr(MpConnection) one = NULL;
+  Pipe pipe;
+
+  pipe_open (&pipe);
+  one = give (pipe.second);
+  warm_up (one, pipe.first);
+  run_copy (one, send_100);
+  send_number (one, 101);
+  assert_numbers (pipe.first, 100, 2);
+  g_clear_object (&one);
+  pipe_clear (&pipe);
+}
+
 /* Memory that is none, or is not sealed, is refused. */
 static void
 test_bad_page (void)
@@ -244,6 +319,9 @@ main (int    argc,
   g_test_add_func ("/connection-writers/alone", test_alone);
   g_test_add_func ("/connection-writers/directions", test_directions);
   g_test_add_func ("/connection-writers/processes", test_processes);
+  g_test_add_data_func ("/connection-writers/copy-closes", close_it, test_copy_leaves);
+  g_test_add_data_func ("/connection-writers/copy-gives", give_it, test_copy_leaves);
+  g_test_add_func ("/connection-writers/copy-sends", test_copy_sends);
   g_test_add_func ("/connection-writers/bad-page", test_bad_page);
   return g_test_run ();
 }

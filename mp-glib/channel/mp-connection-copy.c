@@ -52,5 +52,7 @@ mp_connection_begin_copy (MpConnection *self)
   drop_calls (&self->senders);
   drop_calls (&self->in_wire);
   self->n_polling = 0;
+  if (self->wire != NULL)
+    mp_wire_begin_copy (self->wire);
   self->has_parents_output = self->wire != NULL && mp_wire_get_pending (self->wire) > 0;
 }

@@ -174,6 +174,7 @@ mp_connection_describe (MpShareable  *shareable,
   int ring_fd = -1;
 
   pthread_mutex_lock (&self->lock);
+  mp_connection_check_copy (self);
   ok = check_idle (self, error) && mp_wire_leave_lanes (self->wire, &ring_fd, &in_use, error) &&
        append_copy (fds, mp_wire_get_fd (self->wire), error);
   word = self->flags | (in_use ? LANE_IN_USE : 0);

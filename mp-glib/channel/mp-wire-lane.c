@@ -665,6 +665,13 @@ mp_wire_take_writers (MpWire  *self,
   return self->lane_out.writers != NULL;
 }
 
+void
+mp_wire_begin_copy (MpWire *self)
+{
+  if (self->lane_out.writers != NULL)
+    mp_wire_writers_rename (self->lane_out.writers);
+}
+
 gboolean
 mp_wire_take_lane (MpWire    *self,
                    int        fd,

@@ -223,6 +223,8 @@ MpWireWriters *mp_wire_writers_adopt (int     fd,
 int       mp_wire_writers_get_fd (MpWireWriters *self);   /* to be sent; stays theirs */
 /* Before something is sent. FALSE: others do as well, and from here on all use the socket. */
 gboolean  mp_wire_writers_claim (MpWireWriters *self);
+/* In a copy of the process: what the page says of the first is not its own. */
+void      mp_wire_writers_rename (MpWireWriters *self);
 /* Nothing more is sent here, for the time being. */
 void      mp_wire_writers_release (MpWireWriters *self);
 void      mp_wire_writers_free (MpWireWriters *self);

@@ -183,6 +183,8 @@ gboolean  mp_wire_take_lane    (MpWire         *self,
                                 int             fd,
                                 gboolean        in_use,
                                 GError        **error);
+/* This process is a copy of the one that has sent so far. */
+void      mp_wire_begin_copy   (MpWire         *self);
 
 /* The framing of CPython's multiprocessing.connection (Lib/multiprocessing/connection.py, class Connection): a message
  * is its length, 4 bytes, big-endian, signed, and its bytes. For a length beyond 0x7fffffff the 4 bytes are -1, and the

@@ -16,7 +16,8 @@
  * anything; from then on all use the socket, and nothing else. Who has a ring looks before each step into it: what was
  * sent by the socket before that is ahead of the word that the ring is left.
  *
- * A copy of a process that fork() made is not told from the first: what both send has no order between them. */
+ * A copy of a process that fork() made is one more (mp_wire_begin_copy()). Only where the end was never given away there
+ * is no page: what two have by fork() alone has no order between them. */
 
 #define SIZE     4096
 #define NOBODY   0u
@@ -96,6 +97,12 @@ mp_wire_writers_claim (MpWireWriters *self)
   if (seen != SEVERAL)
     __atomic_store_n (self->word, SEVERAL, __ATOMIC_SEQ_CST);
   return FALSE;
+}
+
+void
+mp_wire_writers_rename (MpWireWriters *self)
+{
+  self->id = make_id ();
 }
 
 void
