@@ -216,6 +216,35 @@ test_processes (void)
   pipe_clear (&pipe);
 }
 
+/* One that is closed leaves the way to the next. */
+static void
+test_closed (void)
+{
+  g_autoptr(MpConnection) one = NULL;
+  g_autoptr(MpConnection) other = NULL;
+  g_autoptr(GError) error = NULL;
+  guint32 i;
+  Pipe pipe;
+
+  pipe_open (&pipe);
+  one = give (pipe.second);
+  other = give (pipe.second);
+  warm_up (one, pipe.first);
+  for (i = 100; i < 200; i++)
+    send_number (one, i);
+  mp_connection_close (one, NULL);
+  send_number (other, 200);
+  assert_numbers (pipe.first, 100, 101);
+  g_assert_false (has_lane (pipe.first));
+  warm_up (other, pipe.first);
+  g_assert_true (has_lane (pipe.first));
+  mp_connection_close (other, NULL);
+  mp_connection_close (pipe.second, NULL);
+  g_assert_null (mp_connection_recv (pipe.first, LONG_TIME, NULL, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CLOSED);
+  pipe_clear (&pipe);
+}
+
 typedef void (*InCopy) (MpConnection *connection);
 
 static void
@@ -319,6 +348,7 @@ main (int    argc,
   g_test_add_func ("/connection-writers/alone", test_alone);
   g_test_add_func ("/connection-writers/directions", test_directions);
   g_test_add_func ("/connection-writers/processes", test_processes);
+  g_test_add_func ("/connection-writers/closed", test_closed);
   g_test_add_data_func ("/connection-writers/copy-closes", close_it, test_copy_leaves);
   g_test_add_data_func ("/connection-writers/copy-gives", give_it, test_copy_leaves);
   g_test_add_func ("/connection-writers/copy-sends", test_copy_sends);

@@ -76,15 +76,6 @@ mp_wire_set_up_lanes (MpWire   *self,
   self->lane_out.at_start = TRUE;
 }
 
-void
-mp_wire_lanes_clear (MpWire *self)
-{
-  g_clear_pointer (&self->lane_out.ring, ring_free);
-  g_clear_pointer (&self->lane_out.writers, mp_wire_writers_free);
-  g_clear_pointer (&self->lane_in.records.ring, ring_free);
-  g_clear_pointer (&self->lane_in.records.record, g_free);
-}
-
 /* Output. */
 
 static void
@@ -241,6 +232,16 @@ mp_wire_quit_lane (MpWire *self)
     leave_lane (self);
   end_lane (lane);
   lane->is_allowed = FALSE;
+}
+
+/* The other end does not wait by this ring any more, and may take that of another who has this end. */
+void
+mp_wire_lanes_clear (MpWire *self)
+{
+  mp_wire_quit_lane (self);
+  g_clear_pointer (&self->lane_out.writers, mp_wire_writers_free);
+  g_clear_pointer (&self->lane_in.records.ring, ring_free);
+  g_clear_pointer (&self->lane_in.records.record, g_free);
 }
 
 gboolean
