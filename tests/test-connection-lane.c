@@ -3,6 +3,8 @@
 
 #include "connection-lane-test.h"
 
+#include "mp-glib/arena/mp-ring-state-private.h"
+
 #include "mp-glib/platform/mp-fd-private.h"
 #include "mp-glib/platform/mp-socket-private.h"
 
@@ -238,6 +240,30 @@ test_travel_not (void)
   g_assert_cmpuint (recv_number (pipe.second), ==, 2);
   send_number (pipe.second, 3);
   g_assert_cmpuint (recv_number (pipe.first), ==, 3);
+  g_clear_pointer (&handle, g_variant_unref);
+  pipe_clear (&pipe);
+}
+
+/* … and also when the ring has been damaged since, so that another process could not take it. */
+static void
+test_travel_damaged (void)
+{
+  g_autoptr(GVariant) handle = NULL;
+  g_autoptr(GError) error = NULL;
+  MpEncoded encoded;
+  Pipe pipe;
+
+  lane_open (&pipe);
+  send_number (pipe.first, 1);
+  send_number (pipe.first, 2);
+  pipe.first->wire->lane_out.ring->header->magic = 0;
+  handle = mp_shareable_to_variant (MP_SHAREABLE (pipe.second));
+  g_assert_false (mp_value_encode (handle, &encoded, &error));
+  g_assert_error (error, MP_ERROR, MP_ERROR_PROTOCOL);
+  g_assert_cmpuint (recv_number (pipe.second), ==, 1);
+  g_assert_cmpuint (recv_number (pipe.second), ==, 2);
+  send_number (pipe.first, 3);
+  g_assert_cmpuint (recv_number (pipe.second), ==, 3);
   g_clear_pointer (&handle, g_variant_unref);
   pipe_clear (&pipe);
 }
@@ -772,6 +798,7 @@ main (int    argc,
   g_test_add_data_func ("/connection-lane/travel-on", GUINT_TO_POINTER (2), test_travel);
   g_test_add_func ("/connection-lane/travel-full", test_travel_full);
   g_test_add_func ("/connection-lane/travel-not", test_travel_not);
+  g_test_add_func ("/connection-lane/travel-damaged", test_travel_damaged);
   g_test_add_func ("/connection-lane/fork", test_fork);
   g_test_add_func ("/connection-lane/fair", test_fair);
   g_test_add_func ("/connection-lane/killed-sender", test_killed_sender);

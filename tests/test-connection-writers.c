@@ -5,7 +5,9 @@
 
 #include "mp-glib/platform/mp-fd-private.h"
 
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -320,6 +322,69 @@ test_copy_sends (void)
   pipe_clear (&pipe);
 }
 
+static guint
+count_fds (void)
+{
+  g_autoptr(GDir) dir = g_dir_open ("/proc/self/fd", 0, NULL);
+  guint n = 0;
+
+  while (g_dir_read_name (dir) != NULL)
+    n++;
+  return n;
+}
+
+/* Who has no descriptors for it gives no end away, and keeps it as it was. */
+static void
+test_full (void)
+{
+  g_autoptr(GVariant) handle = NULL;
+  struct rlimit old, limit;
+  guint n_fds, n_free, n_failed = 0;
+  gboolean ok = FALSE;
+  Pipe pipe;
+
+  lane_open (&pipe);
+  g_assert_cmpint (getrlimit (RLIMIT_NOFILE, &old), ==, 0);
+  handle = mp_shareable_to_variant (MP_SHAREABLE (pipe.second));
+  n_fds = count_fds ();
+  for (n_free = 0; !ok; n_free++)
+    {
+      g_autoptr(GArray) fds = g_array_new (FALSE, FALSE, sizeof (int));
+      g_autoptr(GError) error = NULL;
+      MpEncoded encoded;
+      guint i;
+      int fd;
+
+      send_number (pipe.first, n_free);
+      limit = old;
+      limit.rlim_cur = 100;
+      g_assert_cmpint (setrlimit (RLIMIT_NOFILE, &limit), ==, 0);
+      while ((fd = fcntl (0, F_DUPFD_CLOEXEC, 0)) >= 0)
+        g_array_append_val (fds, fd);
+      for (i = 0; i < n_free; i++)
+        close (g_array_index (fds, int, --fds->len));
+
+      ok = mp_value_encode (handle, &encoded, &error);
+      if (ok)
+        mp_encoded_clear (&encoded);
+      else
+        g_assert_error (error, G_IO_ERROR, G_IO_ERROR_TOO_MANY_OPEN_FILES);
+      n_failed += !ok;
+      g_assert_cmpuint (recv_number (pipe.second), ==, n_free);
+
+      for (i = 0; i < fds->len; i++)
+        close (g_array_index (fds, int, i));
+      g_assert_cmpint (setrlimit (RLIMIT_NOFILE, &old), ==, 0);
+      g_assert_cmpuint (count_fds (), <=, n_fds + 1);   /* the page */
+      send_number (pipe.second, n_free);
+      g_assert_cmpuint (recv_number (pipe.first), ==, n_free);
+    }
+
+  g_assert_cmpuint (n_failed, >, 2);
+  g_clear_pointer (&handle, g_variant_unref);
+  pipe_clear (&pipe);
+}
+
 /* Memory that is none, or is not sealed, is refused. */
 static void
 test_bad_page (void)
@@ -352,6 +417,7 @@ main (int    argc,
   g_test_add_data_func ("/connection-writers/copy-closes", close_it, test_copy_leaves);
   g_test_add_data_func ("/connection-writers/copy-gives", give_it, test_copy_leaves);
   g_test_add_func ("/connection-writers/copy-sends", test_copy_sends);
+  g_test_add_func ("/connection-writers/full", test_full);
   g_test_add_func ("/connection-writers/bad-page", test_bad_page);
   return g_test_run ();
 }

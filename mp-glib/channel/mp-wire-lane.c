@@ -610,6 +610,7 @@ mp_wire_leave_lanes (MpWire   *self,
                      GError  **error)
 {
   MpWireLaneIn *lane = &self->lane_in;
+  MpRing *ring;
   int own;
 
   mp_wire_quit_lane (self);
@@ -631,15 +632,18 @@ mp_wire_leave_lanes (MpWire   *self,
                    g_strerror (saved_errno));
       return FALSE;
     }
+  ring = mp_ring_adopt (own, error);
+  if (ring == NULL)
+    {
+      mp_fd_close (fd);
+      return FALSE;
+    }
+
   /* Its end is free then; should nobody take it, this process does so again. */
-  g_clear_pointer (&lane->records.ring, ring_free);
+  ring_free (lane->records.ring);
   MP_TORTURE_POINT ("lane-let-go");
-  lane->records.ring = count_ring (mp_ring_adopt (own, error));
-  if (lane->records.ring != NULL)
-    return TRUE;
-  lane->in_use = FALSE;
-  mp_fd_close (fd);
-  return FALSE;
+  lane->records.ring = count_ring (ring);
+  return TRUE;
 }
 
 int
