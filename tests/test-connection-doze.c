@@ -300,6 +300,31 @@ test_time (void)
   pipe_clear (&pipe);
 }
 
+/* A copy of the process that is made meanwhile has no thread that sleeps there. */
+static void
+test_copy (void)
+{
+  Sleepy sleepy;
+  int status;
+  pid_t pid;
+
+  sleepy_open (&sleepy);
+  mp_connection_set_doze_for_testing (LONG_TIME);
+  sleepy_start (&sleepy);
+  pid = fork ();
+  if (pid == 0)
+    {
+      mp_connection_poll (sleepy.pipe.second, 0, NULL, NULL);
+      _exit (sleepy.pipe.second->wire->lane_in.dozes ? 1 : 0);
+    }
+
+  g_assert_cmpint (waitpid (pid, &status, 0), ==, pid);
+  g_assert_cmpint (status, ==, 0);
+  mp_connection_set_doze_for_testing (-1);
+  mp_connection_close (sleepy.pipe.second, NULL);
+  sleepy_end (&sleepy, G_IO_ERROR, G_IO_ERROR_CLOSED);
+}
+
 int
 main (int    argc,
       char **argv)
@@ -315,5 +340,6 @@ main (int    argc,
   g_test_add_func ("/connection-doze/killed-sender", test_killed_sender);
   g_test_add_func ("/connection-doze/descriptor", test_descriptor);
   g_test_add_func ("/connection-doze/time", test_time);
+  g_test_add_func ("/connection-doze/copy", test_copy);
   return g_test_run ();
 }

@@ -675,6 +675,7 @@ mp_wire_begin_copy (MpWire *self)
 {
   if (self->lane_out.writers != NULL)
     mp_wire_writers_rename (self->lane_out.writers);
+  self->lane_in.dozes = FALSE;   /* that was another thread */
 }
 
 gboolean

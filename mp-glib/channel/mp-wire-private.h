@@ -183,7 +183,7 @@ gboolean  mp_wire_take_lane    (MpWire         *self,
                                 int             fd,
                                 gboolean        in_use,
                                 GError        **error);
-/* This process is a copy of the one that has sent so far. */
+/* This process is a copy that fork() has made of the one that used this so far. */
 void      mp_wire_begin_copy   (MpWire         *self);
 
 /* The framing of CPython's multiprocessing.connection (Lib/multiprocessing/connection.py, class Connection): a message
