@@ -43,6 +43,13 @@ static GHashTable *inherited; /* (nullable): context → how many references to 
 
 static void record_unref (MpHubContext *record);
 
+/* Not left behind by a fork in a callback: then it, and what it still holds, are the parent's. */
+static gboolean
+is_of_this_process (MpHubContext *record)
+{
+  return record->epoch == mp_hub.epoch;
+}
+
 static Post *
 first_post (MpHubContext *record)
 {
@@ -105,7 +112,7 @@ run_all (MpHubContext *record,
   Post *post;
 
   record->woken = FALSE;
-  while ((post = first_post (record)) != NULL && post->number <= last)
+  while (is_of_this_process (record) && (post = first_post (record)) != NULL && post->number <= last)
     run_post (record, post);
 }
 
@@ -182,6 +189,7 @@ record_ref (GMainContext *context)
       record->owners = g_hash_table_new_full (NULL, NULL, NULL, owner_queue_free);
       record->event_fd = -1;
       record->poll_fd = -1;
+      record->epoch = mp_hub.epoch;
       g_queue_init (&record->posts);
 
       record->source = g_source_new (&source_funcs, sizeof (HubSource));
@@ -225,7 +233,7 @@ record_detach (MpHubContext *record)
 static void
 record_unref (MpHubContext *record)
 {
-  if (--record->n_refs > 0)
+  if (--record->n_refs > 0 || !is_of_this_process (record))
     return;
 
   if (record->dirty)
@@ -409,7 +417,7 @@ run_posts_in (MpHubContext  *record,
     return 0;
 
   record->n_refs++;
-  while ((post = first_post_of (record, owner)) != NULL && post->number <= last)
+  while (is_of_this_process (record) && (post = first_post_of (record, owner)) != NULL && post->number <= last)
     {
       run_post (record, post);
       n++;

@@ -28,6 +28,7 @@ struct _MpHubContext
   int           event_fd;     /* -1, or for another kind of event loop: readable while there are posts, … */
   int           poll_fd;      /* … and an epoll descriptor with this and the hub's own in it */
   gboolean      signalled;
+  guint         epoch;
 };
 
 /* A blocking call that is asleep. Lies on the stack of its thread. */
