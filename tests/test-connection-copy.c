@@ -89,6 +89,139 @@ test_receiver (gconstpointer data)
   pipe_clear (&pipe);
 }
 
+/* The threads of the copy have the stacks on which its parent's waited. */
+static gpointer
+scribble_thread (gpointer data)
+{
+  volatile guint8 stack[65536];
+
+  for (gsize i = 0; i < sizeof stack; i++)
+    stack[i] = 0xa5;
+  g_assert_cmpint (pthread_barrier_wait (data), <=, 0);
+  return NULL;
+}
+
+static void
+scribble (void)
+{
+  GThread *threads[8];
+  pthread_barrier_t barrier;
+
+  pthread_barrier_init (&barrier, NULL, G_N_ELEMENTS (threads));
+  for (guint i = 0; i < G_N_ELEMENTS (threads); i++)
+    threads[i] = g_thread_new ("scribbler", scribble_thread, &barrier);
+  for (guint i = 0; i < G_N_ELEMENTS (threads); i++)
+    g_thread_join (threads[i]);
+  pthread_barrier_destroy (&barrier);
+}
+
+static void
+test_stack (gconstpointer data)
+{
+  Pipe pipe;
+  GThread *thread;
+  pid_t pid;
+
+  kind_open (GPOINTER_TO_INT (data), &pipe);
+  thread = g_thread_new ("receiver", recv_thread, pipe.second);
+  wait_for_poll (pipe.second);
+  pid = fork ();
+  if (pid == 0)
+    {
+      alarm (20);
+      scribble ();
+      take_apart (&pipe);
+      send_ok (pipe.first, g_variant_new_int32 (1));
+      recv_ok (pipe.second, "1");
+      mp_connection_close (pipe.second, NULL);
+      _exit (0);
+    }
+
+  assert_child_passed (pid);
+  send_ok (pipe.first, g_variant_new_int32 (2));
+  g_thread_join (thread);
+  pipe_clear (&pipe);
+}
+
+/* A wait is not for what a thread of the parent waits for. */
+static void
+test_wait (gconstpointer data)
+{
+  g_autoptr(GPtrArray) ready = NULL;
+  MpWaitable *waitable;
+  Pipe pipe;
+  GThread *thread;
+  pid_t pid;
+
+  kind_open (GPOINTER_TO_INT (data), &pipe);
+  thread = g_thread_new ("receiver", recv_thread, pipe.second);
+  wait_for_poll (pipe.second);
+  pid = fork ();
+  if (pid == 0)
+    {
+      alarm (20);
+      take_apart (&pipe);
+      send_ok (pipe.first, g_variant_new_int32 (1));
+      waitable = MP_WAITABLE (pipe.second);
+      ready = mp_wait (&waitable, 1, G_USEC_PER_SEC, NULL, NULL);
+      g_assert_cmpuint (ready->len, ==, 1);
+      recv_ok (pipe.second, "1");
+      _exit (0);
+    }
+
+  assert_child_passed (pid);
+  send_ok (pipe.first, g_variant_new_int32 (2));
+  g_thread_join (thread);
+  pipe_clear (&pipe);
+}
+
+typedef struct
+{
+  MpConnection *connection;
+  int           over;   /* atomic */
+} Busy;
+
+static gpointer
+busy_thread (gpointer data)
+{
+  Busy *busy = data;
+
+  while (!g_atomic_int_get (&busy->over))
+    mp_connection_poll (busy->connection, 0, NULL, NULL);
+  return NULL;
+}
+
+/* What another thread is in the midst of is not so for ever in the copy. */
+static void
+test_busy (gconstpointer data)
+{
+  Pipe pipe;
+  Busy busy = { NULL, 0 };
+  GThread *thread;
+  pid_t pid;
+
+  kind_open (GPOINTER_TO_INT (data), &pipe);
+  busy.connection = pipe.second;
+  thread = g_thread_new ("busy", busy_thread, &busy);
+  for (guint i = 0; i < 100; i++)
+    {
+      pid = fork ();
+      if (pid == 0)
+        {
+          alarm (20);
+          take_apart (&pipe);
+          send_ok (pipe.first, g_variant_new_int32 (1));
+          recv_ok (pipe.second, "1");
+          _exit (0);
+        }
+      assert_child_passed (pid);
+    }
+
+  g_atomic_int_set (&busy.over, TRUE);
+  g_thread_join (thread);
+  pipe_clear (&pipe);
+}
+
 static guint
 drain (int fd)
 {
@@ -141,6 +274,88 @@ test_close (gconstpointer data)
   pipe_clear (&pipe);
 }
 
+/* Nor does one that does something else. */
+static void
+test_parents_output (gconstpointer data)
+{
+  g_autoptr(GBytes) bytes = make_large (50000000);
+  g_autoptr(GError) error = NULL;
+  GAsyncResult *sent = NULL;
+  Pipe pipe;
+  pid_t pid;
+  int fd;
+
+  kind_open (GPOINTER_TO_INT (data), &pipe);
+  mp_connection_send_bytes_async (pipe.first, bytes, NULL, keep_result_cb, &sent);
+  g_assert_cmpuint (mp_wire_get_pending (pipe.first->wire), >, 0);
+  fd = mp_wire_get_fd (pipe.second->wire);
+  pid = fork ();
+  if (pid == 0)
+    {
+      alarm (20);
+      take_apart (&pipe);
+      g_assert_false (mp_connection_poll (pipe.first, 0, NULL, NULL));
+      g_assert_cmpuint (drain (fd), ==, 0);
+      g_assert_false (mp_connection_send (pipe.first, g_variant_new_int32 (1), 0, NULL, &error));
+      g_assert_error (error, G_IO_ERROR, G_IO_ERROR_BUSY);
+      _exit (drain (fd) == 0 ? 0 : 1);
+    }
+
+  assert_child_passed (pid);
+  mp_connection_close (pipe.first, NULL);
+  while (sent == NULL)
+    g_main_context_iteration (NULL, TRUE);
+  g_object_unref (sent);
+  pipe_clear (&pipe);
+}
+
+static void
+fork_cb (GObject      *source,
+         GAsyncResult *result,
+         gpointer      data)
+{
+  pid_t *pid = data;
+
+  *pid = fork ();
+  if (*pid == 0)
+    alarm (20);
+}
+
+static gpointer
+recv_large_thread (gpointer data)
+{
+  g_autoptr(GBytes) bytes = mp_connection_recv_bytes (data, LONG_TIME, NULL, NULL);
+
+  g_assert_cmpuint (g_bytes_get_size (bytes), ==, 50000000);
+  return NULL;
+}
+
+/* A callback of a blocking call forks: the call goes on in one of the two. */
+static void
+test_callback (gconstpointer data)
+{
+  g_autoptr(GBytes) bytes = make_large (50000000);
+  g_autoptr(GError) error = NULL;
+  GThread *thread;
+  Pipe pipe;
+  pid_t pid = -1;
+  gboolean ok;
+
+  kind_open (GPOINTER_TO_INT (data), &pipe);
+  mp_connection_recv_async (pipe.first, NULL, fork_cb, &pid);
+  send_ok (pipe.second, g_variant_new_int32 (1));
+  thread = g_thread_new ("receiver", recv_large_thread, pipe.second);
+  ok = mp_connection_send_bytes (pipe.first, bytes, LONG_TIME, NULL, &error);
+  if (pid == 0)
+    _exit (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_BUSY) ? 0 : 1);
+
+  g_assert_no_error (error);
+  g_assert_true (ok);
+  assert_child_passed (pid);
+  g_thread_join (thread);
+  pipe_clear (&pipe);
+}
+
 int
 main (int   argc,
       char *argv[])
@@ -148,7 +363,12 @@ main (int   argc,
   g_test_init (&argc, &argv, NULL);
 
   add_kind_tests ("/connection-copy/receiver", test_receiver);
+  add_kind_tests ("/connection-copy/stack", test_stack);
+  add_kind_tests ("/connection-copy/wait", test_wait);
+  add_kind_tests ("/connection-copy/busy", test_busy);
   add_kind_tests ("/connection-copy/close", test_close);
+  add_kind_tests ("/connection-copy/parents-output", test_parents_output);
+  add_kind_tests ("/connection-copy/callback", test_callback);
 
   return g_test_run ();
 }

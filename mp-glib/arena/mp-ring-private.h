@@ -29,6 +29,9 @@ typedef enum
 
 #define MP_RING_MAX_SIZE (1u << 30)
 
+/* Whose handlers around a fork wait for somebody who may come to rings installs them after this. */
+void      mp_ring_watch_forks (void);
+
 /* A fresh ring of at least @size bytes (rounded up to a power of two, at least a page), not yet held at either end. */
 MpRing   *mp_ring_new         (gsize       size,
                                GError    **error);

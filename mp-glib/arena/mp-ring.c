@@ -46,7 +46,7 @@ fork_in_parent (void)
   mp_hub_release ();
 }
 
-/* Async-signal-safe, as the parent may have had other threads. The hub sees to its own lock. */
+/* Async-signal-safe, as the parent may have had other threads. */
 static void
 fork_in_child (void)
 {
@@ -60,10 +60,12 @@ fork_in_child (void)
       self->end = MP_RING_NO_END;
     }
   pthread_mutex_unlock (&held_mutex);
+  /* It is anew already, and refuses this; but so the count and the thread sanitizer are right. */
+  mp_hub_release ();
 }
 
-static void
-watch_forks (void)
+void
+mp_ring_watch_forks (void)
 {
   static gsize watched;
 
@@ -271,7 +273,7 @@ mp_ring_take_end (MpRing     *self,
       return FALSE;
     }
 
-  watch_forks ();
+  mp_ring_watch_forks ();
   pthread_mutex_lock (&held_mutex);
   if (lock_end (self, end, error))
     g_queue_push_tail_link (&held, &self->link);

@@ -266,7 +266,7 @@ run_op (MpConnection  *self,
   op->thread = pthread_self ();
   op->link.data = op;
 
-  pthread_mutex_lock (&self->lock);
+  mp_connection_lock_in_turn (self);
   ok = op->sends ? mp_connection_check_out (self, error) : mp_connection_check_in (self, error);
   if (ok)
     {
@@ -535,7 +535,7 @@ mp_connection_poll (MpConnection  *self,
   if (g_cancellable_is_cancelled (cancellable))
     return set_cancelled (&wait, error);
 
-  pthread_mutex_lock (&self->lock);
+  mp_connection_lock_in_turn (self);
   while (local_error == NULL && mp_connection_check_in (self, &local_error))
     {
       mp_connection_pump (self, &finished);

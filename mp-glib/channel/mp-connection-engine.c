@@ -25,7 +25,6 @@ gboolean
 mp_connection_check_in (MpConnection  *self,
                         GError       **error)
 {
-  mp_connection_check_copy (self);
   if (self->closed && self->in_error == NULL)
     return set_closed (error);
   if (self->flags & MP_CONNECTION_READABLE)
@@ -39,7 +38,6 @@ gboolean
 mp_connection_check_out (MpConnection  *self,
                          GError       **error)
 {
-  mp_connection_check_copy (self);
   if (self->closed)
     return set_closed (error);
   if ((self->flags & MP_CONNECTION_WRITABLE) == 0)
@@ -235,12 +233,13 @@ mp_connection_shut (MpConnection *self,
   g_autoptr(GError) error = NULL;
   gboolean whole = TRUE;
 
-  mp_connection_check_copy (self);
   if (self->closed)
     return TRUE;
 
-  if (self->wire != NULL && mp_wire_get_pending (self->wire) > 0 && self->out_error == NULL)
-    whole = !self->has_parents_output && mp_wire_flush (self->wire, NULL) && mp_wire_get_pending (self->wire) == 0;
+  if (self->has_parents_output)
+    whole = FALSE;
+  else if (self->wire != NULL && mp_wire_get_pending (self->wire) > 0 && self->out_error == NULL)
+    whole = mp_wire_flush (self->wire, NULL) && mp_wire_get_pending (self->wire) == 0;
 
   self->closed = TRUE;
   self->lingering = FALSE;

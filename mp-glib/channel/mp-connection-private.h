@@ -136,7 +136,8 @@ struct _MpConnection
   guint         n_forks;        /* when they were made: a copy of this process needs its own */
 
   /* See mp-connection-copy.c. */
-  int           copy;           /* the forks that had led to the process when it was used last */
+  GList         link;
+  gboolean      is_held;        /* by a thread that forks, which alone looks at it */
   gboolean      has_parents_output;   /* in the wire, when the process was forked */
 
   /* See mp-connection-end.c. */
@@ -146,15 +147,18 @@ struct _MpConnection
 
 /* mp-connection-copy.c. */
 extern int mp_connection_n_forks;
-void      mp_connection_watch_forks  (MpConnection  *self);
-/* With the lock held, before what is in the queues is looked at. */
-void      mp_connection_begin_copy   (MpConnection  *self);
+extern int mp_connection_n_forking;
+void      mp_connection_watch_forks   (MpConnection  *self);   /* when its lock is there, … */
+void      mp_connection_unwatch_forks (MpConnection  *self);   /* … and before it goes */
+void      mp_connection_let_fork      (void);
 
+/* Of calls that may come one after the other without end: who forks would hardly ever find the lock free. */
 static inline void
-mp_connection_check_copy (MpConnection *self)
+mp_connection_lock_in_turn (MpConnection *self)
 {
-  if (G_UNLIKELY (self->copy != g_atomic_int_get (&mp_connection_n_forks)))
-    mp_connection_begin_copy (self);
+  if (G_UNLIKELY (g_atomic_int_get (&mp_connection_n_forking) > 0))
+    mp_connection_let_fork ();
+  pthread_mutex_lock (&self->lock);
 }
 
 /* mp-connection-engine.c. All with the lock held. @finished: gathers calls that are done, for

@@ -174,7 +174,6 @@ mp_connection_describe (MpShareable  *shareable,
   int ring_fd = -1;
 
   pthread_mutex_lock (&self->lock);
-  mp_connection_check_copy (self);
   ok = check_idle (self, error) && mp_wire_leave_lanes (self->wire, &ring_fd, &in_use, error) &&
        append_copy (fds, mp_wire_get_fd (self->wire), error);
   word = self->flags | (in_use ? LANE_IN_USE : 0);
@@ -379,6 +378,7 @@ mp_connection_finalize (GObject *object)
 {
   MpConnection *self = MP_CONNECTION (object);
 
+  mp_connection_unwatch_forks (self);
   g_clear_pointer (&self->wire, mp_wire_free);
   g_clear_object (&self->peer_certificate);
   g_clear_pointer (&self->watches, g_ptr_array_unref);
@@ -523,13 +523,13 @@ static void
 mp_connection_init (MpConnection *self)
 {
   mp_hub_watch_forks ();
-  mp_connection_watch_forks (self);
   pthread_mutex_init (&self->lock, NULL);
   self->context = g_main_context_ref_thread_default ();
   self->watches = g_ptr_array_new ();
   self->max_size = DEFAULT_MAX_SIZE;
   self->poll_fd = self->ready_fd = -1;
   self->closed = TRUE;   /* until a constructor gives it a socket */
+  mp_connection_watch_forks (self);
 }
 
 static MpConnection *
@@ -698,7 +698,8 @@ mp_connection_new_from_fd (int      fd,
  * has been forked meanwhile, was there unread. Who wants to be sure lets the other side send the last message, and
  * receives it.
  *
- * The copy of this process that `fork()` makes closes its own: what this process has begun to send it leaves alone.
+ * The copy of this process that `fork()` makes closes its own. What this process has begun to send it leaves alone; if
+ * that had not left wholly, the copy cannot send by this end (`G_IO_ERROR_BUSY`), in the midst of a message.
  *
  * The connection is closed in any case; the only error is `G_IO_ERROR_PENDING`: a message that counts as sent (see
  * [method@Mp.Connection.send]) had not left wholly, and is lost.
