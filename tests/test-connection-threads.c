@@ -311,6 +311,25 @@ test_last_callback (void)
   pipe_clear (&pipe);
 }
 
+/* Who only sends is told of what has come, too. */
+static void
+test_sender (void)
+{
+  g_autoptr(GAsyncResult) result = NULL;
+  g_autoptr(GVariant) value = NULL;
+  Pipe pipe;
+
+  pipe_open (&pipe);
+  mp_connection_recv_async (pipe.first, NULL, keep_result_cb, &result);
+  send_ok (pipe.second, g_variant_new_int32 (1));
+  send_ok (pipe.first, g_variant_new_int32 (2));
+  g_assert_nonnull (result);
+  value = mp_connection_recv_finish (pipe.first, result, NULL);
+  g_assert_cmpint (g_variant_get_int32 (value), ==, 1);
+  g_clear_object (&result);
+  pipe_clear (&pipe);
+}
+
 int
 main (int   argc,
       char *argv[])
@@ -323,6 +342,7 @@ main (int   argc,
   g_test_add_func ("/connection-threads/close-wakes-poll", test_close_wakes_poll);
   g_test_add_func ("/connection-threads/context-given-up", test_context_given_up);
   g_test_add_func ("/connection-threads/last-callback", test_last_callback);
+  g_test_add_func ("/connection-threads/sender", test_sender);
 
   return g_test_run ();
 }

@@ -590,6 +590,13 @@ mp_connection_pump (MpConnection *self,
   mp_connection_update_watches (self);
 }
 
+/* Somebody waits for a message, and perhaps no thread does so but when there are calls. */
+static gboolean
+has_async_receiver (MpConnection *self)
+{
+  return self->receivers.head != NULL && !((MpOp *) self->receivers.head->data)->blocking;
+}
+
 /* Nothing is in the wire. */
 static void
 begin_send (MpConnection *self,
@@ -597,16 +604,19 @@ begin_send (MpConnection *self,
             GQueue       *finished)
 {
   GError *error = NULL;
+  gboolean sent;
 
   queue_message (self, op);
-  if (mp_wire_flush (self->wire, &error) && mp_wire_get_pending (self->wire) == 0)
-    return;
-
-  g_queue_push_tail_link (&self->in_wire, &op->link);
-  op->state = MP_OP_IN_WIRE;
+  sent = mp_wire_flush (self->wire, &error) && mp_wire_get_pending (self->wire) == 0;
+  if (!sent)
+    {
+      g_queue_push_tail_link (&self->in_wire, &op->link);
+      op->state = MP_OP_IN_WIRE;
+    }
   if (error != NULL)
     output_failed (self, error, finished);
-  mp_connection_pump (self, finished);
+  if (!sent || has_async_receiver (self))
+    mp_connection_pump (self, finished);
 }
 
 /* Nobody else waits for a message. */
