@@ -138,6 +138,59 @@ test_other_end (void)
   pipe_clear (&pipe);
 }
 
+typedef struct
+{
+  guint n_done;
+  guint n_sent;
+} Counts;
+
+static void
+count_cb (GObject      *object,
+          GAsyncResult *result,
+          gpointer      user_data)
+{
+  Counts *counts = user_data;
+
+  counts->n_sent += mp_connection_send_bytes_finish (MP_CONNECTION (object), result, NULL);
+  counts->n_done++;
+}
+
+static void
+receive_by_context (MpConnection *connection)
+{
+  g_autoptr(GAsyncResult) result = NULL;
+  g_autoptr(GBytes) bytes = NULL;
+  g_autoptr(GError) error = NULL;
+
+  mp_connection_recv_bytes_async (connection, NULL, keep_result_cb, &result);
+  wait_for_result (&result);
+  bytes = mp_connection_recv_bytes_finish (connection, result, &error);
+  g_assert_no_error (error);
+}
+
+/* Short messages go together with a long one, and are received, before the rest of that cannot leave: they have been
+ * sent. @data: it is their own end that is closed. */
+static void
+test_part (gconstpointer data)
+{
+  g_autoptr(GBytes) large = make_large (SIZE);
+  g_autoptr(GBytes) small = make_large (100);
+  Counts counts = { 0, 0 };
+  guint i;
+  Pipe pipe;
+
+  pipe_open (&pipe);
+  for (i = 0; i < 5; i++)
+    mp_connection_send_bytes_async (pipe.first, i % 4 == 0 ? large : small, NULL, count_cb, &counts);
+  for (i = 0; i < 4; i++)
+    receive_by_context (pipe.second);
+  mp_connection_close (data != NULL ? pipe.first : pipe.second, NULL);
+  while (counts.n_done < 5)
+    g_main_context_iteration (NULL, TRUE);
+  g_assert_cmpuint (counts.n_sent, ==, 4);
+  pipe_clear (&pipe);
+}
+
 int
 main (int   argc,
       char *argv[])
@@ -148,6 +201,9 @@ main (int   argc,
   g_test_add_func ("/connection-flush/rest", test_rest);
   g_test_add_func ("/connection-flush/async", test_async);
   g_test_add_func ("/connection-flush/other-end", test_other_end);
+
+  g_test_add_data_func ("/connection-flush/part", NULL, test_part);
+  g_test_add_data_func ("/connection-flush/part-closed", GINT_TO_POINTER (1), test_part);
 
   return g_test_run ();
 }

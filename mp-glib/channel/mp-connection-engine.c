@@ -207,6 +207,15 @@ fail_receivers (MpConnection *self,
     }
 }
 
+/* Of those that go together, what has left has been sent, whatever becomes of the rest. */
+static void
+finish_sent (MpConnection *self,
+             GQueue       *finished)
+{
+  while (self->in_wire.head != NULL && mp_wire_has_sent (self->wire, ((MpOp *) self->in_wire.head->data)->end))
+    finish_op (self, &self->in_wire, self->in_wire.head->data, NULL, finished);
+}
+
 static void
 release_wire (MpConnection *self)
 {
@@ -247,9 +256,12 @@ mp_connection_shut (MpConnection *self,
   fail_receivers (self, self->in_error != NULL ? self->in_error : error, finished);
   /* The wire may live on for a while: it must not be the last to let go of what was to be sent. */
   if (self->wire != NULL)
-    mp_wire_drop_output (self->wire);
+    {
+      finish_sent (self, finished);
+      mp_wire_drop_output (self->wire);
+    }
   mp_connection_discard_input (self);
-  fail_ops (self, &self->in_wire, whole ? NULL : error, finished);
+  fail_ops (self, &self->in_wire, error, finished);
   fail_ops (self, &self->senders, error, finished);
   mp_frame_clear (&self->frame);
   self->frame.kind = 0;
@@ -493,6 +505,7 @@ queue_message (MpConnection *self,
       mp_wire_queue (self->wire, op->kind, 0, &piece, 1, NULL, 0);
     }
 
+  op->end = mp_wire_get_queued (self->wire);
   MP_TORTURE_POINT ("connection-queued");
 }
 
@@ -541,6 +554,7 @@ output_failed (MpConnection *self,
                GError       *error,
                GQueue       *finished)
 {
+  finish_sent (self, finished);
   if (!g_error_matches (error, G_IO_ERROR, G_IO_ERROR_BROKEN_PIPE) && self->in_wire.length == 1 &&
       mp_wire_last_untouched (self->wire))
     {
@@ -571,10 +585,10 @@ pump_output (MpConnection *self,
 
       if (!mp_wire_flush (self->wire, &error))
         output_failed (self, g_steal_pointer (&error), finished);
-      else if (mp_wire_get_pending (self->wire) > 0)
-        break;
       else
-        fail_ops (self, &self->in_wire, NULL, finished);   /* all sent */
+        finish_sent (self, finished);
+      if (self->wire != NULL && mp_wire_get_pending (self->wire) > 0)
+        break;
     }
 
   if (self->in_wire.head == NULL)

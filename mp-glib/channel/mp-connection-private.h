@@ -78,6 +78,7 @@ typedef struct
   gboolean         has_encoded;
   MpEncoded        encoded;       /* to be sent, kind VALUE */
   GBytes          *bytes;         /* (owned): to be sent, or received */
+  guint64          end;           /* where the message ends in the wire, once it is there */
   GVariant        *value;         /* (owned): received */
   GError          *error;         /* (owned) */
 

@@ -249,6 +249,7 @@ mp_wire_lane_flush (MpWire  *self,
                     GError **error)
 {
   MpWireLaneOut *lane = &self->lane_out;
+  guint64 sent = self->out.sent;
   guint64 before;
   gboolean ok, is_short;
 
@@ -264,7 +265,12 @@ mp_wire_lane_flush (MpWire  *self,
     if (!write_run (self))
       leave_lane (self);
   if (self->out.queued == self->out.sent)
-    return ring_bell (self, before, error);
+    {
+      ok = ring_bell (self, before, error);
+      if (!ok)
+        self->out.unheard = sent;
+      return ok;
+    }
 
   is_short = lane->at_start && mp_wire_measure_run (&self->out, MAX_RUN) > 0;
   ok = mp_wire_socket_flush (self, G_MAXUINT64, FALSE, error);

@@ -36,7 +36,7 @@ mp_wire_output_clear (MpWireOutput *self)
     chunk_clear (&self->chunks[self->first + i]);
   g_clear_pointer (&self->chunks, g_free);
   g_clear_pointer (&self->buffer, g_free);
-  *self = (MpWireOutput) { .last_start = G_MAXUINT64, .is_stream = self->is_stream };
+  *self = (MpWireOutput) { .last_start = G_MAXUINT64, .unheard = G_MAXUINT64, .is_stream = self->is_stream };
 }
 
 static MpWireChunk *
@@ -450,6 +450,19 @@ gsize
 mp_wire_get_pending (MpWire *self)
 {
   return self->out.queued - self->out.sent;
+}
+
+guint64
+mp_wire_get_queued (MpWire *self)
+{
+  return self->out.queued;
+}
+
+gboolean
+mp_wire_has_sent (MpWire  *self,
+                  guint64  position)
+{
+  return position <= self->out.sent && position <= self->out.unheard;
 }
 
 gboolean

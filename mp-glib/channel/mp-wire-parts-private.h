@@ -31,6 +31,7 @@ typedef struct
   guint64      queued;      /* bytes, ever */
   guint64      sent;
   guint64      last_start;  /* @queued before the last frame; G_MAXUINT64: taken back */
+  guint64      unheard;     /* what lies behind this went to one who cannot be told of it; G_MAXUINT64: nothing did */
   gboolean     is_stream;   /* see MP_STREAM_KIND */
 } MpWireOutput;
 

@@ -81,6 +81,11 @@ gboolean  mp_wire_flush_blocking (MpWire       *self,
                                 GError        **error);
 void      mp_wire_drop_output  (MpWire         *self);      /* what has not been sent: after an error only */
 gsize     mp_wire_get_pending  (MpWire         *self);      /* bytes queued and not yet taken by the kernel */
+/* The place of the end of what was queued last, among all of the wire since output was dropped, if it ever was; and whether
+ * all before a place has been taken. */
+guint64   mp_wire_get_queued   (MpWire         *self);
+gboolean  mp_wire_has_sent     (MpWire         *self,
+                                guint64         position);
 /* Whether a byte of the frame queued last has left. When not, mp_wire_unqueue_last() takes that frame back. */
 gboolean  mp_wire_last_untouched (MpWire       *self);
 void      mp_wire_unqueue_last (MpWire         *self);

@@ -25,7 +25,7 @@ mp_wire_new (int     fd,
 
   self->fd = fd;
   self->in.max_length = max_length;
-  self->out.last_start = G_MAXUINT64;
+  self->out.last_start = self->out.unheard = G_MAXUINT64;
   return self;
 }
 
