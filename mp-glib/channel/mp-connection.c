@@ -70,8 +70,8 @@
  * handler of [signal@Mp.Connection::message] slows down the other side, whose sending calls wait when the socket is
  * full. Memory for a large message is taken as it arrives, up to [property@Mp.Connection:max-message-size].
  *
- * A message may have up to 1012 descriptors beside it, for the objects in it. Descriptors that come with no message
- * that names them are closed, and the other side is cut off. When this process can open no more files, the message is
+ * A message may have up to 1012 descriptors beside it, for the objects in it; an end of a pipe takes up to three of
+ * them, and as many in each process that has it. Descriptors that come with no message that names them are closed, and the other side is cut off. When this process can open no more files, the message is
  * lost with `G_IO_ERROR_TOO_MANY_OPEN_FILES`, when it has no room for an object with `MP_ERROR_FAILED` or
  * `MP_ERROR_FULL`, and the next one is right.
  *
