@@ -5,7 +5,9 @@
 
 #include <mp-glib/mp-glib.h>
 
+#include <signal.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #define LONG_TIME (60 * G_USEC_PER_SEC)
 
@@ -145,4 +147,22 @@ connect_log (MpConnection *connection,
   g_signal_connect (connection, "message", G_CALLBACK (message_cb), log);
   g_signal_connect (connection, "message-bytes", G_CALLBACK (message_bytes_cb), log);
   g_signal_connect (connection, "closed", G_CALLBACK (closed_cb), log);
+}
+
+/* How a copy of the process ends that has none of the other threads: at an exit valgrind would find lost what those
+ * have. */
+static inline void
+copy_end (gboolean ok)
+{
+  raise (ok ? SIGKILL : SIGTERM);
+}
+
+static inline void
+assert_copy_ended_well (pid_t pid)
+{
+  int status;
+
+  g_assert_cmpint (waitpid (pid, &status, 0), ==, pid);
+  g_assert_true (WIFSIGNALED (status));
+  g_assert_cmpint (WTERMSIG (status), ==, SIGKILL);
 }
