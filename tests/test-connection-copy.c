@@ -231,6 +231,19 @@ drain (int fd)
   return all;
 }
 
+/* What the first end sends has begun to leave, and no more. The descriptor where it would arrive. */
+static int
+begin_large (gconstpointer   data,
+             Pipe           *pipe,
+             GBytes         *bytes,
+             GAsyncResult  **sent)
+{
+  kind_open (GPOINTER_TO_INT (data), pipe);
+  mp_connection_send_bytes_async (pipe->first, bytes, NULL, keep_result_cb, sent);
+  g_assert_cmpuint (mp_wire_get_pending (pipe->first->wire), >, 0);
+  return mp_wire_get_fd (pipe->second->wire);
+}
+
 /* A copy that closes a connection sends nothing of the message that its parent has begun. */
 static void
 test_close (gconstpointer data)
@@ -244,10 +257,7 @@ test_close (gconstpointer data)
   pid_t pid;
   int fd;
 
-  kind_open (GPOINTER_TO_INT (data), &pipe);
-  mp_connection_send_bytes_async (pipe.first, bytes, NULL, keep_result_cb, &sent);
-  g_assert_cmpuint (mp_wire_get_pending (pipe.first->wire), >, 0);
-  fd = mp_wire_get_fd (pipe.second->wire);
+  fd = begin_large (data, &pipe, bytes, &sent);
   pid = fork ();
   if (pid == 0)
     {
@@ -282,10 +292,7 @@ test_parents_output (gconstpointer data)
   pid_t pid;
   int fd;
 
-  kind_open (GPOINTER_TO_INT (data), &pipe);
-  mp_connection_send_bytes_async (pipe.first, bytes, NULL, keep_result_cb, &sent);
-  g_assert_cmpuint (mp_wire_get_pending (pipe.first->wire), >, 0);
-  fd = mp_wire_get_fd (pipe.second->wire);
+  fd = begin_large (data, &pipe, bytes, &sent);
   pid = fork ();
   if (pid == 0)
     {

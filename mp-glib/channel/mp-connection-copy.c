@@ -28,6 +28,7 @@
 #endif
 
 int mp_connection_n_forks;    /* atomic: that led to this process */
+int mp_connection_n_copies;   /* atomic: of this process, or that led to it */
 int mp_connection_n_forking;  /* atomic: threads that are about to fork */
 
 static pthread_mutex_t forking = PTHREAD_MUTEX_INITIALIZER;       /* one thread at a time; before all others */
@@ -172,6 +173,7 @@ mp_connection_let_fork (void)
 static void
 after_fork_in_parent (void)
 {
+  g_atomic_int_inc (&mp_connection_n_copies);
   g_atomic_int_add (&mp_connection_n_forking, -1);
   let_go (FALSE);
 }
@@ -180,6 +182,7 @@ static void
 after_fork_in_child (void)
 {
   g_atomic_int_inc (&mp_connection_n_forks);
+  g_atomic_int_inc (&mp_connection_n_copies);
   g_atomic_int_set (&mp_connection_n_forking, 0);
   let_go (TRUE);
 }

@@ -9,40 +9,19 @@
  * drops what is still on its way to the other end: messages that count as sent would be lost. What has come is thrown
  * away before, therefore, but only by who is alone with the socket: another process would miss it. */
 
-static int n_copies;   /* atomic: of this process, or that led to it */
-
-static void
-count_copy (void)
-{
-  g_atomic_int_inc (&n_copies);   /* two threads may fork at a time */
-}
-
-static void
-watch_forks (void)
-{
-  static gsize done;
-
-  if (g_once_init_enter (&done))
-    {
-      pthread_atfork (NULL, count_copy, count_copy);
-      g_once_init_leave (&done, 1);
-    }
-}
-
 void
 mp_connection_note_alone (MpConnection *self)
 {
   if ((self->flags & MP_CONNECTION_NO_HANDLES) == 0)
     return;
 
-  watch_forks ();
   self->is_alone = TRUE;
-  self->n_copies = g_atomic_int_get (&n_copies);
+  self->n_copies = g_atomic_int_get (&mp_connection_n_copies);
 }
 
 void
 mp_connection_discard_input (MpConnection *self)
 {
-  if (self->is_alone && self->wire != NULL && self->n_copies == (guint) g_atomic_int_get (&n_copies))
+  if (self->is_alone && self->wire != NULL && self->n_copies == (guint) g_atomic_int_get (&mp_connection_n_copies))
     mp_socket_discard (mp_wire_get_fd (self->wire));
 }

@@ -148,6 +148,7 @@ struct _MpConnection
 
 /* mp-connection-copy.c. */
 extern int mp_connection_n_forks;
+extern int mp_connection_n_copies;
 extern int mp_connection_n_forking;
 void      mp_connection_watch_forks   (MpConnection  *self);   /* when its lock is there, … */
 void      mp_connection_unwatch_forks (MpConnection  *self);   /* … and before it goes */
