@@ -3,6 +3,8 @@
 
 #include "connection-lane-test.h"
 
+#include "mp-glib/platform/mp-fd-private.h"
+#include "mp-glib/platform/mp-socket-private.h"
 #include "mp-glib/platform/mp-spin-private.h"
 
 #include <sched.h>
@@ -205,6 +207,52 @@ test_by_socket (void)
   sleepy_end (&sleepy, MP_ERROR, MP_ERROR_INVALID_TYPE);
 }
 
+/* After the first message of a process that has no ring the others have not to wait until a sleep is over. */
+static void
+test_second_sender (void)
+{
+  const guint n = 50;
+  int turns[2];
+  Sleepy sleepy;
+  guint8 turn = 0;
+  pid_t pid;
+
+  g_assert_cmpint (mp_socket_pair (turns, 0), ==, 0);
+  sleepy_begin (&sleepy);
+  pid = fork ();
+  if (pid == 0)
+    {
+      gboolean ok = close (turns[0]) == 0;
+
+      for (guint i = 0; ok && i <= n; i++)
+        ok = read (turns[1], &turn, 1) == 1 &&
+             mp_connection_send (sleepy.pipe.first, g_variant_new_uint32 (sleepy.n_sent + 2 * i), LONG_TIME, NULL, NULL);
+      copy_end (ok);
+    }
+
+  for (guint i = 0; i <= n; i++)
+    {
+      gint64 begin = g_get_monotonic_time ();
+
+      g_assert_cmpint (write (turns[0], &turn, 1), ==, 1);
+      sleepy.n_sent++;
+      while ((guint) g_atomic_int_get (&sleepy.n_received) != sleepy.n_sent)
+        {
+          g_assert_cmpint (g_get_monotonic_time () - begin, <, LONG_TIME / 2);
+          sched_yield ();
+        }
+      mp_connection_set_doze_for_testing (LONG_TIME);
+      if (i < n)
+        send_number (sleepy.pipe.first, sleepy.n_sent++);
+    }
+  mp_connection_set_doze_for_testing (-1);
+  assert_copy_ended_well (pid);
+  mp_fd_close (&turns[0]);
+  mp_fd_close (&turns[1]);
+  g_cancellable_cancel (sleepy.cancellable);
+  sleepy_end (&sleepy, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+}
+
 /* Killed in the midst of sending, while the other end sleeps ever again. */
 static void
 test_killed_sender (void)
@@ -333,6 +381,7 @@ main (int    argc,
   g_test_add_func ("/connection-doze/own-end-closed", test_own_end_closed);
   g_test_add_func ("/connection-doze/other-end-closed", test_other_end_closed);
   g_test_add_func ("/connection-doze/by-socket", test_by_socket);
+  g_test_add_func ("/connection-doze/second-sender", test_second_sender);
   g_test_add_func ("/connection-doze/killed-sender", test_killed_sender);
   g_test_add_func ("/connection-doze/descriptor", test_descriptor);
   g_test_add_func ("/connection-doze/time", test_time);

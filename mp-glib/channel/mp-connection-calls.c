@@ -192,6 +192,9 @@ may_doze (MpConnection *self,
       self->look_due = now + DOZE_US;
       return FALSE;
     }
+  /* Else what that one sends has to wait until the sleep is over. */
+  if (mp_wire_take_shared (self->wire))
+    self->doze_last_skip = self->doze_skip = MAX_DOZE_SKIP;
   if (self->doze_skip == 0)
     return TRUE;
 

@@ -380,6 +380,15 @@ mp_wire_end_doze (MpWire *self)
     mp_ring_awake (records->ring);
 }
 
+gboolean
+mp_wire_take_shared (MpWire *self)
+{
+  gboolean result = self->lane_in.is_shared;
+
+  self->lane_in.is_shared = FALSE;
+  return result;
+}
+
 void
 mp_wire_rouse (MpWire *self)
 {
@@ -566,7 +575,10 @@ mp_wire_lane_next (MpWire   *self,
           if (!mp_wire_socket_next (self, frame, error))
             return FALSE;
           if (!obey (self, frame))
-            return TRUE;
+            {
+              lane->is_shared |= lane->in_use;
+              return TRUE;
+            }
         }
     }
 

@@ -137,6 +137,7 @@ typedef struct
   gboolean      in_use;     /* what comes next is there */
   gboolean      leaves_socket;   /* does not look at it */
   gboolean      dozes;      /* a thread sleeps by the ring's word */
+  gboolean      is_shared;  /* another process than the ring's writer has sent something, by the socket */
   guint         n_taken;    /* frames since the socket was looked at */
   gboolean      is_due;     /* a frame is in the socket's buffer, whose turn is … */
   guint64       due;        /* … when the ring has been read up to here */

@@ -170,6 +170,9 @@ gboolean  mp_wire_begin_doze   (MpWire         *self,
                                 MpFutexWait    *wait);
 void      mp_wire_end_doze     (MpWire         *self);
 void      mp_wire_rouse        (MpWire         *self);
+/* Whether another process than the one that has the lane has sent something since this was asked last: more of that will
+ * come by the socket. */
+gboolean  mp_wire_take_shared  (MpWire         *self);
 /* Another process goes on with this end, which is idle: leaves the own ring, and lets go of the other's end, of which
  * @fd is the descriptor, or -1. */
 gboolean  mp_wire_leave_lanes  (MpWire         *self,
