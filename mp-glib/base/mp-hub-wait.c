@@ -28,6 +28,7 @@ typedef struct
   GPollFD      *fds;              /* (nullable): the caller's, see mp_hub_wait_for_fds() */
   guint         n_fds;
   gboolean      found;            /* there is something at one of them */
+  guint         epoch;            /* the hub's at the beginning */
 } Wait;
 
 static __thread int interrupt_fd = -1;
@@ -219,6 +220,13 @@ unprepare (Wait *wait)
   mp_fd_close (&wait->cancel_fd.fd);
 }
 
+/* A callback forked, and this is the copy: what is waited for has been asked of the hub by its parent. */
+static gboolean
+is_copy (Wait *wait)
+{
+  return wait->epoch != mp_hub.epoch;
+}
+
 /* Runs the callbacks that are due, then looks; the two in this order, so that all that belongs to the state which ends
  * the wait has been told when the wait returns. */
 static gboolean
@@ -231,7 +239,7 @@ is_over (Wait     *wait,
   *ran = FALSE;
   for (guint i = 0; i < self->n_owners; i++)
     *ran |= mp_hub_run_posts (self->owners[i]) > 0;
-  return self->done (self->data) || wait->found ||
+  return self->done (self->data) || wait->found || is_copy (wait) ||
          g_cancellable_is_cancelled (wait->cancellable) ||
          wait->interrupted || wait->error != 0 ||
          (looked && mp_deadline_left (wait->deadline) == 0);
@@ -282,6 +290,9 @@ report (Wait        *wait,
                  "%s: cannot wait: %s", what, g_strerror (wait->error));
   else if (g_cancellable_is_cancelled (wait->cancellable))
     g_set_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED, "%s: cancelled", what);
+  else if (is_copy (wait))
+    g_set_error (error, G_IO_ERROR, G_IO_ERROR_BUSY,
+                 "%s: a callback forked this process, and the call goes on in the other one", what);
   else if (wait->interrupted)
     g_set_error (error, MP_ERROR, MP_ERROR_INTERRUPTED, "%s: interrupted by a signal", what);
   else
@@ -325,6 +336,7 @@ mp_hub_wait_for_fds (const gconstpointer  *owners,
 
   mp_hub_lock ();
   g_assert (mp_hub.depth == 1);
+  wait.epoch = mp_hub.epoch;
   if (mp_hub_try_ensure ())
     {
       n_waits++;

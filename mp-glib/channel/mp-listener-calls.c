@@ -47,6 +47,7 @@ op_queue (MpListenerAccept *op)
   if (!closed)
     {
       op->queued = TRUE;
+      op->pid = core->pid;
       g_queue_push_tail_link (&core->accepts, &op->link);
       /* Not before: from now on any thread may end the call. */
       if (op->cancel_source != NULL)
@@ -67,10 +68,11 @@ op_take_back (MpListenerAccept *op)
 
   mp_hub_lock ();
   queued = op->queued;
-  if (queued)
+  op->queued = FALSE;
+  /* A forked copy that has begun anew has left the queue of its parent. */
+  if (queued && op->pid == op->core->pid)
     {
       g_queue_unlink (&op->core->accepts, &op->link);
-      op->queued = FALSE;
       mp_listener_core_settle (op->core);
     }
   mp_hub_unlock ();

@@ -40,7 +40,8 @@ typedef struct
 {
   GList             link;
   gboolean          blocking;
-  gboolean          queued;          /* in accepts; else its end has come */
+  gboolean          queued;          /* in accepts of … */
+  pid_t             pid;             /* … this process; else its end has come */
   MpListenerClient *client;          /* (owned) (nullable): its end, … */
   GError           *error;           /* (owned) (nullable): … or that */
   GCancellable     *cancellable;     /* (nullable): of the caller, or the task */

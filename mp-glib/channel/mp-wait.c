@@ -128,6 +128,12 @@ sleep_once (Blocked  *self,
     return FALSE;
 
   ok = by_poll ? sleep_by_poll (self, &local_error) : sleep_by_epoll (self, &local_error);
+  /* In a copy, forked by a callback, what is told is the parent's. */
+  if (g_error_matches (local_error, G_IO_ERROR, G_IO_ERROR_BUSY))
+    {
+      g_propagate_error (error, local_error);
+      return FALSE;
+    }
   if (!(by_poll ? mp_wait_set_take_polled : mp_wait_set_collect) (set, error))
     ok = FALSE;
   else if (mp_wait_set_is_ready (set))

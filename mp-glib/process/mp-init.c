@@ -113,10 +113,12 @@ init (gboolean anywhere)
  * loop runs or after the default [class@Gio.Application] was made. Calling it again does nothing.
  *
  * A program that forks by itself, with `fork()`, has processes and pools of its own in the copy; those that it had
- * belong to the parent, and calls on them fail there with `MP_ERROR_NOT_OWNER`. What the library shares between
- * threads is at rest while the process is forked, but for two things that it cannot see to: a [class@Mp.Connection]
- * that another thread is using at that instant must not be used in the copy, and GLib's own locks may be held there
- * by a thread that has vanished, as in every program with threads that forks and does not go on to `exec()`.
+ * belong to the parent, and calls on them fail there with `MP_ERROR_NOT_OWNER`. A blocking call in whose callbacks it
+ * forks goes on in the parent; in the copy it fails with `G_IO_ERROR_BUSY`, unless it is done. What the library shares
+ * between threads is at rest while the process is forked, but for two things that it cannot see to: a
+ * [class@Mp.Connection] with which another thread is busy for half a second without a pause must not be used in the
+ * copy, and GLib's own locks may be held there by a thread that has vanished, as in every program with threads that
+ * forks and does not go on to `exec()`.
  *
  * Since: 0.1
  */
