@@ -7,8 +7,10 @@
 #include "connection-test.h"
 #include "pool-test.h"
 
+#include "mp-glib/channel/mp-connection-private.h"
 #include "mp-glib/channel/mp-listener-private.h"
 
+#include <sys/socket.h>
 #include <sys/wait.h>
 
 typedef struct
@@ -16,8 +18,7 @@ typedef struct
   MpListener   *listener;     /* (nullable): its parent, when the copy has ended, makes a client, … */
   MpConnection *client;       /* (owned) (nullable): … this; the copy … */
   gboolean      accepts;      /* … looks for one in the callback */
-  MpConnection *other;        /* (nullable): or sends there; with … */
-  MpConnection *near;         /* (nullable): … the other end, before it forks, and looks at what has come */
+  MpConnection *other;        /* (nullable): or sends there */
   pid_t         pid;          /* 0: the copy; -1: not yet */
 } Forks;
 
@@ -26,18 +27,13 @@ fork_now (Forks *self)
 {
   if (self->pid != -1)
     return;
-  if (self->near != NULL)
-    {
-      send_ok (self->other, g_variant_new_int32 (1));
-      g_assert_true (mp_connection_poll (self->near, 0, NULL, NULL));
-    }
 
   self->pid = fork ();
   g_assert_cmpint (self->pid, >=, 0);
   if (self->pid > 0)
     {
       assert_copy_ended_well (self->pid);
-      if (self->other != NULL && self->near == NULL)
+      if (self->other != NULL)
         send_ok (self->other, g_variant_new_int32 (1));
       if (self->listener != NULL)
         self->client = mp_client_connect_to (mp_listener_get_address (self->listener), NULL, LONG, NULL, NULL);
@@ -116,53 +112,264 @@ test_accept_in_callback (void)
   try_accept (TRUE);
 }
 
-static void
-try_wait (guint    n,
-          gboolean comes_before)
+/* Another thread of the parent waits there, too, and the copy has other threads, whose stacks lie where that one's was. */
+typedef struct
 {
-  g_autoptr(GPtrArray) waitables = g_ptr_array_new ();
-  g_autoptr(GPtrArray) others = g_ptr_array_new ();
+  Forks         forks;
+  MpConnection *second;       /* (owned): client, of the parent */
+  GThread      *threads[8];   /* of the copy */
+  int           n_filled;     /* atomic */
+  int           is_over;      /* atomic */
+} Stacks;
+
+static gpointer
+fill_stack (gpointer data)
+{
+  Stacks *self = data;
+  volatile guint8 stack[200000];
+
+  memset ((guint8 *) stack, 0xa5, sizeof stack);
+  g_atomic_int_inc (&self->n_filled);
+  while (!g_atomic_int_get (&self->is_over))
+    g_usleep (1000);
+  for (gsize i = 0; i < sizeof stack; i++)
+    g_assert_cmpuint (stack[i], ==, 0xa5);
+  return NULL;
+}
+
+static void
+forking_with_threads_cb (GObject      *source,
+                         GAsyncResult *result,
+                         gpointer      user_data)
+{
+  Stacks *self = user_data;
+
+  fork_now (&self->forks);
+  if (self->forks.pid != 0)
+    {
+      self->second = mp_client_connect_to (mp_listener_get_address (self->forks.listener), NULL, LONG, NULL, NULL);
+      return;
+    }
+  for (guint i = 0; i < G_N_ELEMENTS (self->threads); i++)
+    self->threads[i] = g_thread_new ("stack", fill_stack, self);
+  while ((guint) g_atomic_int_get (&self->n_filled) != G_N_ELEMENTS (self->threads))
+    g_usleep (1000);
+}
+
+static gpointer
+accept_thread (gpointer data)
+{
+  return mp_listener_accept (data, LONG, NULL, NULL);
+}
+
+static void
+test_accept_in_threads (void)
+{
+  g_autoptr(GError) error = NULL;
+  g_autoptr(MpListener) listener = mp_listener_new (NULL, NULL, &error);
+  g_autoptr(MpConnection) first = NULL;
+  g_autoptr(MpConnection) accepted = NULL;
+  g_autoptr(MpConnection) accepted_beside = NULL;
+  Stacks stacks = { .forks = { .listener = listener, .pid = -1 } };
+  GThread *thread;
+
+  if (UNDER_THREAD_SANITIZER)
+    {
+      g_test_skip ("The thread sanitizer knows no threads of a copy");
+      return;
+    }
+
+  g_assert_no_error (error);
+  g_assert_true (g_main_context_acquire (NULL));   /* the callback is for this thread */
+  mp_listener_accept_async (listener, NULL, forking_with_threads_cb, &stacks);
+  thread = g_thread_new ("accept", accept_thread, listener);
+  for (guint n = 0; n != 2;)
+    {
+      mp_hub_lock ();
+      n = mp_listener_get_core (listener)->accepts.length;
+      mp_hub_unlock ();
+      g_thread_yield ();
+    }
+
+  first = mp_client_connect_to (mp_listener_get_address (listener), NULL, LONG, NULL, &error);
+  g_assert_no_error (error);
+  accepted = mp_listener_accept (listener, LONG, NULL, &error);
+  if (stacks.forks.pid == 0)
+    {
+      g_atomic_int_set (&stacks.is_over, TRUE);
+      for (guint i = 0; i < G_N_ELEMENTS (stacks.threads); i++)
+        g_thread_join (stacks.threads[i]);
+    }
+  check_copy (&stacks.forks, accepted == NULL, error);
+  g_assert_no_error (error);
+  g_assert_cmpint (stacks.forks.pid, >, 0);
+  accepted_beside = g_thread_join (thread);
+  g_assert_nonnull (accepted_beside);
+  g_main_context_release (NULL);
+  g_object_unref (stacks.forks.client);
+  g_object_unref (stacks.second);
+}
+
+/* Waits for many. What has come by the time the callback forks: nothing, a part of a message, a whole one, or one that
+ * somebody has looked at, of which the wait was told. Few objects are polled; many, woken for nothing several times,
+ * are in an epoll set. */
+
+typedef enum { NOTHING, A_PART, ALL, IS_TOLD } Come;
+
+#define MANY 100
+
+typedef struct
+{
+  Forks      forks;
+  Come       come;
+  GPtrArray *waitables, *others;
+  guint      n_steps;         /* callbacks before the one that forks */
+  guint      n_sets;          /* epoll sets before the wait */
+} Chain;
+
+static guint
+count_epoll_sets (void)
+{
+  g_autoptr(GDir) dir = g_dir_open ("/proc/self/fd", 0, NULL);
+  const char *name;
+  guint n = 0;
+
+  while ((name = g_dir_read_name (dir)) != NULL)
+    {
+      g_autofree char *path = g_build_filename ("/proc/self/fd", name, NULL);
+      g_autofree char *target = g_file_read_link (path, NULL);
+
+      n += target != NULL && strstr (target, "[eventpoll]") != NULL;
+    }
+  return n;
+}
+
+static void
+send_part (MpConnection *connection)
+{
+  g_assert_cmpint (send (mp_wire_get_fd (connection->wire), "", 1, MSG_NOSIGNAL), ==, 1);
+}
+
+static void chain_cb (GObject *source, GAsyncResult *result, gpointer user_data);
+
+/* To itself, by the last connection: the message is there, so the callback is due at once. */
+static void
+next_step (Chain *self)
+{
+  guint last = self->waitables->len - 1;
+
+  send_ok (self->others->pdata[last], g_variant_new_int32 (2));
+  mp_connection_recv_async (self->waitables->pdata[last], NULL, chain_cb, self);
+}
+
+static void
+chain_cb (GObject      *source,
+          GAsyncResult *result,
+          gpointer      user_data)
+{
+  Chain *self = user_data;
+
+  if (self->n_steps > 0)
+    {
+      if (--self->n_steps > 0 || self->come == A_PART)
+        send_part (self->others->pdata[1 + self->n_steps]);
+      else if (self->come == ALL)
+        send_ok (self->others->pdata[0], g_variant_new_int32 (1));
+      next_step (self);
+      return;
+    }
+
+  if (self->forks.pid == -1 && self->waitables->len >= MANY)
+    g_assert_cmpuint (count_epoll_sets (), >, self->n_sets);
+  if (self->forks.pid == -1 && self->come == IS_TOLD)
+    {
+      send_ok (self->others->pdata[0], g_variant_new_int32 (1));
+      g_assert_true (mp_connection_poll (self->waitables->pdata[0], 0, NULL, NULL));
+    }
+  fork_now (&self->forks);
+}
+
+static void
+try_wait (Chain *self,
+          guint  n,
+          Come   come)
+{
   g_autoptr(GPtrArray) ready = NULL;
   g_autoptr(GError) error = NULL;
-  Forks forks = { .pid = -1 };
 
+  *self = (Chain) { { .pid = -1 }, come, g_ptr_array_new (), g_ptr_array_new (), n < MANY ? 1 : 10, 0 };
   for (guint i = 0; i < n; i++)
     {
       MpConnection *near = NULL, *far = NULL;
 
       g_assert_true (mp_pipe_new (TRUE, &near, &far, &error));
-      g_ptr_array_add (waitables, near);
-      g_ptr_array_add (others, far);
+      g_ptr_array_add (self->waitables, near);
+      g_ptr_array_add (self->others, far);
     }
-  forks.other = others->pdata[0];
-  forks.near = comes_before ? waitables->pdata[0] : NULL;
-  /* What is waited for already is no message for others. */
-  mp_connection_recv_async (waitables->pdata[n - 1], NULL, forking_cb, &forks);
-  send_ok (others->pdata[n - 1], g_variant_new_int32 (2));
+  if (come == NOTHING || come == A_PART)
+    self->forks.other = self->others->pdata[0];
+  next_step (self);
 
-  ready = mp_wait ((MpWaitable * const *) waitables->pdata, n, LONG, NULL, &error);
-  check_copy (&forks, ready == NULL, error);
+  mp_hub_prepare ();
+  self->n_sets = count_epoll_sets ();
+  ready = mp_wait ((MpWaitable * const *) self->waitables->pdata, n, LONG, NULL, &error);
+  check_copy (&self->forks, ready == NULL, error);
   g_assert_no_error (error);
-  g_assert_cmpint (forks.pid, >, 0);
+  g_assert_cmpint (self->forks.pid, >, 0);
   g_assert_cmpuint (ready->len, ==, 1);
-  g_assert_true (ready->pdata[0] == waitables->pdata[0]);
+  g_assert_true (ready->pdata[0] == self->waitables->pdata[0]);
 
-  g_ptr_array_set_free_func (waitables, g_object_unref);
-  g_ptr_array_set_free_func (others, g_object_unref);
+  g_ptr_array_set_free_func (self->waitables, g_object_unref);
+  g_ptr_array_set_free_func (self->others, g_object_unref);
+  g_ptr_array_unref (self->waitables);
+  g_ptr_array_unref (self->others);
 }
 
-/* Few objects are polled, many in an epoll set. */
 static void
 test_wait (gconstpointer data)
 {
-  try_wait (GPOINTER_TO_UINT (data), FALSE);
+  Chain chain;
+
+  try_wait (&chain, 8, GPOINTER_TO_INT (data));
 }
 
-/* What tells of it is the parent's, and is not taken by the copy. */
 static void
-test_wait_told (gconstpointer data)
+test_wait_many (gconstpointer data)
 {
-  try_wait (GPOINTER_TO_UINT (data), TRUE);
+  Chain chain;
+
+  try_wait (&chain, MANY, GPOINTER_TO_INT (data));
+}
+
+/* Before it sleeps it runs what is due already. */
+static void
+test_wait_due (void)
+{
+  MpConnection *near[2] = { NULL, NULL }, *far[2] = { NULL, NULL };
+  g_autoptr(GPtrArray) nothing = NULL;
+  g_autoptr(GPtrArray) ready = NULL;
+  g_autoptr(GError) error = NULL;
+  Forks forks = { .pid = -1 };
+
+  for (guint i = 0; i < 2; i++)
+    g_assert_true (mp_pipe_new (TRUE, &near[i], &far[i], &error));
+  forks.other = far[0];
+  mp_connection_recv_async (near[1], NULL, forking_cb, &forks);
+  send_ok (far[1], g_variant_new_int32 (1));
+  nothing = mp_wait ((MpWaitable * const *) near, 2, 0, NULL, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (nothing->len, ==, 0);
+  g_assert_cmpint (forks.pid, ==, -1);
+
+  ready = mp_wait ((MpWaitable * const *) near, 2, LONG, NULL, &error);
+  check_copy (&forks, ready == NULL, error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (ready->len, ==, 1);
+  for (guint i = 0; i < 2; i++)
+    {
+      g_object_unref (near[i]);
+      g_object_unref (far[i]);
+    }
 }
 
 static GVariant *
@@ -262,10 +469,15 @@ main (int   argc,
 
   g_test_add_func ("/callback-copy/accept", test_accept);
   g_test_add_func ("/callback-copy/accept-in-callback", test_accept_in_callback);
-  g_test_add_data_func ("/callback-copy/wait", GUINT_TO_POINTER (2), test_wait);
-  g_test_add_data_func ("/callback-copy/wait-many", GUINT_TO_POINTER (100), test_wait);
-  g_test_add_data_func ("/callback-copy/wait-told", GUINT_TO_POINTER (2), test_wait_told);
-  g_test_add_data_func ("/callback-copy/wait-told-many", GUINT_TO_POINTER (100), test_wait_told);
+  g_test_add_func ("/callback-copy/accept-in-threads", test_accept_in_threads);
+  g_test_add_data_func ("/callback-copy/wait/nothing", GINT_TO_POINTER (NOTHING), test_wait);
+  g_test_add_data_func ("/callback-copy/wait/part", GINT_TO_POINTER (A_PART), test_wait);
+  g_test_add_data_func ("/callback-copy/wait/told", GINT_TO_POINTER (IS_TOLD), test_wait);
+  g_test_add_data_func ("/callback-copy/wait-many/nothing", GINT_TO_POINTER (NOTHING), test_wait_many);
+  g_test_add_data_func ("/callback-copy/wait-many/part", GINT_TO_POINTER (A_PART), test_wait_many);
+  g_test_add_data_func ("/callback-copy/wait-many/all", GINT_TO_POINTER (ALL), test_wait_many);
+  g_test_add_data_func ("/callback-copy/wait-many/told", GINT_TO_POINTER (IS_TOLD), test_wait_many);
+  g_test_add_func ("/callback-copy/wait-due", test_wait_due);
   g_test_add_func ("/callback-copy/future", test_future);
   g_test_add_func ("/callback-copy/apply", test_apply);
   g_test_add_func ("/callback-copy/start", test_start);

@@ -99,7 +99,8 @@ void      mp_hub_complete_task    (GTask               *task);
 /* Blocks until @done (@data), called with the lock held, is TRUE; turns the hub and runs the due posts of @owner
  * meanwhile (and once more before it returns, so that callbacks due are run). Called WITHOUT the lock; @done may be
  * called many times. @timeout_us: -1 for ever, 0 looks once (turning the hub once). FALSE with G_IO_ERROR_TIMED_OUT,
- * G_IO_ERROR_CANCELLED or MP_ERROR_INTERRUPTED; the message is "@what: …" ("pool map", "process join").
+ * G_IO_ERROR_CANCELLED, MP_ERROR_INTERRUPTED or, when a post forked, in the copy with G_IO_ERROR_BUSY; that @done is TRUE
+ * there comes first. The message is "@what: …" ("pool map", "process join").
  * May be called from callbacks (re-entrant): posts already being run by an outer frame are not run twice. */
 typedef gboolean (* MpHubDone) (gpointer data);
 
@@ -135,6 +136,10 @@ gboolean  mp_hub_wait_for_fds     (const gconstpointer *owners,
                                    gint64          timeout_us,
                                    GCancellable   *cancellable,
                                    GError        **error);
+
+/* Changes in a forked copy. Without the lock. */
+guint     mp_hub_get_epoch        (void);
+#define MP_HUB_COPIED "%s: a callback forked this process, and the call goes on in the other one"
 
 /* Whether this thread is in one: then a post that it runs has been called from there. */
 gboolean  mp_hub_is_waiting       (void);

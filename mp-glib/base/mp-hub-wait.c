@@ -291,8 +291,7 @@ report (Wait        *wait,
   else if (g_cancellable_is_cancelled (wait->cancellable))
     g_set_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED, "%s: cancelled", what);
   else if (is_copy (wait))
-    g_set_error (error, G_IO_ERROR, G_IO_ERROR_BUSY,
-                 "%s: a callback forked this process, and the call goes on in the other one", what);
+    g_set_error (error, G_IO_ERROR, G_IO_ERROR_BUSY, MP_HUB_COPIED, what);
   else if (wait->interrupted)
     g_set_error (error, MP_ERROR, MP_ERROR_INTERRUPTED, "%s: interrupted by a signal", what);
   else

@@ -631,6 +631,18 @@ reset_state (void)
   g_clear_pointer (&timers, g_ptr_array_unref);
 }
 
+guint
+mp_hub_get_epoch (void)
+{
+  guint epoch;
+
+  mp_hub_lock ();
+  epoch = mp_hub.epoch;
+  mp_hub_release ();
+
+  return epoch;
+}
+
 void
 mp_hub_reset_after_fork (void)
 {

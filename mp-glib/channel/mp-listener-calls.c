@@ -69,7 +69,8 @@ op_take_back (MpListenerAccept *op)
   mp_hub_lock ();
   queued = op->queued;
   op->queued = FALSE;
-  /* A forked copy that has begun anew has left the queue of its parent. */
+  /* A forked copy begins anew, without the queue of its parent: in that there are calls of threads that it has not got. */
+  mp_listener_core_prepare (op->core);
   if (queued && op->pid == op->core->pid)
     {
       g_queue_unlink (&op->core->accepts, &op->link);
@@ -105,8 +106,8 @@ op_is_done (gpointer data)
  * [property@Mp.Listener:max-message-size]. May be called in any thread, and in several at a time; calls get clients in
  * the order in which they were made.
  *
- * Errors: `G_IO_ERROR_TIMED_OUT`, `G_IO_ERROR_CANCELLED`, `MP_ERROR_INTERRUPTED`, and `G_IO_ERROR_CLOSED` when the
- * listener is closed. That no descriptors are left is none: the clients wait, and so does this call.
+ * Errors: `G_IO_ERROR_TIMED_OUT`, `G_IO_ERROR_CANCELLED`, `MP_ERROR_INTERRUPTED`, `G_IO_ERROR_CLOSED` when the listener
+ * is closed, and `G_IO_ERROR_BUSY` in a copy of the process that a callback of the call forked. That no descriptors are left is none: the clients wait, and so does this call.
  *
  * Returns: (transfer full): the connection
  *

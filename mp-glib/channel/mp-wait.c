@@ -28,6 +28,20 @@ set_cancelled (GError **error)
   return FALSE;
 }
 
+/* A callback of the call forked, and this is the copy. */
+static gboolean
+is_copy (guint epoch)
+{
+  return mp_hub_get_epoch () != epoch;
+}
+
+static gboolean
+set_copied (GError **error)
+{
+  g_set_error (error, G_IO_ERROR, G_IO_ERROR_BUSY, MP_HUB_COPIED, WAIT);
+  return FALSE;
+}
+
 /* Blocking. */
 
 /* So often all are polled, before the epoll set is made; unless they are few. */
@@ -45,6 +59,7 @@ typedef struct
   guint         n_fds;         /* of the last one */
   MpWatch      *watch;         /* (owned) (nullable): on the epoll set, when that is used */
   gboolean      told;          /* of it: the hub's lock */
+  guint         epoch;         /* the hub's at the beginning */
 } Blocked;
 
 static gboolean
@@ -128,11 +143,11 @@ sleep_once (Blocked  *self,
     return FALSE;
 
   ok = by_poll ? sleep_by_poll (self, &local_error) : sleep_by_epoll (self, &local_error);
-  /* In a copy, forked by a callback, what is told is the parent's. */
-  if (g_error_matches (local_error, G_IO_ERROR, G_IO_ERROR_BUSY))
+  /* What is told of, and the descriptors for it, are the parent's. */
+  if (is_copy (self->epoch))
     {
-      g_propagate_error (error, local_error);
-      return FALSE;
+      g_clear_error (&local_error);
+      return set_copied (error);
     }
   if (!(by_poll ? mp_wait_set_take_polled : mp_wait_set_collect) (set, error))
     ok = FALSE;
@@ -147,11 +162,12 @@ sleep_once (Blocked  *self,
 /* FALSE with error. */
 static gboolean
 sleep_until_ready (MpWaitSet     *set,
+                   guint          epoch,
                    gint64         deadline,
                    GCancellable  *cancellable,
                    GError       **error)
 {
-  Blocked self = { .set = set, .deadline = deadline, .cancellable = cancellable };
+  Blocked self = { .set = set, .deadline = deadline, .cancellable = cancellable, .epoch = epoch };
   gboolean ok = TRUE;
 
   self.owners = mp_wait_set_get_owners (set, &self.n_owners);
@@ -175,6 +191,7 @@ wait_blocking (MpWaitSet     *set,
                GError       **error)
 {
   gint64 deadline = mp_deadline_after (timeout_us);
+  guint epoch = mp_hub_get_epoch ();
   guint n_owners = 0;
   gpointer *owners = mp_wait_set_get_owners (set, &n_owners);
   GError *local_error = NULL;
@@ -185,6 +202,8 @@ wait_blocking (MpWaitSet     *set,
 
   /* Turns the hub once, so that processes are what they are, and runs what is due. */
   mp_hub_wait_for_owners ((const gconstpointer *) owners, n_owners, never, NULL, WAIT, 0, NULL, NULL);
+  if (is_copy (epoch))
+    return set_copied (error);
   if (!mp_wait_set_look (set, error))
     return FALSE;
   if (mp_wait_set_is_ready (set) || timeout_us == 0)
@@ -193,7 +212,7 @@ wait_blocking (MpWaitSet     *set,
     return FALSE;
 
   ok = mp_wait_set_arm (set, &local_error) &&
-       (mp_wait_set_is_ready (set) || sleep_until_ready (set, deadline, cancellable, &local_error));
+       (mp_wait_set_is_ready (set) || sleep_until_ready (set, epoch, deadline, cancellable, &local_error));
   mp_wait_set_disarm (set);
   if (ok)
     return TRUE;

@@ -113,10 +113,13 @@ init (gboolean anywhere)
  * loop runs or after the default [class@Gio.Application] was made. Calling it again does nothing.
  *
  * A program that forks by itself, with `fork()`, has processes and pools of its own in the copy; those that it had
- * belong to the parent, and calls on them fail there with `MP_ERROR_NOT_OWNER`. A blocking call in whose callbacks it
- * forks goes on in the parent; in the copy it fails with `G_IO_ERROR_BUSY`, unless it is done. What the library shares
- * between threads is at rest while the process is forked, but for two things that it cannot see to: a
- * [class@Mp.Connection] with which another thread is busy for half a second without a pause must not be used in the
+ * belong to the parent, and calls on them fail there with `MP_ERROR_NOT_OWNER`. When it forks in a callback of a
+ * blocking call, that goes on in the parent. In the copy it fails with `G_IO_ERROR_BUSY`, unless it is done, when it is
+ * one of a process, a pool, a future or a listener, or [func@Mp.wait]; those of connections, locks, queues and the like,
+ * which both processes may use, go on there, too.
+ *
+ * What the library shares between threads is at rest while the process is forked, but for two things that it cannot see
+ * to: a [class@Mp.Connection] with which another thread is busy for half a second without a pause must not be used in the
  * copy, and GLib's own locks may be held there by a thread that has vanished, as in every program with threads that
  * forks and does not go on to `exec()`.
  *
