@@ -5,6 +5,7 @@
 
 #include "mp-glib/arena/mp-torture-private.h"
 #include "mp-glib/base/mp-error.h"
+#include "mp-glib/base/mp-hub-state-private.h"
 #include "mp-glib/channel/mp-wire-private.h"
 #include "mp-glib/platform/mp-random-private.h"
 #include "mp-glib/platform/mp-socket-private.h"
@@ -73,22 +74,27 @@ static pthread_mutex_t delivered_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static GQueue all_delivered[2];       /* under the lock */
 
-/* The copy of a process has the queues, whole, and the lock, which nobody has. */
+/* The copy of a process has the queues, whole, and the lock, which nobody has. The hub's lock first, as other handlers
+ * that were installed after these may have it. */
 static void
 before_fork (void)
 {
+  mp_hub_lock ();
   pthread_mutex_lock (&delivered_lock);
 }
 
+/* In the copy the hub's lock is anew already, and refuses this; but so its count is right. */
 static void
 after_fork (void)
 {
   pthread_mutex_unlock (&delivered_lock);
+  mp_hub_release ();
 }
 
 static void
 watch_forks (void)
 {
+  mp_hub_watch_forks ();
   pthread_atfork (before_fork, after_fork, after_fork);
 }
 
