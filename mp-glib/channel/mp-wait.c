@@ -446,12 +446,12 @@ begin_call (MpWaitSet           *set,
  * thread that may acquire their main context. To wait for a queue counts as getting from it.
  *
  * Errors: `G_IO_ERROR_CANCELLED`, also when @cancellable was cancelled before; `MP_ERROR_INTERRUPTED`, see
- * [func@Mp.set_interrupt_fd]; `G_IO_ERROR_NOT_SUPPORTED` for the sending end of a pipe, and for the current process;
- * `G_IO_ERROR_NOT_INITIALIZED` for a process that has not been started; `MP_ERROR_NOT_OWNER` for one, and for a
- * future, that another process has made; `G_IO_ERROR_TOO_MANY_OPEN_FILES`, `G_IO_ERROR_NO_SPACE` and others when the
- * system has nothing left to wait with; `G_IO_ERROR_TOO_MANY_LINKS` for descriptors of epoll sets within epoll sets,
- * of which the system bears five: a wait that does not block takes two or three of them, one that blocks for a few
- * objects none.
+ * [func@Mp.set_interrupt_fd]; `G_IO_ERROR_BUSY` in a copy of the process that a callback of the call forked;
+ * `G_IO_ERROR_NOT_SUPPORTED` for the sending end of a pipe, and for the current process; `G_IO_ERROR_NOT_INITIALIZED`
+ * for a process that has not been started; `MP_ERROR_NOT_OWNER` for one, and for a future, that another process has
+ * made; `G_IO_ERROR_TOO_MANY_OPEN_FILES`, `G_IO_ERROR_NO_SPACE` and others when the system has nothing left to wait
+ * with; `G_IO_ERROR_TOO_MANY_LINKS` for descriptors of epoll sets within epoll sets, of which the system bears five: a
+ * wait that does not block takes two or three of them, one that blocks for a few objects none.
  *
  * Returns: (transfer container) (element-type Mp.Waitable): those that are ready; the array holds references
  *
