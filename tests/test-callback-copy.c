@@ -22,6 +22,16 @@ typedef struct
   pid_t         pid;          /* 0: the copy; -1: not yet */
 } Forks;
 
+static MpConnection *
+make_client (MpListener *listener)
+{
+  g_autoptr(GError) error = NULL;
+  MpConnection *client = mp_client_connect_to (mp_listener_get_address (listener), NULL, LONG, NULL, &error);
+
+  g_assert_no_error (error);
+  return client;
+}
+
 static void
 fork_now (Forks *self)
 {
@@ -36,7 +46,7 @@ fork_now (Forks *self)
       if (self->other != NULL)
         send_ok (self->other, g_variant_new_int32 (1));
       if (self->listener != NULL)
-        self->client = mp_client_connect_to (mp_listener_get_address (self->listener), NULL, LONG, NULL, NULL);
+        self->client = make_client (self->listener);
       return;
     }
 
@@ -47,17 +57,17 @@ fork_now (Forks *self)
 
 static void
 forking_cb (GObject      *source,
-           GAsyncResult *result,
-           gpointer      user_data)
+            GAsyncResult *result,
+            gpointer      user_data)
 {
   fork_now (user_data);
 }
 
 static void
 forking_progress_cb (MpFuture *future,
-             double    fraction,
-             GVariant *value,
-             gpointer  user_data)
+                     double    fraction,
+                     GVariant *value,
+                     gpointer  user_data)
 {
   fork_now (user_data);
 }
@@ -88,8 +98,7 @@ try_accept (gboolean accepts)
 
   g_assert_no_error (error);
   mp_listener_accept_async (listener, NULL, forking_cb, &forks);
-  first = mp_client_connect_to (mp_listener_get_address (listener), NULL, LONG, NULL, &error);
-  g_assert_no_error (error);
+  first = make_client (listener);
   accepted = mp_listener_accept (listener, LONG, NULL, &error);
   if (forks.pid == 0)
     g_assert_cmpuint (mp_listener_get_core (listener)->accepts.length, ==, 0);
@@ -147,7 +156,7 @@ forking_with_threads_cb (GObject      *source,
   fork_now (&self->forks);
   if (self->forks.pid != 0)
     {
-      self->second = mp_client_connect_to (mp_listener_get_address (self->forks.listener), NULL, LONG, NULL, NULL);
+      self->second = make_client (self->forks.listener);
       return;
     }
   for (guint i = 0; i < G_N_ELEMENTS (self->threads); i++)
@@ -191,8 +200,7 @@ test_accept_in_threads (void)
       g_thread_yield ();
     }
 
-  first = mp_client_connect_to (mp_listener_get_address (listener), NULL, LONG, NULL, &error);
-  g_assert_no_error (error);
+  first = make_client (listener);
   accepted = mp_listener_accept (listener, LONG, NULL, &error);
   if (stacks.forks.pid == 0)
     {
@@ -279,9 +287,9 @@ chain_cb (GObject      *source,
       return;
     }
 
-  if (self->forks.pid == -1 && self->waitables->len >= MANY)
+  if (self->waitables->len >= MANY)
     g_assert_cmpuint (count_epoll_sets (), >, self->n_sets);
-  if (self->forks.pid == -1 && self->come == IS_TOLD)
+  if (self->come == IS_TOLD)
     {
       send_ok (self->others->pdata[0], g_variant_new_int32 (1));
       g_assert_true (mp_connection_poll (self->waitables->pdata[0], 0, NULL, NULL));
@@ -290,55 +298,47 @@ chain_cb (GObject      *source,
 }
 
 static void
-try_wait (Chain *self,
-          guint  n,
-          Come   come)
+try_wait (guint n,
+          Come  come)
 {
+  g_autoptr(GPtrArray) waitables = g_ptr_array_new_with_free_func (g_object_unref);
+  g_autoptr(GPtrArray) others = g_ptr_array_new_with_free_func (g_object_unref);
   g_autoptr(GPtrArray) ready = NULL;
   g_autoptr(GError) error = NULL;
+  Chain chain = { { .pid = -1 }, come, waitables, others, n < MANY ? 1 : 10, 0 };
 
-  *self = (Chain) { { .pid = -1 }, come, g_ptr_array_new (), g_ptr_array_new (), n < MANY ? 1 : 10, 0 };
   for (guint i = 0; i < n; i++)
     {
       MpConnection *near = NULL, *far = NULL;
 
       g_assert_true (mp_pipe_new (TRUE, &near, &far, &error));
-      g_ptr_array_add (self->waitables, near);
-      g_ptr_array_add (self->others, far);
+      g_ptr_array_add (waitables, near);
+      g_ptr_array_add (others, far);
     }
   if (come == NOTHING || come == A_PART)
-    self->forks.other = self->others->pdata[0];
-  next_step (self);
+    chain.forks.other = others->pdata[0];
+  next_step (&chain);
 
   mp_hub_prepare ();
-  self->n_sets = count_epoll_sets ();
-  ready = mp_wait ((MpWaitable * const *) self->waitables->pdata, n, LONG, NULL, &error);
-  check_copy (&self->forks, ready == NULL, error);
+  chain.n_sets = count_epoll_sets ();
+  ready = mp_wait ((MpWaitable * const *) waitables->pdata, n, LONG, NULL, &error);
+  check_copy (&chain.forks, ready == NULL, error);
   g_assert_no_error (error);
-  g_assert_cmpint (self->forks.pid, >, 0);
+  g_assert_cmpint (chain.forks.pid, >, 0);
   g_assert_cmpuint (ready->len, ==, 1);
-  g_assert_true (ready->pdata[0] == self->waitables->pdata[0]);
-
-  g_ptr_array_set_free_func (self->waitables, g_object_unref);
-  g_ptr_array_set_free_func (self->others, g_object_unref);
-  g_ptr_array_unref (self->waitables);
-  g_ptr_array_unref (self->others);
+  g_assert_true (ready->pdata[0] == waitables->pdata[0]);
 }
 
 static void
 test_wait (gconstpointer data)
 {
-  Chain chain;
-
-  try_wait (&chain, 8, GPOINTER_TO_INT (data));
+  try_wait (8, GPOINTER_TO_INT (data));
 }
 
 static void
 test_wait_many (gconstpointer data)
 {
-  Chain chain;
-
-  try_wait (&chain, MANY, GPOINTER_TO_INT (data));
+  try_wait (MANY, GPOINTER_TO_INT (data));
 }
 
 /* Before it sleeps it runs what is due already. */
@@ -381,6 +381,20 @@ report_and_wait (GVariant  *args,
   return wait_at_gate (args, user_data, error);
 }
 
+/* Its progress forks. */
+static MpFuture *
+submit_forking (MpPool *pool,
+                Gate   *gate,
+                Forks  *forks)
+{
+  g_autoptr(GError) error = NULL;
+  MpFuture *future = mp_pool_submit (pool, MP_FUNCTION (report_and_wait), gate_handle (gate), &error);
+
+  g_assert_no_error (error);
+  g_signal_connect (future, "progress", G_CALLBACK (forking_progress_cb), forks);
+  return future;
+}
+
 /* What the copy gives up goes on for its parent. */
 static void
 test_future (void)
@@ -392,9 +406,7 @@ test_future (void)
   Gate gate = gate_new ();
   Forks forks = { .pid = -1, .other = gate.near };
 
-  future = mp_pool_submit (pool, MP_FUNCTION (report_and_wait), gate_handle (&gate), &error);
-  g_assert_no_error (error);
-  g_signal_connect (future, "progress", G_CALLBACK (forking_progress_cb), &forks);
+  future = submit_forking (pool, &gate, &forks);
   result = mp_future_get (future, LONG, NULL, &error);
   check_copy (&forks, result == NULL, error);
   g_assert_no_error (error);
@@ -424,9 +436,7 @@ test_apply (void)
   Gate gates[2] = { gate_new (), gate_new () };
   Forks forks = { .pid = -1, .other = gates[0].near };
 
-  other = mp_pool_submit (pool, MP_FUNCTION (report_and_wait), gate_handle (&gates[1]), &error);
-  g_assert_no_error (error);
-  g_signal_connect (other, "progress", G_CALLBACK (forking_progress_cb), &forks);
+  other = submit_forking (pool, &gates[1], &forks);
   result = mp_pool_apply (pool, MP_FUNCTION (wait_uncancelled), gate_handle (&gates[0]), LONG, NULL, &error);
   check_copy (&forks, result == NULL, error);
   g_assert_no_error (error);

@@ -50,34 +50,63 @@ take_apart (Pipe *pipe)
   close (fds[1]);
 }
 
+/* In the copy, with a connection of its own: it gets what it sends. */
+static void
+use_apart (Pipe *pipe)
+{
+  take_apart (pipe);
+  send_ok (pipe->first, g_variant_new_int32 (1));
+  recv_ok (pipe->second, "1");
+}
+
+/* A process of which a thread waits at the second end, or its copy. */
+typedef struct
+{
+  Pipe     pipe;
+  GThread *thread;
+  pid_t    pid;      /* 0: the copy */
+} Beside;
+
+/* TRUE: this is the copy. */
+static gboolean
+fork_beside (gconstpointer  data,
+             Beside        *self)
+{
+  kind_open (GPOINTER_TO_INT (data), &self->pipe);
+  self->thread = g_thread_new ("receiver", recv_thread, self->pipe.second);
+  wait_for_poll (self->pipe.second);
+  self->pid = fork ();
+  if (self->pid == 0)
+    alarm (20);
+  return self->pid == 0;
+}
+
+/* The thread gets what comes after the copy. */
+static void
+beside_end (Beside *self)
+{
+  assert_copy_ended_well (self->pid);
+  send_ok (self->pipe.first, g_variant_new_int32 (2));
+  g_thread_join (self->thread);
+  pipe_clear (&self->pipe);
+}
+
 /* The copy's calls are not behind those of a thread that it does not have, and it closes what that polls. */
 static void
 test_receiver (gconstpointer data)
 {
-  Pipe pipe;
-  GThread *thread;
-  pid_t pid;
+  Beside beside;
   int fd;
 
-  kind_open (GPOINTER_TO_INT (data), &pipe);
-  thread = g_thread_new ("receiver", recv_thread, pipe.second);
-  wait_for_poll (pipe.second);
-  pid = fork ();
-  if (pid == 0)
+  if (fork_beside (data, &beside))
     {
-      alarm (20);
-      take_apart (&pipe);
-      send_ok (pipe.first, g_variant_new_int32 (1));
-      recv_ok (pipe.second, "1");
-      fd = mp_wire_get_fd (pipe.second->wire);
-      mp_connection_close (pipe.second, NULL);
+      use_apart (&beside.pipe);
+      fd = mp_wire_get_fd (beside.pipe.second->wire);
+      mp_connection_close (beside.pipe.second, NULL);
       copy_end (fcntl (fd, F_GETFD) == -1);
     }
 
-  assert_copy_ended_well (pid);
-  send_ok (pipe.first, g_variant_new_int32 (2));
-  g_thread_join (thread);
-  pipe_clear (&pipe);
+  beside_end (&beside);
 }
 
 /* The threads of the copy have the stacks on which its parent's waited. */
@@ -109,9 +138,7 @@ scribble (void)
 static void
 test_stack (gconstpointer data)
 {
-  Pipe pipe;
-  GThread *thread;
-  pid_t pid;
+  Beside beside;
 
   if (UNDER_THREAD_SANITIZER)
     {
@@ -119,25 +146,15 @@ test_stack (gconstpointer data)
       return;
     }
 
-  kind_open (GPOINTER_TO_INT (data), &pipe);
-  thread = g_thread_new ("receiver", recv_thread, pipe.second);
-  wait_for_poll (pipe.second);
-  pid = fork ();
-  if (pid == 0)
+  if (fork_beside (data, &beside))
     {
-      alarm (20);
       scribble ();
-      take_apart (&pipe);
-      send_ok (pipe.first, g_variant_new_int32 (1));
-      recv_ok (pipe.second, "1");
-      mp_connection_close (pipe.second, NULL);
+      use_apart (&beside.pipe);
+      mp_connection_close (beside.pipe.second, NULL);
       copy_end (TRUE);
     }
 
-  assert_copy_ended_well (pid);
-  send_ok (pipe.first, g_variant_new_int32 (2));
-  g_thread_join (thread);
-  pipe_clear (&pipe);
+  beside_end (&beside);
 }
 
 /* A wait is not for what a thread of the parent waits for. */
@@ -146,30 +163,20 @@ test_wait (gconstpointer data)
 {
   g_autoptr(GPtrArray) ready = NULL;
   MpWaitable *waitable;
-  Pipe pipe;
-  GThread *thread;
-  pid_t pid;
+  Beside beside;
 
-  kind_open (GPOINTER_TO_INT (data), &pipe);
-  thread = g_thread_new ("receiver", recv_thread, pipe.second);
-  wait_for_poll (pipe.second);
-  pid = fork ();
-  if (pid == 0)
+  if (fork_beside (data, &beside))
     {
-      alarm (20);
-      take_apart (&pipe);
-      send_ok (pipe.first, g_variant_new_int32 (1));
-      waitable = MP_WAITABLE (pipe.second);
+      take_apart (&beside.pipe);
+      send_ok (beside.pipe.first, g_variant_new_int32 (1));
+      waitable = MP_WAITABLE (beside.pipe.second);
       ready = mp_wait (&waitable, 1, G_USEC_PER_SEC, NULL, NULL);
       g_assert_cmpuint (ready->len, ==, 1);
-      recv_ok (pipe.second, "1");
+      recv_ok (beside.pipe.second, "1");
       copy_end (TRUE);
     }
 
-  assert_copy_ended_well (pid);
-  send_ok (pipe.first, g_variant_new_int32 (2));
-  g_thread_join (thread);
-  pipe_clear (&pipe);
+  beside_end (&beside);
 }
 
 typedef struct
@@ -206,9 +213,7 @@ test_busy (gconstpointer data)
       if (pid == 0)
         {
           alarm (20);
-          take_apart (&pipe);
-          send_ok (pipe.first, g_variant_new_int32 (1));
-          recv_ok (pipe.second, "1");
+          use_apart (&pipe);
           copy_end (TRUE);
         }
       assert_copy_ended_well (pid);

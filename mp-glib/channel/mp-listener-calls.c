@@ -107,7 +107,8 @@ op_is_done (gpointer data)
  * the order in which they were made.
  *
  * Errors: `G_IO_ERROR_TIMED_OUT`, `G_IO_ERROR_CANCELLED`, `MP_ERROR_INTERRUPTED`, `G_IO_ERROR_CLOSED` when the listener
- * is closed, and `G_IO_ERROR_BUSY` in a copy of the process that a callback of the call forked. That no descriptors are left is none: the clients wait, and so does this call.
+ * is closed, and `G_IO_ERROR_BUSY` in a copy of the process that a callback of the call forked. That no descriptors are
+ * left is none: the clients wait, and so does this call.
  *
  * Returns: (transfer full): the connection
  *
